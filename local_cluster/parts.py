@@ -1,0 +1,158 @@
+"""The programs that the local cluster consists of, built from pinned sources into a cache.
+
+Each folder of `parts/` pins one part: a go.mod whose `tool` lines name the programs (no source of theirs is
+copied here), or a C file. A part is built once for each content of its folder and each set of flags.
+Go's own version is not in the key: each go.mod states the least one, a newer Go must not cost anyone another
+five minutes, and a built cluster must start where Go is no longer installed.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cluster.cache import digest_of, make_once
+from local_cluster.errors import PartMissing
+from local_cluster.process import run
+
+SOURCES = Path(__file__).parent / "parts"
+KUBERNETES = "1.36.3"
+MAJOR, MINOR, _PATCH = KUBERNETES.split(".")
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Programs built together, by `command` with `-o OUTPUT package` added to it."""
+
+    name: str
+    binaries: tuple[str, ...]
+    command: tuple[str, ...]
+    package: str
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sources(self) -> Path:
+        return SOURCES / self.name
+
+    @property
+    def key(self) -> str:
+        words = (self.name, *self.binaries, *self.command, self.package, platform.machine(), repr(self.env))
+        files = (file for file in self.sources.rglob("*") if file.is_file())
+        return digest_of(words, files, below=self.sources)
+
+    def argv(self, output: Path) -> list[str]:
+        """The command that writes the programs into the directory `output`."""
+        single = f"{output}/{self.binaries[0]}"
+        return [*self.command, "-o", single if len(self.binaries) == 1 else f"{output}/", self.package]
+
+
+def go(
+    name: str,
+    *binaries: str,
+    package: str = "tool",
+    variables: tuple[str, ...] = (),
+    tags: str = "",
+    static_cgo: bool = False,
+) -> Part:
+    """A part built by Go: all `tool` packages of its go.mod, or the program in its folder (`package="."`).
+
+    `variables` are set by the linker (`-X`). `static_cgo` is for what needs C libraries, linked statically.
+    """
+    link = ["-s", "-w", *(f"-X {variable}" for variable in variables)]
+    if static_cgo:
+        link += ["-linkmode external", '-extldflags "-static"']
+    command = ("go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", tags)
+    env = (("CGO_ENABLED", "1" if static_cgo else "0"), ("GOWORK", "off"))
+    return Part(name, binaries or (name,), (*command, "-ldflags", " ".join(link)), package, env)
+
+
+VERSION = "k8s.io/component-base/version"
+CLUSTER = (
+    go("etcd"),
+    go("containerd", "containerd", "containerd-shim-runc-v2", "ctr"),
+    # The kubelet asks for the RuntimeDefault profile on every sandbox: without seccomp no pod starts.
+    go("runc", tags="seccomp netgo osusergo", static_cgo=True),
+    go("cni", "bridge", "loopback", "host-local", "portmap"),
+    Part("pause", ("pause",), ("cc", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror"), "pause.c"),
+    go("coredns", package="."),
+    go("versitygw"),
+    go("hello", package="."),
+    go(
+        "kubernetes",
+        *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),
+        variables=(
+            f"{VERSION}.gitVersion=v{KUBERNETES}",
+            f"{VERSION}.gitMajor={MAJOR}",
+            f"{VERSION}.gitMinor={MINOR}",
+            f"k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
+        ),
+    ),
+)
+TESTS = (go("crane"), go("kindconfig", package="."))
+ALL = CLUSTER + TESTS
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Built binaries of the local cluster, in a cache keyed by what they are built from."""
+
+    root: Path
+
+    def binary(self, name: str) -> Path:
+        """The file of a program such as `kubelet` or `bridge`. Raises PartMissing."""
+        part = next((part for part in ALL if name in part.binaries), None)
+        if part is None:
+            raise PartMissing(f"{name}: no part of the local cluster builds a program of this name")
+        file = self.folder(part) / name
+        if not file.exists():
+            raise PartMissing(f"{name}: not built from the sources of this clone yet; run `make parts`")
+        return file
+
+    def folder(self, part: Part) -> Path:
+        return self.root / "bin" / f"{part.name}-{part.key}"
+
+
+def build(root: Path, report: Callable[[str], None], wanted: Iterable[Part] = CLUSTER) -> Parts:
+    """Builds what is not built yet, one part after the other (Go keeps every core busy by itself).
+
+    `report` gets a line when a part begins, goes on and ends.
+    Raises CommandFailed with the compiler's last lines.
+    """
+    parts = Parts(root)
+    for part in wanted:
+        build_part(parts.folder(part), part, report)
+    return parts
+
+
+def build_part(folder: Path, part: Part, report: Callable[[str], None]) -> None:
+    started = time.monotonic()
+
+    def make(output: Path) -> None:
+        report(f"{part.name}: building")
+        output.mkdir()
+        run(
+            part.argv(output),
+            cwd=part.sources,
+            env=dict(part.env),
+            each_line=progress_of(part.name, started, report),
+        )
+
+    made = make_once(folder, make, waiting=lambda: report(f"{part.name}: another process builds it; waiting"))
+    report(f"{part.name}: {f'built in {time.monotonic() - started:.0f} s' if made else 'already built'}")
+
+
+def progress_of(name: str, started: float, report: Callable[[str], None]) -> Callable[[str], None]:
+    """Counts what the compiler prints, and reports every ten seconds where it is."""
+    lines, reported = 0, started
+
+    def see(line: str) -> None:
+        nonlocal lines, reported
+        lines += 1
+        now = time.monotonic()
+        if now - reported >= PROGRESS_SECONDS:
+            reported = now
+            report(f"{name}: {now - started:.0f} s, {lines} steps, now {line[:100]}")
+
+    return see

@@ -1,0 +1,3 @@
+module local/kindconfig
+
+go 1.26.8
