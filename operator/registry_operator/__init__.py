@@ -1,0 +1,1 @@
+"""The operator: custom resources in, children applied, status out."""

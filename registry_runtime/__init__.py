@@ -1,0 +1,1 @@
+"""The runtime: an OCI registry over a bucket or a directory."""

@@ -1,0 +1,90 @@
+"""`RuntimeConfig`: what a replica must know at its start; a change of it needs a rollout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A value: unknown fields are refused, so that a typing error is never silently ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class S3Storage(Frozen):
+    """A bucket. Credentials are files of a mounted Secret, read again when they change."""
+
+    kind: Literal["s3"] = "s3"
+    bucket: str
+    endpoint: str | None = None  # None: AWS, by region
+    region: str = "us-east-1"
+    prefix: str = ""  # "" or a path that ends with "/"
+    path_style: bool = True
+    ca_file: Path | None = None
+    credentials: Path | None = None  # directory: accessKeyID, secretAccessKey, optional sessionToken
+
+
+class DirectoryStorage(Frozen):
+    """A directory of one replica: for trying out, and for the registry run alone."""
+
+    kind: Literal["directory"] = "directory"
+    path: Path
+
+
+Storage = Annotated[S3Storage | DirectoryStorage, Field(discriminator="kind")]
+
+
+class Listeners(Frozen):
+    """Ports of one replica. The private domain has a listener of its own, so no header can fake it."""
+
+    address: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address, unknown when rendered
+    public: int = 8443
+    private: int | None = 8444
+    internal: int | None = 8445  # mTLS: the operator reads ReplicaState here
+    probes: int | None = 8080  # plain HTTP: /livez, /readyz, /metrics
+
+
+class Tls(Frozen):
+    """Certificates, each a directory with tls.crt and tls.key, read again when renewed."""
+
+    server: Path | None = None  # public and private domain
+    internal: Path | None = None  # and ca.crt, which signs the operator's client certificate
+
+
+class PolicySource(Frozen):
+    """Where the policy comes from: Secrets to watch, with the mounted copy as start and fallback.
+
+    `secrets` are the shards' names in the order of the merge; `directory` holds one folder for each,
+    with `policy.json` inside. Without `namespace` only the files are followed.
+    """
+
+    directory: Path
+    secrets: tuple[str, ...]
+    namespace: str | None = None
+
+
+class Limits(Frozen):
+    """Bounds on what one request or one session may take."""
+
+    manifest_bytes: int = Field(default=4 * 1024 * 1024 + 65536, ge=4 * 1024 * 1024)
+    upload_seconds: int = Field(default=24 * 3600, ge=60)  # an idle upload session's life
+    bearer_seconds: int = Field(default=300, ge=60)
+    drain_seconds: float = Field(default=30, ge=0)
+
+
+class RuntimeConfig(Frozen):
+    """All of a replica's configuration; mounted as `config.json`."""
+
+    registry: str  # "<namespace>/<name>" of the Registry; audience and issuer of its bearer tokens
+    owner: str  # UID of the Registry: the bucket's marker must name it
+    hosts: tuple[str, ...]  # allowed host names of the public listener, the canonical one first
+    private_hosts: tuple[str, ...] = ()
+    storage: Storage
+    listeners: Listeners = Listeners()
+    tls: Tls = Tls()
+    policy: PolicySource
+    signing_key: Path | None = None  # PEM, EC P-256, shared by the replicas; None: made at the start
+    limits: Limits = Limits()

@@ -1,0 +1,100 @@
+"""`Policy`: who may do what. It must never need a rollout, so each replica watches it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field
+
+from registry_runtime.contract.config import Frozen
+
+KEY = "policy.json"  # the key of the policy Secret
+
+
+class Action(StrEnum):
+    """What can be done to a repository."""
+
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+    LIST = "list"
+
+
+class Claim(Frozen):
+    """A Namespace that is bound: its name belongs to one account."""
+
+    account: str  # name of the Kubernetes namespace that owns it
+    owner: str  # UID of that Kubernetes namespace: one made again inherits nothing
+
+
+class Grant(Frozen):
+    """Actions on the repositories that one of the globs matches.
+
+    A glob is matched against the full repository name: `*` stays within one path component,
+    `**` spans several.
+    """
+
+    repositories: tuple[str, ...]
+    actions: frozenset[Action]
+
+
+class Token(Frozen):
+    """An AccessToken as the runtime knows it: hashes, never a password."""
+
+    account: str
+    owner: str
+    hashes: tuple[str, ...]  # SHA-256 (hex) of each password that is valid
+    grants: tuple[Grant, ...]
+    not_after: datetime | None = None
+    suspended: bool = False
+
+
+class Policy(Frozen):
+    """Namespaces by name, tokens by id, and what may be done without credentials."""
+
+    namespaces: dict[str, Claim] = Field(default_factory=dict)
+    tokens: dict[str, Token] = Field(default_factory=dict)
+    anonymous: tuple[Grant, ...] = ()
+
+    def encode(self) -> bytes:
+        """The document of the policy Secret: the same policy gives the same bytes."""
+        return _canonical(self)
+
+    @property
+    def revision(self) -> str:
+        """16 hex digits that name this content; what a replica reports is compared with it."""
+        return hashlib.sha256(self.encode()).hexdigest()[:16]
+
+    @classmethod
+    def merge(cls, shards: tuple[Self, ...]) -> Self:
+        """One policy of all shards; a key stands in one shard only."""
+        merged = cls()
+        for shard in shards:
+            merged = cls(
+                namespaces=merged.namespaces | shard.namespaces,
+                tokens=merged.tokens | shard.tokens,
+                anonymous=merged.anonymous + shard.anonymous,
+            )
+        return merged
+
+
+def _canonical(policy: Policy) -> bytes:
+    ordered = Policy(
+        namespaces=dict(sorted(policy.namespaces.items())),
+        tokens={
+            name: token.model_copy(
+                update={
+                    "grants": tuple(
+                        Grant.model_construct(repositories=grant.repositories, actions=sorted(grant.actions))
+                        for grant in token.grants
+                    )
+                }
+            )
+            for name, token in sorted(policy.tokens.items())
+        },
+        anonymous=policy.anonymous,
+    )
+    return ordered.model_dump_json(exclude_defaults=True, warnings=False).encode()

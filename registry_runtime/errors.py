@@ -1,0 +1,131 @@
+"""The runtime's errors, each with its code and status of the OCI distribution specification.
+
+RegistryError
+├── BlobUnknown, BlobUploadUnknown, BlobUploadInvalid, RangeNotSatisfiable, DigestInvalid, SizeInvalid
+├── ManifestUnknown, ManifestInvalid, ManifestTooLarge, ManifestBlobUnknown
+├── NameUnknown, NameInvalid, TagInvalid, PageInvalid
+├── Unauthorized, Denied, TooManyRequests, Unsupported
+└── StorageError          the bucket or directory
+    ├── StorageUnavailable    unreachable, slow or failing: worth a retry
+    └── StorageRefused        wrong credentials, no such bucket, wrong bucket: somebody must mend it
+
+Translated to OCI error JSON in `api/errors.py` only.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from registry_runtime.contract.state import StorageReason
+
+
+class RegistryError(Exception):
+    """An answer that is no success; `message` is one sentence with the remedy, `detail` is JSON."""
+
+    code: ClassVar[str] = "UNKNOWN"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, detail: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class BlobUnknown(RegistryError):
+    code, status = "BLOB_UNKNOWN", 404
+
+
+class BlobUploadUnknown(RegistryError):
+    code, status = "BLOB_UPLOAD_UNKNOWN", 404
+
+
+class BlobUploadInvalid(RegistryError):
+    code, status = "BLOB_UPLOAD_INVALID", 400
+
+
+class RangeNotSatisfiable(RegistryError):
+    """Out of order, or outside of the content; `size` is what is there, in bytes."""
+
+    code, status = "BLOB_UPLOAD_INVALID", 416
+
+    def __init__(self, message: str, *, size: int | None = None) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+class DigestInvalid(RegistryError):
+    code, status = "DIGEST_INVALID", 400
+
+
+class SizeInvalid(RegistryError):
+    code, status = "SIZE_INVALID", 400
+
+
+class ManifestUnknown(RegistryError):
+    code, status = "MANIFEST_UNKNOWN", 404
+
+
+class ManifestInvalid(RegistryError):
+    code, status = "MANIFEST_INVALID", 400
+
+
+class ManifestTooLarge(RegistryError):
+    code, status = "MANIFEST_INVALID", 413
+
+
+class ManifestBlobUnknown(RegistryError):
+    code, status = "MANIFEST_BLOB_UNKNOWN", 404
+
+
+class NameUnknown(RegistryError):
+    code, status = "NAME_UNKNOWN", 404
+
+
+class NameInvalid(RegistryError):
+    code, status = "NAME_INVALID", 400
+
+
+class TagInvalid(RegistryError):
+    code, status = "TAG_INVALID", 400
+
+
+class PageInvalid(RegistryError):
+    code, status = "PAGINATION_NUMBER_INVALID", 400
+
+
+class Unauthorized(RegistryError):
+    """No identity, or one that is no longer valid: the answer carries the challenge."""
+
+    code, status = "UNAUTHORIZED", 401
+
+
+class Denied(RegistryError):
+    code, status = "DENIED", 403
+
+
+class TooManyRequests(RegistryError):
+    code, status = "TOOMANYREQUESTS", 429
+
+
+class Unsupported(RegistryError):
+    code, status = "UNSUPPORTED", 405
+
+
+class StorageError(RegistryError):
+    """The storage did not do what was asked; `reason` is what the storage check would say."""
+
+    code, status = "UNAVAILABLE", 503
+
+    def __init__(self, message: str, reason: StorageReason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StorageUnavailable(StorageError):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageReason.UNREACHABLE)
+
+
+class StorageRefused(StorageError):
+    pass
