@@ -74,7 +74,9 @@ CLUSTER = (
     go("containerd", "containerd", "containerd-shim-runc-v2", "ctr"),
     # The kubelet asks for the RuntimeDefault profile on every sandbox: without seccomp no pod starts.
     go("runc", tags="seccomp netgo osusergo", static_cgo=True),
-    go("cni", "bridge", "loopback", "host-local", "portmap"),
+    # ptp, not bridge: all traffic of a pod is routed by its node, so kube-proxy and NetworkPolicy see it
+    # without the bridge netfilter module on the host.
+    go("cni", "ptp", "loopback", "host-local", "portmap"),
     Part("pause", ("pause",), ("cc", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror"), "pause.c"),
     go("coredns", package="."),
     go("versitygw"),
@@ -101,7 +103,7 @@ class Parts:
     root: Path
 
     def binary(self, name: str) -> Path:
-        """The file of a program such as `kubelet` or `bridge`. Raises PartMissing."""
+        """The file of a program such as `kubelet` or `ptp`. Raises PartMissing."""
         part = next((part for part in ALL if name in part.binaries), None)
         if part is None:
             raise PartMissing(f"{name}: no part of the local cluster builds a program of this name")
