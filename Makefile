@@ -1,0 +1,67 @@
+# Every command of the project. `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
+STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+
+.PHONY: help up down kubeconfig test setup parts check unit cluster e2e bench crds lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: setup ## the main job: set up everything, start the three-zone cluster, push an image, pull it in every zone
+	@$(RUN) -m quickstart up
+
+down: setup ## remove every trace of `make up`
+	@$(RUN) -m quickstart down
+
+kubeconfig: setup ## print the path of the kubeconfig
+	@$(RUN) -m quickstart kubeconfig
+
+test: setup ## set up everything and pass all tests, the cluster's included
+	@$(RUN) -m local_cluster.build
+	@$(MAKE) --no-print-directory check
+	@$(RUN) -m pytest tests
+
+setup: $(STAMP) ## the virtual environment, from the lock file
+$(STAMP): requirements.lock pyproject.toml
+	@echo "== virtual environment $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("Roadstead needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
+	    || { apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); }
+	@$(RUN) -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.installed-*; touch $@
+
+parts: setup ## build the local cluster's programs and the images
+	@$(RUN) -m local_cluster.build
+
+check: setup ## format, lint, types and the direction of imports
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy $(SOURCES)
+	@$(VENV)/bin/lint-imports
+
+unit: setup ## the tests that need no cluster
+	@$(RUN) -m pytest tests/unit tests/contract tests/api
+
+cluster: parts ## the tests of the cluster and of the operator on a real API server
+	@$(RUN) -m pytest tests/cluster
+
+e2e: parts ## the end-to-end tests: three zones, and faults
+	@$(RUN) -m pytest tests/e2e
+
+bench: parts ## measure, and print a table
+	@$(RUN) -m benchmarks
+
+crds: setup ## write crds/ from the models
+	@$(RUN) -m registry_operator.crd crds
+
+lock: setup ## write the lock files from pyproject.toml
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --all-extras pyproject.toml --output-file requirements.lock
+
+clean: ## forget what was built (the next `make up` builds it again)
+	@rm -rf "$${ROADSTEAD_CACHE:-$$HOME/.cache/roadstead}" $(VENV)
