@@ -54,7 +54,12 @@ class Kubectl:
         return {key: base64.b64decode(value).decode() for key, value in found.get("data", {}).items()}
 
     def until(
-        self, what: str, check: Callable[[], bool], *, seconds: float = 120, why: Callable[[], str] | None = None
+        self,
+        what: str,
+        check: Callable[[], bool],
+        *,
+        seconds: float = 120,
+        why: Callable[[], str] | None = None,
     ) -> None:
         """Ask until `check` holds. Raises NotReady with what `why` tells."""
         deadline = time.monotonic() + seconds

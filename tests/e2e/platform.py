@@ -1,0 +1,143 @@
+"""The platform under test: what `make up` makes, on the tests' own cluster, with hands to break it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_cluster.cluster import Cluster
+
+from quickstart.kubectl import Kubectl, Object, conditions
+from quickstart.story import HOSTNAME, NAMESPACE, REGISTRY, TENANT, TOKEN, Story
+from tests.e2e.client import Answer, Client
+
+API = "roadstead.dev/v1alpha1"
+REPLICA = f"app.kubernetes.io/instance={REGISTRY},app.kubernetes.io/name=registry"
+OPERATOR = ("roadstead-operator", "roadstead-system")
+
+
+@dataclass
+class Platform:
+    """A story told to its end, and its cluster."""
+
+    story: Story
+    cluster: Cluster
+    kubectl: Kubectl
+    addresses: dict[str, str] = field(default_factory=dict)  # of replicas, forwarded to this machine
+
+    @property
+    def ca(self) -> str:
+        return self.kubectl.secret(f"{REGISTRY}-tls", TENANT)["ca.crt"]
+
+    def client(self, password: str | None = None, *, host: str = HOSTNAME, **words: Any) -> Client:
+        """With the sample token's password, if none is given ("" is no credentials)."""
+        secret = self.kubectl.secret(TOKEN, TENANT)["password"] if password is None else password
+        return Client(host, self.ca, "anybody", secret, **words)
+
+    def replicas(self) -> list[Object]:
+        """The registry's pods that are not on their way out."""
+        pods = self.kubectl.list("pod", "-n", TENANT, "-l", REPLICA)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def replica_clients(self, password: str) -> list[Client]:
+        """A client for each replica, past the Service."""
+        clients = []
+        for number, pod in enumerate(self.replicas(), start=1):
+            address = (
+                self.addresses.get(pod["metadata"]["name"]) or f"127.0.91.{len(self.addresses) + number}"
+            )
+            if pod["metadata"]["name"] not in self.addresses:
+                self.cluster.forward(f"{address}:443", f"{pod['status']['podIP']}:8443")
+                self.addresses[pod["metadata"]["name"]] = address
+            clients.append(self.client(password, address=address))
+        return clients
+
+    async def everywhere(self, password: str) -> list[Answer]:
+        """What each replica says of this password."""
+        clients = self.replica_clients(password)
+        return list(await asyncio.gather(*(client.ask("GET", "/v2/") for client in clients)))
+
+    async def until_everywhere(self, password: str, status: int, seconds: float = 5) -> None:
+        """Until each replica answers with this status; fails when the time is over."""
+        async with asyncio.timeout(seconds):
+            while {answer.status for answer in await self.everywhere(password)} != {status}:
+                await asyncio.sleep(0.02)
+
+    def zone_of(self, selector: str, namespace: str) -> str:
+        """The zone that the (first) chosen pod runs in."""
+        pod = self.kubectl.list("pod", "-n", namespace, "-l", selector)[0]
+        node = self.kubectl.get("node", pod["spec"]["nodeName"])
+        assert node
+        zone: str = node["metadata"]["labels"]["topology.kubernetes.io/zone"]
+        return zone
+
+    def condition(self, kind: str, name: str, namespace: str, condition: str) -> Object:
+        """One condition, {} where it is not there."""
+        return conditions(self.kubectl.get(kind, name, namespace)).get(condition, {})
+
+    def until_condition(
+        self, kind: str, name: str, namespace: str, *, seconds: float = 60, **wanted: str
+    ) -> dict[str, Object]:
+        """Until each named condition has the wanted reason (`Ready="True"` etc. compare the status)."""
+
+        def holds() -> bool:
+            found = conditions(self.kubectl.get(kind, name, namespace))
+            return all(value in (found.get(key, {}).get("status"), found.get(key, {}).get("reason"))
+                       for key, value in wanted.items())  # fmt: skip
+
+        self.kubectl.until(
+            f"{kind} {namespace}/{name} {wanted}",
+            holds,
+            seconds=seconds,
+            why=lambda: json.dumps(conditions(self.kubectl.get(kind, name, namespace)), indent=1),
+        )
+        return conditions(self.kubectl.get(kind, name, namespace))
+
+    @contextmanager
+    def without_operator(self) -> Iterator[None]:
+        """The operator is gone for the time of the block, and back and ready after it."""
+        name, namespace = OPERATOR
+        self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=0")
+        self.kubectl(
+            "wait",
+            "pod",
+            "-n",
+            namespace,
+            "-l",
+            f"app.kubernetes.io/name={name}",
+            "--for=delete",
+            "--timeout=60s",
+        )
+        try:
+            yield
+        finally:
+            self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=1")
+            self.kubectl.until_rolled_out([name], namespace)
+
+    def token(self, name: str, namespace: str = TENANT, **spec: Any) -> Object:
+        """An AccessToken of the sample registry; `spec` overrides the default of full rights."""
+        default = {
+            "registryRefs": [{"name": REGISTRY}],
+            "permissions": [{"repositories": [f"{NAMESPACE}/**"], "actions": ["pull", "push", "delete"]}],
+        }
+        return resource("AccessToken", name, namespace, {**default, **spec})
+
+    def issued(self, name: str, namespace: str = TENANT) -> str:
+        """The password of a token that has just been applied."""
+        self.kubectl.until(
+            f"Secret of {name}", lambda: bool(self.kubectl.secret(name, namespace)), seconds=15
+        )
+        return self.kubectl.secret(name, namespace)["password"]
+
+
+def resource(kind: str, name: str, namespace: str, spec: Object) -> Object:
+    return {
+        "apiVersion": API,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }

@@ -1,0 +1,108 @@
+"""The operator is killed, restarted, and left without rights."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from quickstart.story import REGISTRY, TENANT
+from tests.e2e.platform import OPERATOR, Platform
+
+pytestmark = pytest.mark.cluster
+OWNED = "app.kubernetes.io/managed-by=roadstead"
+KINDS = "deployment,service,configmap,secret,serviceaccount,role,rolebinding,pdb,networkpolicy"
+
+
+def versions(platform: Platform) -> dict[str, str]:
+    """Resource version of every object that the operator writes, the custom resources included."""
+    found = platform.kubectl.list(KINDS, "-A", "-l", OWNED) + platform.kubectl.list("reg,rns,at", "-A")
+    spoken = {"Deployment"}  # its status is written by others
+    return {
+        f"{each['kind']} {each['metadata']['namespace']}/{each['metadata']['name']}": each["metadata"][
+            "resourceVersion"
+        ]
+        for each in found
+        if each["kind"] not in spoken
+    }
+
+
+def test_a_restart_of_the_operator_writes_nothing(platform: Platform) -> None:
+    """A new operator finds everything as it should be."""
+    platform.kubectl.until_ready("reg", REGISTRY, TENANT)
+    time.sleep(3)
+    before = versions(platform)
+    with platform.without_operator():
+        pass
+    time.sleep(10)
+    assert versions(platform) == before
+
+
+def test_the_operator_killed_in_the_middle_is_completed_by_the_next(platform: Platform) -> None:
+    """Tokens are applied while operators die at random moments; in the end each one logs in everywhere."""
+    name, namespace = OPERATOR
+    for round_ in range(3):
+        for number in range(5):
+            platform.kubectl.apply(platform.token(f"killed-{round_}-{number}"))
+        time.sleep(random.uniform(0, 0.5))
+        platform.kubectl(
+            "delete",
+            "pod",
+            "-n",
+            namespace,
+            "-l",
+            f"app.kubernetes.io/name={name}",
+            "--grace-period=0",
+            "--force",
+        )
+    platform.kubectl.until_rolled_out([name], namespace)
+    for round_ in range(3):
+        for number in range(5):
+            platform.kubectl.until_ready("at", f"killed-{round_}-{number}", TENANT, 60)
+    platform.kubectl("delete", "at", "-n", TENANT, *(f"killed-{r}-{n}" for r in range(3) for n in range(5)))
+
+
+def test_a_target_namespace_without_consent_is_a_condition_with_the_command(platform: Platform) -> None:
+    """The pull secret waits for a RoleBinding, the condition prints the command, and running it is enough."""
+    platform.kubectl("create", "namespace", "unasked")
+    try:
+        platform.kubectl.apply(
+            platform.token("asking", pullSecrets={"name": "asking-pull", "namespaces": ["unasked"]})
+        )
+        found = platform.until_condition("at", "asking", TENANT, Distributed="False")
+        message = found["Distributed"]["message"]
+        assert "kubectl create rolebinding" in message
+        command = message[message.index("kubectl create rolebinding") :].splitlines()[0].strip(" .`'\"")
+        platform.kubectl(*command.split()[1:])
+        platform.until_condition("at", "asking", TENANT, Distributed="True", seconds=15)
+        assert platform.kubectl.get("secret", "asking-pull", "unasked")
+
+        platform.kubectl.apply(platform.token("asking"))
+        platform.kubectl.until(
+            "the unwanted pull secret goes",
+            lambda: platform.kubectl.get("secret", "asking-pull", "unasked") is None,
+            seconds=15,
+        )
+    finally:
+        platform.kubectl("delete", "at", "asking", "-n", TENANT, "--ignore-not-found")
+        platform.kubectl("delete", "namespace", "unasked", "--timeout=60s")
+
+
+def test_drift_is_repaired(platform: Platform) -> None:
+    """A child that somebody edits or deletes is as it was within seconds."""
+    platform.kubectl("delete", "service", f"{REGISTRY}-private", "-n", TENANT)
+    platform.kubectl.until(
+        "the Service is back",
+        lambda: platform.kubectl.get("service", f"{REGISTRY}-private", TENANT) is not None,
+        seconds=15,
+    )
+    platform.kubectl(
+        "patch", "pdb", REGISTRY, "-n", TENANT, "--type=merge", "-p", '{"spec":{"maxUnavailable":2}}'
+    )
+    platform.kubectl.until(
+        "the PodDisruptionBudget is as it was",
+        lambda: (platform.kubectl.get("pdb", REGISTRY, TENANT) or {})["spec"]["maxUnavailable"] == 1,
+        seconds=15,
+    )
+    platform.story.publish(platform.kubectl)  # the new Service has another ClusterIP

@@ -1,0 +1,85 @@
+"""Resources go in any order, with and without the operator, and nothing of them stays."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from quickstart.kubectl import Kubectl
+from tests.e2e.platform import Platform, resource
+
+pytestmark = pytest.mark.cluster
+OWNED = "app.kubernetes.io/managed-by=roadstead"
+CONSENT = ("--clusterrole=roadstead-secrets", "--serviceaccount=roadstead-system:roadstead-operator")
+
+
+def tenant(name: str) -> list[dict[str, Any]]:
+    """A small Registry with a Namespace and a token whose pull secret goes to another Kubernetes namespace."""
+    reference = {"name": "small"}
+    registry = {
+        "hostname": f"{name}.roadstead.test",
+        "replicas": 1,
+        "zones": {"minimum": 1},
+        "storage": {"ephemeral": {}},
+    }
+    token = {
+        "registryRefs": [reference],
+        "permissions": [{"repositories": [f"{name}/**"], "actions": ["pull"]}],
+        "pullSecrets": {"name": "small-pull", "namespaces": [f"{name}-app"]},
+    }
+    return [
+        resource("Registry", "small", name, registry),
+        resource("Namespace", "claimed", name, {"registryRef": reference, "name": name}),
+        resource("AccessToken", "reader", name, token),
+    ]
+
+
+def prepare(kubectl: Kubectl, name: str) -> None:
+    for namespace in (name, f"{name}-app"):
+        kubectl("create", "namespace", namespace)
+        kubectl("create", "rolebinding", "roadstead", "-n", namespace, *CONSENT)
+    kubectl.apply(*tenant(name))
+    kubectl.until_ready("at", "reader", name, 90)
+    kubectl.until_ready("reg", "small", name, 90)
+
+
+def owned(kubectl: Kubectl, namespace: str) -> list[str]:
+    """What is left there that carries the operator's label."""
+    kinds = "deployment,service,configmap,secret,serviceaccount,role,rolebinding,pdb,networkpolicy"
+    return [
+        f"{each['kind']}/{each['metadata']['name']}"
+        for each in kubectl.list(kinds, "-n", namespace, "-l", OWNED)
+    ]
+
+
+def test_any_order_leaves_nothing(platform: Platform) -> None:
+    """Each of the six orders of deleting Registry, Namespace and AccessToken ends with nothing left."""
+    kubectl = platform.kubectl
+    prepare(kubectl, "orderly")
+    for order in itertools.permutations(("reg/small", "rns/claimed", "at/reader")):
+        kubectl.apply(*tenant("orderly"))
+        kubectl.until(
+            "the pull secret", lambda: kubectl.get("secret", "small-pull", "orderly-app") is not None
+        )
+        for one in order:
+            kubectl("delete", one, "-n", "orderly", "--timeout=20s")
+        kubectl.until(
+            f"nothing is left after {order}",
+            lambda: owned(kubectl, "orderly") + owned(kubectl, "orderly-app") == [],
+            why=lambda: str(owned(kubectl, "orderly") + owned(kubectl, "orderly-app")),
+            seconds=60,
+        )
+    kubectl("delete", "namespace", "orderly", "orderly-app", "--timeout=60s")
+
+
+def test_a_namespace_goes_while_the_operator_is_gone(platform: Platform) -> None:
+    """Without the operator nothing blocks; what lies elsewhere stays labelled, and goes when it returns."""
+    kubectl = platform.kubectl
+    prepare(kubectl, "orphan")
+    with platform.without_operator():
+        kubectl("delete", "namespace", "orphan", "--timeout=90s")
+        assert "Secret/small-pull" in owned(kubectl, "orphan-app")
+    kubectl.until("the orphaned pull secret goes", lambda: owned(kubectl, "orphan-app") == [], seconds=60)
+    kubectl("delete", "namespace", "orphan-app", "--timeout=60s")
