@@ -1,0 +1,211 @@
+"""The work queue: each key once, one key at a time, urgent keys first, failures later and later.
+
+`Backlog` decides what is due, without tasks or clocks of its own; `Queue` lets workers wait for it.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+FIRST_RETRY = 0.25  # seconds
+LAST_RETRY = 120.0
+
+
+class Kind(StrEnum):
+    """What there is to reconcile. POLICY is the policy of a Registry, which never waits for its rollout."""
+
+    POLICY = "Policy"
+    ACCESS_TOKEN = "AccessToken"  # noqa: S105 - a kind
+    NAMESPACE = "Namespace"
+    REGISTRY = "Registry"
+
+
+class Lane(IntEnum):
+    """Keys of a lower lane are taken first; a bounded number of workers serves SLOW."""
+
+    POLICY = 0
+    ACCESS = 1
+    SLOW = 2
+
+
+LANES = {
+    Kind.POLICY: Lane.POLICY,
+    Kind.ACCESS_TOKEN: Lane.ACCESS,
+    Kind.NAMESPACE: Lane.ACCESS,
+    Kind.REGISTRY: Lane.SLOW,
+}
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """One object to reconcile."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+class Backlog:
+    """Keys that are due, running or waiting for their time. `now` is in seconds of any monotonic clock."""
+
+    def __init__(self, slow: int, jitter: Callable[[], float] = random.random) -> None:
+        self._slow = slow  # how many keys of the slow lane may run at a time
+        self._jitter = jitter  # 0 ≤ x < 1
+        self._order = itertools.count()
+        self._due: dict[Key, int] = {}  # in the order of arrival; the value marks the live heap entry
+        self._lanes: dict[Lane, list[tuple[int, Key]]] = {lane: [] for lane in Lane}
+        self._later: dict[Key, float] = {}
+        self._times: list[tuple[float, Key]] = []
+        self._running: dict[Key, bool] = {}  # True: came again meanwhile
+        self._failures: dict[Key, int] = {}
+
+    def add(self, key: Key) -> None:
+        """The key is due now; at most once, and again after it if it is running."""
+        self._later.pop(key, None)
+        if key in self._running:
+            self._running[key] = True
+        elif key not in self._due:
+            number = next(self._order)
+            self._due[key] = number
+            heapq.heappush(self._lanes[LANES[key.kind]], (number, key))
+
+    def add_at(self, key: Key, when: float) -> None:
+        """The key is due at `when` at the latest; an earlier time that is already set stays."""
+        if key in self._due or self._later.get(key, float("inf")) <= when:
+            return
+        self._later[key] = when
+        heapq.heappush(self._times, (when, key))
+
+    def pop(self, now: float) -> Key | None:
+        """The next key to run, or None when nothing that may run is due."""
+        self._wake(now)
+        for lane, entries in self._lanes.items():
+            if lane is Lane.SLOW and self._running_slow() >= self._slow:
+                continue
+            if entries:
+                _, key = heapq.heappop(entries)
+                del self._due[key]
+                self._running[key] = False
+                return key
+        return None
+
+    def done(self, key: Key) -> None:
+        """The run succeeded."""
+        self._failures.pop(key, None)
+        self._ended(key)
+
+    def failed(self, key: Key, now: float) -> float:
+        """The run failed: the key comes back after twice the wait of the last time. Returns the seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        longest = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 16))
+        wait = longest * (0.5 + self._jitter() / 2)
+        self._ended(key)
+        self.add_at(key, now + wait)
+        return wait
+
+    def forget(self, key: Key) -> None:
+        """The object is gone: nothing of it is kept but a run that is under way."""
+        self._failures.pop(key, None)
+        self._later.pop(key, None)
+
+    def next_at(self) -> float | None:
+        """When the next waiting key is due."""
+        while self._times and self._later.get(self._times[0][1]) != self._times[0][0]:
+            heapq.heappop(self._times)
+        return self._times[0][0] if self._times else None
+
+    @property
+    def depth(self) -> int:
+        """How many keys are due and not running."""
+        return len(self._due)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is due and nothing runs."""
+        return not self._due and not self._running
+
+    def _wake(self, now: float) -> None:
+        while (when := self.next_at()) is not None and when <= now:
+            self.add(heapq.heappop(self._times)[1])
+
+    def _ended(self, key: Key) -> None:
+        if self._running.pop(key):
+            self.add(key)
+
+    def _running_slow(self) -> int:
+        return sum(LANES[key.kind] is Lane.SLOW for key in self._running)
+
+
+class Queue:
+    """The backlog with workers that wait for it. All methods belong to one event loop."""
+
+    def __init__(self, slow: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backlog = Backlog(slow)
+        self._clock = clock
+        self._wakers: set[asyncio.Future[None]] = set()
+
+    @property
+    def depth(self) -> int:
+        return self._backlog.depth
+
+    @property
+    def idle(self) -> bool:
+        return self._backlog.idle
+
+    def add(self, key: Key) -> None:
+        self._backlog.add(key)
+        self._wake()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """The key is due in so many seconds at the latest."""
+        if seconds <= 0:
+            self.add(key)
+            return
+        self._backlog.add_at(key, self._clock() + seconds)
+        self._wake()
+
+    async def take(self) -> Key:
+        """The next key, which is then this worker's until it says `done` or `failed`."""
+        while True:
+            now = self._clock()
+            key = self._backlog.pop(now)
+            if key is not None:
+                return key
+            next_at = self._backlog.next_at()
+            await self._wait(None if next_at is None else max(0.0, next_at - now))
+
+    def done(self, key: Key) -> None:
+        self._backlog.done(key)
+        self._wake()
+
+    def failed(self, key: Key) -> float:
+        """Returns the seconds until the next try."""
+        wait = self._backlog.failed(key, self._clock())
+        self._wake()
+        return wait
+
+    def forget(self, key: Key) -> None:
+        self._backlog.forget(key)
+
+    async def _wait(self, seconds: float | None) -> None:
+        waker = asyncio.get_running_loop().create_future()
+        self._wakers.add(waker)
+        try:
+            await asyncio.wait_for(waker, seconds)
+        except TimeoutError:
+            pass
+        finally:
+            self._wakers.discard(waker)
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            if not waker.done():
+                waker.set_result(None)

@@ -1,0 +1,168 @@
+"""The work queue, by a clock that stands still until it is told."""
+
+import asyncio
+
+import pytest
+from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Key, Kind, Queue
+
+
+def registry(name: str) -> Key:
+    return Key(Kind.REGISTRY, "team", name)
+
+
+def token(name: str) -> Key:
+    return Key(Kind.ACCESS_TOKEN, "team", name)
+
+
+def policy(name: str) -> Key:
+    return Key(Kind.POLICY, "team", name)
+
+
+@pytest.fixture
+def backlog() -> Backlog:
+    return Backlog(slow=2, jitter=lambda: 1.0)
+
+
+def test_a_key_is_taken_once_however_often_it_is_added(backlog: Backlog) -> None:
+    """Ten events of one object are one reconcile."""
+    for _ in range(10):
+        backlog.add(registry("a"))
+    assert backlog.pop(0) == registry("a")
+    assert backlog.pop(0) is None
+
+
+def test_a_key_never_runs_twice_at_a_time_and_no_change_is_lost(backlog: Backlog) -> None:
+    """What comes while the key is running makes it run again, after it."""
+    backlog.add(registry("a"))
+    assert backlog.pop(0) == registry("a")
+    backlog.add(registry("a"))
+    assert backlog.pop(0) is None
+    backlog.done(registry("a"))
+    assert backlog.pop(0) == registry("a")
+    backlog.done(registry("a"))
+    assert backlog.pop(0) is None
+    assert backlog.idle
+
+
+def test_policy_first_then_tokens_then_registries(backlog: Backlog) -> None:
+    """Whoever loses access does not wait for a rollout."""
+    for key in (registry("a"), token("t"), policy("a")):
+        backlog.add(key)
+    assert [backlog.pop(0) for _ in range(3)] == [policy("a"), token("t"), registry("a")]
+
+
+def test_slow_registries_leave_workers_for_the_rest(backlog: Backlog) -> None:
+    """Two may run at a time; the third waits, a token does not."""
+    for name in "abc":
+        backlog.add(registry(name))
+    assert [backlog.pop(0), backlog.pop(0)] == [registry("a"), registry("b")]
+    assert backlog.pop(0) is None
+    backlog.add(token("t"))
+    assert backlog.pop(0) == token("t")
+    backlog.done(registry("a"))
+    assert backlog.pop(0) == registry("c")
+
+
+def test_a_delayed_key_comes_at_its_time_and_the_earliest_counts(backlog: Backlog) -> None:
+    """The expiry of a token in a minute is not put off by a sweep in an hour."""
+    backlog.add_at(token("t"), 60)
+    backlog.add_at(token("t"), 3600)
+    assert backlog.next_at() == 60
+    assert backlog.pop(59.9) is None
+    assert backlog.pop(60) == token("t")
+    backlog.done(token("t"))
+    assert backlog.next_at() is None
+
+
+def test_a_change_does_not_wait_for_the_delay(backlog: Backlog) -> None:
+    """An event makes a waiting key due at once, and only once."""
+    backlog.add_at(token("t"), 60)
+    backlog.add(token("t"))
+    assert backlog.pop(0) == token("t")
+    backlog.done(token("t"))
+    assert backlog.pop(61) is None
+
+
+def test_failures_wait_twice_as_long_each_time_up_to_a_limit(backlog: Backlog) -> None:
+    """A broken object costs less and less; a success starts anew."""
+    waits = []
+    now = 0.0
+    backlog.add(registry("a"))
+    for _ in range(12):
+        assert backlog.pop(now) == registry("a")
+        waits.append(backlog.failed(registry("a"), now))
+        assert backlog.pop(now) is None
+        now += waits[-1]
+    assert waits[:4] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY, 8 * FIRST_RETRY]
+    assert waits[-1] == LAST_RETRY
+    assert backlog.pop(now) == registry("a")
+    backlog.done(registry("a"))
+    backlog.add(registry("a"))
+    backlog.pop(now)
+    assert backlog.failed(registry("a"), now) == FIRST_RETRY
+
+
+def test_the_jitter_is_half_of_the_wait() -> None:
+    """Registries that fail together do not come back together."""
+    backlog = Backlog(slow=2, jitter=lambda: 0.0)
+    backlog.add(registry("a"))
+    backlog.pop(0)
+    assert backlog.failed(registry("a"), 0) == FIRST_RETRY / 2
+
+
+def test_a_deleted_object_leaves_nothing(backlog: Backlog) -> None:
+    """No wake-up and no failure count outlive their object."""
+    backlog.add(registry("a"))
+    backlog.pop(0)
+    backlog.failed(registry("a"), 0)
+    backlog.forget(registry("a"))
+    assert backlog.next_at() is None
+    assert backlog.pop(1000) is None
+
+
+async def test_a_worker_waits_for_the_next_key() -> None:
+    """`take` sleeps until something is added, or until something delayed is due."""
+    queue = Queue(slow=1)
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add(token("now"))
+    assert await asyncio.wait_for(waiting, 1) == token("now")
+    queue.done(token("now"))
+    queue.add_after(token("soon"), 0.02)
+    assert await asyncio.wait_for(queue.take(), 1) == token("soon")
+
+
+async def test_workers_share_the_keys_and_none_runs_twice_at_a_time() -> None:
+    """Eight workers, twenty keys that change again and again: each alone on its key, no last change unseen."""
+    queue = Queue(slow=4)
+    keys = [registry(str(number)) for number in range(20)]
+    version = dict.fromkeys(keys, 0)
+    seen = dict.fromkeys(keys, -1)
+    running: set[Key] = set()
+
+    async def work() -> None:
+        while True:
+            key = await queue.take()
+            assert key not in running
+            running.add(key)
+            observed = version[key]
+            await asyncio.sleep(0.001)
+            seen[key] = observed
+            running.discard(key)
+            queue.done(key)
+            if queue.idle:
+                idle.set()
+
+    idle = asyncio.Event()
+    workers = [asyncio.create_task(work()) for _ in range(8)]
+    for round_ in range(10):
+        idle.clear()
+        for key in keys:
+            version[key] = round_
+            queue.add(key)
+        await asyncio.sleep(0.003)
+    await asyncio.wait_for(idle.wait(), 5)
+    for worker in workers:
+        worker.cancel()
+    assert seen == version
