@@ -1,0 +1,45 @@
+"""`Registry`: all that can be done to the content of one registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry_runtime.repository.blobs import Blobs
+from registry_runtime.repository.catalog import Catalog
+from registry_runtime.repository.check import Check
+from registry_runtime.repository.manifests import Manifests
+from registry_runtime.repository.pointers import Pointers
+from registry_runtime.repository.referrers import Referrers
+from registry_runtime.repository.tags import Tags
+from registry_runtime.repository.uploads import Uploads
+from registry_runtime.storage.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from registry_runtime.contract.config import Limits
+    from registry_runtime.contract.state import StorageState
+    from registry_runtime.storage.base import Storage
+
+
+class Registry:
+    """One registry on one storage; any number of these may share it, in any number of processes.
+
+    `owner` is the UID of the Registry that the storage must belong to; `clock` tells the time in UTC.
+    """
+
+    def __init__(self, storage: Storage, limits: Limits, clock: Callable[[], datetime], owner: str) -> None:
+        records = Records(storage)
+        pointers = Pointers(records)
+        self.blobs = Blobs(storage, records, pointers)
+        self.uploads = Uploads(storage, records, self.blobs, limits, clock)
+        self.tags = Tags(records)
+        self.catalog = Catalog(records)
+        self.manifests = Manifests(records, self.blobs, self.tags, limits)
+        self.referrers = Referrers(records, self.manifests)
+        self._check = Check(storage, records, owner)
+
+    async def check(self) -> StorageState:
+        """Whether the storage is there, ours, and keeps its word; never raises a StorageError."""
+        return await self._check.run()

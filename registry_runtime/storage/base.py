@@ -1,0 +1,152 @@
+"""The protocol of the storage: few operations, that a bucket and a directory both keep exactly.
+
+Keys are text; a key may not be another one's prefix followed by a slash. Reads see every write that was
+answered before. An ETag names the content at a key; conditional writes have exactly one winner.
+Every operation may raise StorageUnavailable or StorageRefused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
+
+    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.content.range import Span
+
+PAGE = 1000  # keys that one listing or one batch of deletes may have
+SMALL = (
+    5 * 1024 * 1024
+)  # bytes: the least size of a part that is not the last, and the most of a small object
+
+
+class Conflict(Exception):
+    """A conditional write met another state than it expected; nothing was written."""
+
+
+class Missing(Exception):
+    """There is nothing at the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A small object, whole."""
+
+    content: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a listing; `size` in bytes."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries in the order of their keys' bytes; `more` follow after the last one."""
+
+    entries: tuple[Entry, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Multipart:
+    """An object that is written in parts, and not there before `complete`."""
+
+    key: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that is safe; numbers rise with the offset, with gaps."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part goes: its number (1 to 10,000), and the offset of its first byte in the object.
+
+    Writers that compete for one multipart take disjoint ranges of numbers, the later writer the higher
+    ones; `fence` is the lowest of the writer's. A part that meets a higher fence may be refused.
+    """
+
+    number: int
+    offset: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A multipart that was begun at `started`, and neither completed nor aborted."""
+
+    multipart: Multipart
+    started: datetime
+
+
+class Storage(Protocol):
+    """A bucket or a directory."""
+
+    async def get(self, key: str) -> Found | None:
+        """A small object, or None where there is none."""
+        ...
+
+    async def size(self, key: str) -> int | None:
+        """Bytes of an object, or None where there is none."""
+        ...
+
+    async def put(
+        self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
+    ) -> str:
+        """Writes a small object and returns its ETag.
+
+        With `absent` only where there is none, with `match` only over this ETag; else raises Conflict.
+        """
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; those that are not there are no error."""
+        ...
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
+        """Keys that start with `prefix` and come after `after`, at most `limit` (1 to 1,000)."""
+        ...
+
+    async def open(self, key: str, span: Span | None = None) -> AsyncGenerator[Buffer, None]:
+        """The bytes of an object, or of a span that lies within it. Raises Missing before the first one."""
+        ...
+
+    async def begin(self, key: str) -> Multipart: ...
+
+    async def write(self, multipart: Multipart, place: Place, content: Sequence[Buffer]) -> Part:
+        """Raises Missing where the multipart is gone, and Conflict behind a fence."""
+        ...
+
+    async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
+        """Makes the object of the parts, in their order, at once. Again, it is no error.
+
+        Raises Missing where the multipart is gone and the object is not there.
+        """
+        ...
+
+    async def abort(self, multipart: Multipart) -> None:
+        """Frees what the parts take; that it is gone already is no error."""
+        ...
+
+    async def unfinished(self, prefix: str) -> Sequence[Unfinished]: ...
+
+    async def sweep(self, before: datetime) -> int:
+        """Removes what processes that were killed before then left in the driver; how many there were."""
+        ...
+
+    async def close(self) -> None: ...

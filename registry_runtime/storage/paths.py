@@ -1,0 +1,111 @@
+"""The key tree: every key of the storage is made here, and nowhere else.
+
+roadstead.json                                     format version and owner (UID of the Registry)
+data/<uuid>                                        bytes of one blob, as uploaded; never written twice
+blobs/<alg>/<hex>                                  pointer: which data, size, live | hidden | dead
+placements/<alg>:<hex>/<escaped repository>        index: which repositories may serve this blob
+catalog/<escaped repository>                       index: one key a repository
+repositories/<name>/_blobs/<alg>:<hex>             fact: this repository may serve this blob
+repositories/<name>/_manifests/<alg>:<hex>         fact: the manifest, its media type and its bytes
+repositories/<name>/_tags/<tag>                    fact: the descriptor that the tag names
+repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
+repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: descriptor of what refers to the first
+uploads/<uuid>                                     session; its data will be data/<uuid>
+probe/<uuid>                                       what the self-check writes, for a moment
+Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
+
+An index is written before its fact and removed after it, so a reader ignores an index without its fact.
+An object without a byte is a tombstone, and reads as absent: a fact that had to be withdrawn
+on a condition, for which not every bucket has a conditional DELETE.
+
+A repository's name never has a component that begins with "_", so no key is another one's prefix with
+a slash. Where a name stands in one component its slashes become "!", which sorts below all that a name
+may hold: the order of the escaped names is that of the names' components, and none gets longer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry_runtime.content.digest import Digest
+    from registry_runtime.content.name import RepositoryName, Tag
+
+MARKER = "roadstead.json"
+DATA = "data/"
+UPLOADS = "uploads/"
+PROBES = "probe/"
+CATALOG = "catalog/"
+
+
+def data(uuid: str) -> str:
+    return f"{DATA}{uuid}"
+
+
+def upload(uuid: str) -> str:
+    return f"{UPLOADS}{uuid}"
+
+
+def probe(uuid: str) -> str:
+    return f"{PROBES}{uuid}"
+
+
+def pointer(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def placements(digest: Digest) -> str:
+    return f"placements/{digest}/"
+
+
+def placement(digest: Digest, name: RepositoryName) -> str:
+    return placements(digest) + escape(name.text)
+
+
+def catalog(name: RepositoryName) -> str:
+    return CATALOG + escape(name.text)
+
+
+def link(name: RepositoryName, digest: Digest) -> str:
+    return f"repositories/{name}/_blobs/{digest}"
+
+
+def manifests(name: RepositoryName) -> str:
+    return f"repositories/{name}/_manifests/"
+
+
+def manifest(name: RepositoryName, digest: Digest) -> str:
+    return f"{manifests(name)}{digest}"
+
+
+def tags(name: RepositoryName) -> str:
+    return f"repositories/{name}/_tags/"
+
+
+def tag(name: RepositoryName, tag: Tag) -> str:
+    return f"{tags(name)}{tag}"
+
+
+def tagged(name: RepositoryName, digest: Digest) -> str:
+    return f"repositories/{name}/_tagged/{digest}/"
+
+
+def tagged_as(name: RepositoryName, digest: Digest, tag: Tag) -> str:
+    return f"{tagged(name, digest)}{tag}"
+
+
+def referrers(name: RepositoryName, subject: Digest) -> str:
+    return f"repositories/{name}/_referrers/{subject}/"
+
+
+def referrer(name: RepositoryName, subject: Digest, digest: Digest) -> str:
+    return f"{referrers(name, subject)}{digest}"
+
+
+def escape(name: str) -> str:
+    """A repository's name as one component of a key."""
+    return name.replace("/", "!")
+
+
+def unescape(component: str) -> str:
+    return component.replace("!", "/")
