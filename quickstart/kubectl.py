@@ -66,7 +66,7 @@ class Kubectl:
         while not _holds(check):
             if time.monotonic() > deadline:
                 raise NotReady(f"{what}: not after {seconds:g} s.\n{why() if why else ''}")
-            time.sleep(0.2)
+            time.sleep(every)
 
     def until_ready(self, kind: str, name: str, namespace: str, seconds: float = 120) -> None:
         """Until Ready=True is said of the generation that is there now."""

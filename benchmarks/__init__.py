@@ -1,0 +1,1 @@
+"""What is measured, and with which bar it is compared."""

@@ -1,0 +1,47 @@
+"""Figures with their spread and their bar."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. `value` is what is compared with `bar`; less is better."""
+
+    what: str
+    unit: str
+    value: float
+    bar: float
+    spread: str
+
+    @property
+    def met(self) -> bool:
+        return self.value <= self.bar
+
+
+def median(what: str, unit: str, samples: Sequence[float], bar: float) -> Row:
+    """The median of some rounds."""
+    spread = f"{min(samples):.2f} – {max(samples):.2f}, {len(samples)} rounds"
+    return Row(f"{what}, median", unit, statistics.median(samples), bar, spread)
+
+
+def p99(what: str, unit: str, samples: Sequence[float], bar: float) -> Row:
+    """The 99th percentile (nearest rank) of many samples."""
+    ordered = sorted(samples)
+    rank = min(len(ordered) - 1, -(-len(ordered) * 99 // 100) - 1)
+    spread = f"p50 {statistics.median(ordered):.3f}, max {ordered[-1]:.3f}, {len(ordered)} samples"
+    return Row(f"{what}, p99", unit, ordered[rank], bar, spread)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    lines = ["| what | measured | bar | spread | |", "|---|---|---|---|---|"]
+    for row in rows:
+        verdict = "met" if row.met else "**missed**"
+        lines.append(
+            f"| {row.what} | {row.value:.2f} {row.unit} | ≤ {row.bar:g} {row.unit} | {row.spread} | {verdict} |"
+        )
+    return "\n".join(lines)

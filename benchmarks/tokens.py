@@ -1,0 +1,111 @@
+"""How soon a token works on every replica, and how soon it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import yaml
+
+from benchmarks.table import Row, p99
+from quickstart.story import HOSTNAME, TENANT, TOKEN
+from tests.e2e.platform import Platform
+
+COUNT = 200
+POLL = 0.01
+
+
+async def propagation(stage: Platform) -> list[Row]:
+    """One token after another: applied → accepted everywhere, deleted → refused everywhere.
+
+    Requests go straight to the Kubernetes API and to each replica; a poll every 10 ms is in the figure.
+    """
+    clients = stage.replica_clients(stage.kubectl.secret(TOKEN, TENANT)["password"])
+    async with _api(stage) as api, aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=stage.ca))
+    ) as registry:  # fmt: skip
+        addresses = [client.address for client in clients]
+        accepted, refused = [], []
+        for number in range(COUNT):
+            one = _Token(stage, api, registry, addresses, f"bench-{number}")
+            accepted.append(await one.create())
+            refused.append(await one.delete())
+    return [
+        p99(f"AccessToken applied → accepted by all {len(addresses)} replicas", "s", accepted, 1),
+        p99(f"AccessToken deleted → refused by all {len(addresses)} replicas", "s", refused, 1),
+    ]
+
+
+class _Token:
+    """One AccessToken, and how the replicas take it."""
+
+    def __init__(
+        self,
+        stage: Platform,
+        api: aiohttp.ClientSession,
+        registry: aiohttp.ClientSession,
+        addresses: list[str],
+        name: str,
+    ) -> None:
+        self.api, self.registry, self.addresses, self.name = api, registry, addresses, name
+        self.path = f"/apis/roadstead.dev/v1alpha1/namespaces/{TENANT}/accesstokens"
+        self.object = stage.token(name)
+        self.password = ""
+
+    async def create(self) -> float:
+        begun = time.monotonic()
+        async with self.api.post(self.path, json=self.object) as answer:
+            answer.raise_for_status()
+        await _until(self._issued)
+        await _until(lambda: self._everywhere(200))
+        return time.monotonic() - begun
+
+    async def delete(self) -> float:
+        begun = time.monotonic()
+        async with self.api.delete(f"{self.path}/{self.name}") as answer:
+            answer.raise_for_status()
+        await _until(lambda: self._everywhere(401))
+        return time.monotonic() - begun
+
+    async def _issued(self) -> bool:
+        async with self.api.get(f"/api/v1/namespaces/{TENANT}/secrets/{self.name}") as answer:
+            if answer.status == 200:
+                self.password = base64.b64decode((await answer.json())["data"]["password"]).decode()
+            return answer.status == 200
+
+    async def _everywhere(self, status: int) -> bool:
+        return set(await asyncio.gather(*map(self._login, self.addresses))) == {status}
+
+    async def _login(self, address: str) -> int:
+        auth = aiohttp.BasicAuth("bench", self.password)
+        url, headers = f"https://{address}/v2/", {"Host": HOSTNAME}
+        async with self.registry.get(url, auth=auth, headers=headers, server_hostname=HOSTNAME) as answer:
+            return answer.status
+
+
+async def _until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await check():
+            await asyncio.sleep(POLL)
+
+
+def _api(stage: Platform) -> aiohttp.ClientSession:
+    """The Kubernetes API as the administrator."""
+    config = yaml.safe_load(stage.kubectl.kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(
+        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+    )
+    folder = stage.kubectl.kubeconfig.parent
+    certificate, key = folder / "bench.crt", folder / "bench.key"
+    certificate.write_bytes(base64.b64decode(user["client-certificate-data"]))
+    key.touch(mode=0o600)
+    key.write_bytes(base64.b64decode(user["client-key-data"]))
+    context.load_cert_chain(certificate, key)
+    certificate.unlink()
+    key.unlink()
+    return aiohttp.ClientSession(cluster["server"], connector=aiohttp.TCPConnector(ssl=context))
