@@ -95,17 +95,37 @@ class PageInvalid(RegistryError):
 
 
 class Unauthorized(RegistryError):
-    """No identity, or one that is no longer valid: the answer carries the challenge."""
+    """No identity, or one that is no longer valid: the answer carries the challenge.
+
+    `scope` is what to ask a bearer for, `reason` the decision's, for the log only.
+    """
 
     code, status = "UNAUTHORIZED", 401
 
+    def __init__(self, message: str, *, scope: str | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.scope = scope
+        self.reason = reason
+
 
 class Denied(RegistryError):
+    """The identity is good, and may not; `reason` is the decision's, for the log only."""
+
     code, status = "DENIED", 403
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class TooManyRequests(RegistryError):
+    """`retry_after` in seconds."""
+
     code, status = "TOOMANYREQUESTS", 429
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unsupported(RegistryError):

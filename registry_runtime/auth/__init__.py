@@ -1,0 +1,1 @@
+"""Who is asking, and may they: nothing here knows HTTP routes or storage."""

@@ -1,0 +1,171 @@
+"""The gate: from credentials to an identity, and from an identity to a decision or an error."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from registry_runtime.auth.credentials import Basic, Bearer, Credentials
+from registry_runtime.auth.decision import Decision, Reason, decide, standing
+from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
+from registry_runtime.auth.scope import CATALOG, Scopes, asking
+from registry_runtime.auth.throttle import Throttle
+from registry_runtime.auth.tokens import BearerInvalid, Bearers, Claims
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.contract.credential import Password
+from registry_runtime.contract.policy import Action, Policy
+from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
+
+_CACHED = 8192
+_CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
+_NO_PASSWORD = "0" * 64  # compared with, so that an unknown id takes as long as a known one
+
+_SENTENCES = {
+    Reason.CREDENTIALS_MISSING: "log in with the password of an AccessToken",
+    Reason.TOKEN_UNKNOWN: "the password is wrong, or its AccessToken was deleted",
+    Reason.TOKEN_SUSPENDED: "the AccessToken is suspended",
+    Reason.TOKEN_EXPIRED: "the AccessToken has expired",
+    Reason.BEARER_EXPIRED: "the bearer token has expired: ask for another",
+    Reason.SCOPE_MISSING: "the bearer token does not cover this: ask for one with the scope of the challenge",
+}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, by which door."""
+
+    identity: Identity
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A new bearer; `issued` in seconds of Unix, `seconds` is its life."""
+
+    text: str
+    issued: int
+    seconds: int
+
+
+class Gate:
+    """Everything that needs to know who is asking asks here.
+
+    `policy` gives the policy in force; what was verified before is remembered by the bearer's own
+    text until it expires or the policy is another one.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        bearers: Bearers,
+        throttle: Throttle,
+        *,
+        bearer_seconds: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._policy = policy
+        self._bearers = bearers
+        self._throttle = throttle
+        self._bearer_seconds = bearer_seconds
+        self._clock = clock
+        self._verified: dict[str, Claims] = {}
+        self._verified_under: Policy | None = None
+
+    def identify(self, credentials: Credentials, source: str) -> Identity:
+        """Raises Unauthorized for wrong credentials, TooManyRequests for too many of them."""
+        match credentials:
+            case None:
+                return ANYBODY
+            case Basic(password):
+                return self._login(password, source)
+            case Bearer(text):
+                return self._bearer(text)
+            case _:
+                raise Unauthorized("the Authorization header holds neither Basic nor Bearer credentials")
+
+    def decide(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
+        return decide(self._policy(), asker.identity, asker.endpoint, repository, action, now=self._clock())
+
+    def admit(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
+        """The decision, where it is yes. Raises Unauthorized (with the scope to ask for) or Denied."""
+        decision = self.decide(asker, repository, action)
+        if decision.allowed:
+            return decision
+        if decision.other_credentials_may_help:
+            scope = asking(repository, action) if repository is not None else _registry_scope(action)
+            raise Unauthorized(_SENTENCES[decision.reason], scope=scope, reason=decision.reason)
+        raise Denied(f"{action} is not granted to you here", reason=decision.reason)
+
+    def issue(self, asker: Asker, asked: Scopes) -> Issued:
+        """A bearer for what was asked for and is granted. Raises Unauthorized, or Denied."""
+        self.admit(asker, None, Action.PULL)
+        granted = {
+            name: allowed
+            for name, actions in asked.repositories.items()
+            if (allowed := self._granted(asker, RepositoryName(name), actions))
+        }
+        issued = int(self._clock().timestamp())
+        claims = Claims(
+            asker.identity.token or "",
+            issued,
+            issued + self._bearer_seconds,
+            Scopes(granted, asked.catalog),
+        )
+        return Issued(self._bearers.sign(claims), issued, self._bearer_seconds)
+
+    def _granted(
+        self, asker: Asker, repository: RepositoryName, actions: frozenset[Action]
+    ) -> frozenset[Action]:
+        return frozenset(action for action in actions if self.decide(asker, repository, action).allowed)
+
+    def _login(self, text: str, source: str) -> Identity:
+        try:
+            password = Password.parse(text)
+        except ValueError:
+            raise self._refused(source, None) from None
+        policy = self._policy()
+        token = policy.tokens.get(password.id)
+        hashes = token.hashes if token is not None else (_NO_PASSWORD,)
+        good = [hmac.compare_digest(password.sha256, known) for known in hashes]
+        if not any(good):
+            raise self._refused(source, password.id)
+        identity = Identity(password.id)
+        reason = standing(policy, identity, self._clock())
+        if reason is not Reason.GRANTED:
+            raise Unauthorized(_SENTENCES[reason], reason=reason)
+        return identity
+
+    def _refused(self, source: str, token: str | None) -> Unauthorized | TooManyRequests:
+        wait = self._throttle.failed(source, token)
+        if wait:
+            return TooManyRequests("too many failed logins: wait, and mend the password", retry_after=wait)
+        return Unauthorized(_SENTENCES[Reason.TOKEN_UNKNOWN], reason=Reason.TOKEN_UNKNOWN)
+
+    def _bearer(self, text: str) -> Identity:
+        claims = self._claims(text)
+        now = self._clock().timestamp()
+        if claims.issued > now + _CLOCK_SKEW:
+            raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
+        return Identity(claims.token or None, claims.scopes, lapsed=claims.expires <= now)
+
+    def _claims(self, text: str) -> Claims:
+        policy = self._policy()
+        if policy is not self._verified_under:
+            self._verified, self._verified_under = {}, policy
+        known = self._verified.get(text)
+        if known is not None:
+            return known
+        try:
+            claims = self._bearers.verify(text)
+        except BearerInvalid:
+            raise Unauthorized("the bearer token is not one of this registry") from None
+        if len(self._verified) >= _CACHED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[text] = claims
+        return claims
+
+
+def _registry_scope(action: Action) -> str | None:
+    return CATALOG if action is Action.LIST else None

@@ -1,0 +1,35 @@
+"""Who is asking, and by which door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from registry_runtime.auth.scope import Scopes
+
+
+class Endpoint(StrEnum):
+    """The listener that a request came in by: a property of the socket, never of a header."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An AccessToken by its id, or anybody (`token` is None).
+
+    `scopes` narrows what a bearer may be used for (None: a password, not narrowed).
+    `lapsed` says that the bearer's own time is over; only work that it began may still be ended.
+    """
+
+    token: str | None = None
+    scopes: Scopes | None = None
+    lapsed: bool = False
+
+    def renewed(self) -> Self:
+        return replace(self, lapsed=False)
+
+
+ANYBODY = Identity()
