@@ -61,10 +61,10 @@ class Platform:
         clients = self.replica_clients(password)
         return list(await asyncio.gather(*(client.ask("GET", "/v2/") for client in clients)))
 
-    async def until_everywhere(self, password: str, status: int, seconds: float = 5) -> None:
-        """Until each replica answers with this status; fails when the time is over."""
+    async def until_everywhere(self, password: str, *statuses: int, seconds: float = 5) -> None:
+        """Until each replica answers with one of these; fails when the time is over."""
         async with asyncio.timeout(seconds):
-            while {answer.status for answer in await self.everywhere(password)} != {status}:
+            while not {answer.status for answer in await self.everywhere(password)} <= set(statuses):
                 await asyncio.sleep(0.02)
 
     def zone_of(self, selector: str, namespace: str) -> str:
