@@ -1,0 +1,1 @@
+"""Observations → conditions: what is true now, and for which generation."""

@@ -1,0 +1,1 @@
+"""What should be there: children as pure functions of what was observed."""

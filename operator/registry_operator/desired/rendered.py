@@ -1,0 +1,44 @@
+"""The result of rendering: objects to apply, and what judging needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry_operator import names
+from registry_operator.claims import Settlement
+from registry_operator.models import Key
+from registry_runtime.contract.policy import Policy
+
+Child = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Children in the order of their applies.
+
+    Empty while the Registry's Secrets must not be read or written: what runs then goes on unchanged.
+
+    An object whose annotation `names.RENDERED` is equal is up to date. One that was not seen must be read
+    from the API server (not a cache) before it is applied: it may be somebody else's, and a Secret holds
+    what must not be made twice.
+    """
+
+    children: tuple[Child, ...]
+    policy: Policy
+    revision: str
+    settlement: Settlement
+
+    def child(self, kind: str, key: Key) -> Child | None:
+        return next((child for child in self.children if identity(child) == (kind, key)), None)
+
+
+def identity(child: Mapping[str, Any]) -> tuple[str, Key]:
+    metadata = child["metadata"]
+    return child["kind"], Key(metadata["namespace"], metadata["name"])
+
+
+def fingerprint(child: Mapping[str, Any]) -> str:
+    """The value of its annotation `names.RENDERED`."""
+    return str(child["metadata"]["annotations"][names.RENDERED])

@@ -1,0 +1,228 @@
+"""What the three kinds share: metadata, conditions, selectors, and how CEL rules are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+from registry_operator.errors import InvalidResource
+
+GROUP = "roadstead.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+DNS_NAME = rf"^{LABEL}(\.{LABEL})*$"
+HOST_NAME = rf"^{LABEL}(\.{LABEL})+$"  # at least one dot: docker reads "name/…" as a path on Docker Hub
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^{LABEL}$")]
+HostName = Annotated[str, Field(min_length=3, max_length=245, pattern=HOST_NAME)]
+
+
+def rules(*pairs: tuple[str, str]) -> JsonDict:
+    """CEL rules of the API server, each with the sentence that a user reads when it fails."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+def parse_time(text: str) -> datetime:
+    """A time of the Kubernetes API (RFC 3339). Raises ValueError."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _as_time(value: Any) -> Any:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def format_time(value: datetime) -> str:
+    """As the Kubernetes API writes times: UTC, whole seconds."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[
+    datetime, BeforeValidator(_as_time), PlainSerializer(format_time, return_type=str, when_used="json")
+]
+
+
+class Value(BaseModel):
+    """A part of a spec or status. The API server prunes unknown fields, so they are ignored here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class Condition(Value):
+    """A condition, as metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316, description="CamelCase name of the condition.")]
+    status: Annotated[
+        Literal["True", "False", "Unknown"], Field(description="Whether it holds: True, False or Unknown.")
+    ]
+    observed_generation: Annotated[
+        int, Field(ge=0, description="The generation of the resource that this speaks of.")
+    ] = 0
+    last_transition_time: Annotated[Time, Field(description="When `status` last changed.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            description="CamelCase word that says why; docs/conditions.md lists each with its remedy.",
+        ),
+    ]
+    message: Annotated[str, Field(max_length=32768, description="A sentence for people.")] = ""
+
+
+class OwnStatus(Value):
+    """What every kind's status has. `observedGeneration: -1` until the operator has seen the resource."""
+
+    observed_generation: Annotated[
+        int, Field(description="The generation that this status speaks of; -1 before the first look.")
+    ] = -1
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            description="What is known, one condition a type.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+
+    def condition(self, kind: str) -> Condition | None:
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def document(self) -> dict[str, Any]:
+        """As it is written to the API: aliases, no nulls."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Requirement(Value):
+    """One line of a label selector."""
+
+    key: Annotated[str, Field(max_length=317, description="The label's key.")]
+    operator: Annotated[
+        Literal["In", "NotIn", "Exists", "DoesNotExist"], Field(description="How values are compared.")
+    ]
+    values: Annotated[
+        tuple[Annotated[str, Field(max_length=63)], ...],
+        Field(max_length=64, description="Values for In and NotIn; empty for the others."),
+    ] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """As Kubernetes matches: NotIn holds for an object without the label, too."""
+        match self.operator:
+            case "In":
+                return labels.get(self.key) in self.values
+            case "NotIn":
+                return labels.get(self.key) not in self.values
+            case "Exists":
+                return self.key in labels
+            case "DoesNotExist":
+                return self.key not in labels
+
+
+class Selector(Value):
+    """A label selector, as metav1.LabelSelector: all lines must match, an empty one matches all."""
+
+    match_labels: dict[str, Annotated[str, Field(max_length=63)]] = Field(
+        default={}, max_length=64, description="Labels that must be there with these values."
+    )
+    match_expressions: Annotated[
+        tuple[Requirement, ...], Field(max_length=64, description="Further lines; all must match.")
+    ] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
+            line.matches(labels) for line in self.match_expressions
+        )
+
+
+class Key(NamedTuple):
+    """Where a namespaced object is."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The part of an object's metadata that decisions are made from."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    created: datetime
+    resource_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    deleting: bool = False
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+    @classmethod
+    def parse(cls, metadata: Mapping[str, Any]) -> Self:
+        """Of an object that the API server returned. Raises KeyError and ValueError."""
+        return cls(
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            created=parse_time(metadata["creationTimestamp"]),
+            resource_version=metadata.get("resourceVersion", ""),
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            deleting="deletionTimestamp" in metadata,
+        )
+
+
+S = TypeVar("S", bound=Value)
+T = TypeVar("T", bound=OwnStatus)
+
+
+@dataclass(frozen=True)
+class Resource(Generic[S, T]):
+    """A custom resource as read from the API server."""
+
+    meta: Meta
+    spec: S
+    status: T
+
+    KIND = ""
+
+    @property
+    def key(self) -> Key:
+        return self.meta.key
+
+    @classmethod
+    def _parse(cls, obj: Mapping[str, Any], spec: type[S], status: type[T]) -> Self:
+        metadata = obj.get("metadata") or {}
+        place = f"{cls.KIND} {metadata.get('namespace')}/{metadata.get('name')}"
+        try:
+            return cls(
+                Meta.parse(metadata),
+                spec.model_validate(obj.get("spec") or {}),
+                status.model_validate(obj.get("status") or {}),
+            )
+        except ValidationError as error:
+            raise InvalidResource(place, _sentence(error)) from None
+        except (KeyError, ValueError) as error:
+            raise InvalidResource(place, f"metadata: {error!r}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The faulty fields and what is wrong with them, without the values (they are not ours to print)."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )

@@ -1,0 +1,211 @@
+"""Registry: one tenant's container registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
+from registry_operator.models.storage import SecretRef, Storage
+
+Quantity = Annotated[
+    str | int,
+    Field(
+        pattern=r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$",
+        json_schema_extra={"x-kubernetes-int-or-string": True},
+    ),
+]
+
+
+class Zones(Value):
+    """Over how many zones the replicas spread."""
+
+    minimum: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="Replicas are held back until so many zones have one. 1 for a cluster of one zone.",
+        ),
+    ] = 3
+
+
+class SelfSigned(Value):
+    """A CA of the Registry's own, and certificates that are renewed."""
+
+
+class Tls(Value):
+    """Exactly one of the fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.selfSigned) != has(self.secretRef)",
+                "spec.tls must have exactly one of selfSigned and secretRef",
+            ),
+        )
+    )
+
+    self_signed: Annotated[
+        SelfSigned | None,
+        Field(description="Own CA, renewed by Roadstead; ConfigMap <name>-ca-bundle has it for clients."),
+    ] = None
+    secret_ref: Annotated[
+        SecretRef | None,
+        Field(description="A kubernetes.io/tls Secret with a certificate for all host names."),
+    ] = None
+
+
+class Exposure(Value):
+    """How clients outside of the cluster reach the public domain."""
+
+    service_type: Annotated[
+        Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Type of the public Service.")
+    ] = "ClusterIP"
+    hosts: Annotated[
+        tuple[HostName, ...],
+        Field(
+            max_length=16,
+            description="Further host names of the public domain.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
+
+
+class AllowedNamespaces(Value):
+    """Which Kubernetes namespaces may use this Registry."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(self.from == 'Selector') == has(self.selector)",
+                "spec.allowedNamespaces.selector is required with from: Selector, and only allowed there",
+            ),
+        )
+    )
+
+    from_: Annotated[
+        Literal["Same", "All", "Selector"],
+        Field(alias="from", description="The Registry's own Kubernetes namespace, all, or those that match."),
+    ] = "Same"
+    selector: Annotated[
+        Selector | None, Field(description="Labels of the Kubernetes namespaces, with from: Selector.")
+    ] = None
+
+
+class Resources(Value):
+    """CPU and memory of one replica, as of a container."""
+
+    requests: dict[str, Quantity] = Field(
+        default={"cpu": "100m", "memory": "128Mi"},
+        max_length=8,
+        description="What the scheduler keeps free.",
+    )
+    limits: dict[str, Quantity] = Field(
+        default={"memory": "1Gi"}, max_length=8, description="What it may take at most."
+    )
+
+
+class RegistrySpec(Value):
+    """What the user declares."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.storage.ephemeral) || self.replicas == 1",
+                "spec.replicas must be 1 with spec.storage.ephemeral: the content lies in that one pod",
+            ),
+            (
+                "!has(self.privateHostname) || self.privateHostname != self.hostname",
+                "spec.privateHostname must differ from spec.hostname",
+            ),
+            (
+                (
+                    "!has(self.exposure.hosts) || !((has(self.privateHostname) ? self.privateHostname"
+                    " : 'private.' + self.hostname) in self.exposure.hosts)"
+                ),
+                "spec.exposure.hosts must not contain the private host name",
+            ),
+        )
+    )
+
+    hostname: Annotated[
+        HostName,
+        Field(description="Host name of the public domain, as in `docker pull <hostname>/name/image`."),
+    ]
+    private_hostname: Annotated[
+        HostName | None,
+        Field(description="Host name of the private domain; default: private.<hostname>."),
+    ] = None
+    replicas: Annotated[int, Field(ge=1, le=100, description="How many replicas serve.")] = 3
+    zones: Annotated[Zones, Field(description="Spread over failure domains.")] = Zones()
+    storage: Annotated[Storage, Field(description="Where the content is kept.")]
+    tls: Annotated[Tls, Field(description="Certificate of both domains.")] = Tls(self_signed=SelfSigned())
+    exposure: Annotated[Exposure, Field(description="How clients reach the public domain.")] = Exposure()
+    allowed_namespaces: Annotated[
+        AllowedNamespaces,
+        Field(description="Which Kubernetes namespaces may claim Namespaces and AccessTokens here."),
+    ] = AllowedNamespaces()
+    resources: Annotated[Resources, Field(description="CPU and memory of one replica.")] = Resources()
+    image_pull_secrets: Annotated[
+        tuple[SecretRef, ...],
+        Field(
+            max_length=8,
+            description="Secrets with which nodes pull the runtime's own image.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+
+    @property
+    def private_host(self) -> str:
+        return self.private_hostname or f"private.{self.hostname}"
+
+    @property
+    def public_hosts(self) -> tuple[str, ...]:
+        """The canonical one first, each once."""
+        return tuple(dict.fromkeys((self.hostname, *self.exposure.hosts)))
+
+
+class Endpoints(Value):
+    """Where the Registry is."""
+
+    public: Annotated[str, Field(description="URL of the public domain.")]
+    private: Annotated[str, Field(description="URL of the private domain.")]
+
+
+class RegistryStatus(OwnStatus):
+    """What the operator found."""
+
+    endpoints: Annotated[Endpoints | None, Field(description="Where the Registry is.")] = None
+    replicas: Annotated[int, Field(description="Pods of this Registry.")] = 0
+    ready_replicas: Annotated[int, Field(description="Pods that serve.")] = 0
+    selector: Annotated[str | None, Field(description="Labels of the pods, for the scale subresource.")] = (
+        None
+    )
+    zones: dict[str, int] = Field(
+        default={}, description="Serving replicas of each zone that has, or had, one."
+    )
+    policy_revision: Annotated[
+        str | None, Field(description="Revision of the access policy that replicas should have.")
+    ] = None
+    policy_acknowledged_by: Annotated[
+        tuple[str, ...], Field(description="Pods that report this revision in force.")
+    ] = ()
+    ca_bundle: Annotated[
+        str | None, Field(description="ConfigMap whose ca.crt clients must trust; none for a public CA.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Registry(Resource[RegistrySpec, RegistryStatus]):
+    """A Registry."""
+
+    KIND = "Registry"
+
+    @classmethod
+    def parse(cls, obj: Mapping[str, Any]) -> Self:
+        """Raises InvalidResource."""
+        return cls._parse(obj, RegistrySpec, RegistryStatus)

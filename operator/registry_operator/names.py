@@ -1,0 +1,92 @@
+"""Names, labels and annotations: what finds an object again."""
+
+from __future__ import annotations
+
+from registry_operator.models import API_VERSION, AccessToken, Key, Registry
+
+FIELD_MANAGER = "roadstead"
+
+RENDERED = "roadstead.dev/rendered"  # annotation of every child: hash of what was applied
+CONFIG = "roadstead.dev/config"  # annotation of the pod template: a change of it rolls out
+RELEASE = "roadstead.dev/release"  # annotation of a Registry: names that may change their owner
+OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace than its owner
+OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
+INSTANCE = "app.kubernetes.io/instance"
+NAME = "app.kubernetes.io/name"
+RUNTIME = "roadstead-registry"  # NAME of what the runtime consists of
+POLICY_SHARDS = 4  # a token is about 300 bytes: 10,000 of them stay clear of 1 MiB a Secret
+
+
+def child(registry: Registry, suffix: str) -> Key:
+    """Where the child of this suffix is."""
+    return Key(registry.meta.namespace, f"{registry.meta.name}-{suffix}")
+
+
+def config(registry: Registry) -> Key:
+    return child(registry, "config")
+
+
+def claims(registry: Registry) -> Key:
+    return child(registry, "claims")
+
+
+def ca_bundle(registry: Registry) -> Key:
+    return child(registry, "ca-bundle")
+
+
+def ca(registry: Registry) -> Key:
+    """The Secret with the CA's key: never mounted."""
+    return child(registry, "ca")
+
+
+def tls(registry: Registry) -> Key:
+    return child(registry, "tls")
+
+
+def internal(registry: Registry) -> Key:
+    """The Secret with the state port's certificate and the key that signs bearer tokens."""
+    return child(registry, "internal")
+
+
+def operator_client(registry: Registry) -> Key:
+    """The Secret with the operator's client certificate (tls.crt, tls.key) and ca.crt to trust."""
+    return child(registry, "operator")
+
+
+def policies(registry: Registry) -> tuple[Key, ...]:
+    """The policy's shards. Their number is fixed: a replica knows their names from its start."""
+    return tuple(child(registry, f"policy-{shard}") for shard in range(POLICY_SHARDS))
+
+
+def private_service(registry: Registry) -> Key:
+    return child(registry, "private")
+
+
+def state_server(registry: Registry) -> str:
+    """The name in the certificate of every replica's state port."""
+    return f"{registry.meta.name}-internal.{registry.meta.namespace}.svc"
+
+
+def selector(registry: Registry) -> dict[str, str]:
+    """Labels of a Registry's pods; never with a version."""
+    return {NAME: RUNTIME, INSTANCE: registry.meta.name}
+
+
+def labels(registry: Registry, component: str) -> dict[str, str]:
+    return {
+        **selector(registry),
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "roadstead",
+        "app.kubernetes.io/managed-by": "roadstead",
+    }
+
+
+def owner_reference(owner: Registry | AccessToken) -> dict[str, object]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": owner.KIND,
+        "name": owner.meta.name,
+        "uid": owner.meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,  # a deletion never waits
+    }

@@ -1,0 +1,178 @@
+"""Everything that one reconcile read, once: the pure middle decides from these values and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_runtime.contract.policy import Policy
+from registry_runtime.contract.state import ReplicaState
+
+
+class Absence(Enum):
+    """Why an object cannot be used."""
+
+    MISSING = "missing"
+    NOT_PERMITTED = "not permitted"  # the namespace has not opted in; what is there cannot be known
+
+
+@dataclass(frozen=True)
+class SecretData:
+    """A Secret. `values` are the decoded bytes; they are never printed."""
+
+    values: Mapping[str, bytes] = field(repr=False)
+    type: str = "Opaque"
+    uid: str = ""
+    resource_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class SecretView:
+    """Secrets as one moment saw them. A namespace in `refused` answered 403: nothing is known of it."""
+
+    found: Mapping[Key, SecretData] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
+
+    def get(self, key: Key) -> SecretData | Absence:
+        if key.namespace in self.refused:
+            return Absence.NOT_PERMITTED
+        return self.found.get(key, Absence.MISSING)
+
+
+@dataclass(frozen=True)
+class KubernetesNamespace:
+    """A core/v1 Namespace: an account."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    terminating: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One pod behind the Registry's Service, as its EndpointSlices say. `zone` is "" where unknown."""
+
+    pod: str
+    zone: str
+    ready: bool
+    serving: bool = True
+    terminating: bool = False
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a pod's container does not run, or why the pod is not placed."""
+
+    reason: str  # of the container's waiting state, such as ImagePullBackOff, or Unschedulable
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The Registry's Deployment. `rendered` is its annotation `roadstead.dev/rendered`."""
+
+    rendered: str
+    generation: int
+    observed_generation: int
+    replicas: int  # pods of all revisions
+    updated: int  # pods of the newest
+    ready: int
+    available: int
+    stuck: str = ""  # message of Progressing=False or ReplicaFailure=True, else ""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A child that was not applied: an object of that name is there and is not ours."""
+
+    kind: str
+    key: Key
+
+
+@dataclass(frozen=True)
+class RegistryObserved:
+    """What a reconcile of one Registry saw.
+
+    `namespaces` and `tokens` are those that name this Registry, also from other Kubernetes namespaces.
+    `secrets` answers for all Secrets of the Registry's namespace (children, credentials, CA, TLS) and for
+    the password Secret of each token. `claims` is the data of the ConfigMap of `names.claims`. `ca_bundle`
+    is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none.
+    """
+
+    registry: Registry
+    now: datetime
+    namespaces: tuple[Namespace, ...] = ()
+    tokens: tuple[AccessToken, ...] = ()
+    kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
+    secrets: SecretView = SecretView()
+    claims: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: Mapping[str, str] | Absence | None = None
+    rollout: Rollout | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    replicas: Mapping[str, ReplicaState] = field(default_factory=dict)  # by pod, those that answered lately
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
+    conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """How far the newest policy of one Registry has come: what each ready replica reports."""
+
+    policy: Policy
+    revision: str
+    reported: Mapping[str, str | None]  # by ready pod; None: it has not answered
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """Ready pods that do not report this revision."""
+        return tuple(sorted(pod for pod, revision in self.reported.items() if revision != self.revision))
+
+    @property
+    def everywhere(self) -> bool:
+        """Some replica is ready, and every ready one has it in force."""
+        return bool(self.reported) and not self.behind
+
+
+@dataclass(frozen=True)
+class NamespaceObserved:
+    """What a reconcile of one Namespace saw.
+
+    `registry` is None where there is none. `rivals` are the other Namespaces of that Registry with the
+    same spec.name. `claims` is the data of its ConfigMap of claims as written; `propagation` is what the
+    last reconcile of the Registry found, None before the first.
+    """
+
+    namespace: Namespace
+    now: datetime
+    registry: Registry | None = None
+    rivals: tuple[Namespace, ...] = ()
+    kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
+    claims: Mapping[str, str] = field(default_factory=dict)
+    propagation: Propagation | None = None
+
+
+@dataclass(frozen=True)
+class TokenObserved:
+    """What a reconcile of one AccessToken saw.
+
+    `registries` and `propagations` are by Registry, those that are there. `placed` are the Secrets that
+    carry this token's UID in the label of `names.OWNER_UID`, in all namespaces that can be read.
+    """
+
+    token: AccessToken
+    now: datetime
+    registries: Mapping[Key, Registry] = field(default_factory=dict)
+    propagations: Mapping[Key, Propagation] = field(default_factory=dict)
+    kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
+    secrets: SecretView = SecretView()
+    placed: frozenset[Key] = frozenset()
+    conflicts: tuple[Conflict, ...] = ()
