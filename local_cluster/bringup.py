@@ -1,0 +1,175 @@
+"""Starting what is not running, in the order that is quickest: each step waits only for what it needs."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cluster import archive, control_plane, dns, etc, forwards, kubeconfig, node, pki, rbac
+from local_cluster.api import Api
+from local_cluster.cgroups import Cgroups
+from local_cluster.daemon import Daemons
+from local_cluster.forwards import API, Address, Forward
+from local_cluster.layout import DNS_DOMAIN, Layout, Machine, Node
+from local_cluster.machine import RunningMachine
+from local_cluster.network import Network
+from local_cluster.parallel import in_parallel
+from local_cluster.parts import Parts
+from local_cluster.status import ready_since
+from local_cluster.waiting import until
+
+SANDBOX = "localhost/pause:1"
+ANY_PORT = Address("127.0.0.1", 0)
+READY_SECONDS = 60.0
+ENFORCER = "network-policy"
+KNOWN_NAME = f"kubernetes.default.svc.{DNS_DOMAIN}"
+
+
+@dataclass(frozen=True)
+class Bringup:
+    """The steps of `up`. Each does nothing where its work is done."""
+
+    layout: Layout
+    parts: Parts
+    cgroups: Cgroups
+    machines: dict[str, RunningMachine]
+    network: Network
+    host: Daemons
+    report: Callable[[str], None]
+
+    def everything(self) -> None:
+        keys = pki.ensure(self.layout)
+        self.boot_control_plane(keys)
+        with ThreadPoolExecutor(max_workers=1) as background:
+            nodes = background.submit(in_parallel, lambda each: self.boot_node(each, keys), self.layout.nodes)
+            self.apiserver()
+            nodes.result()
+        self.network.route_services()
+        self.start_controllers()
+        in_parallel(self.start_node, self.layout.nodes)
+        in_parallel(self.wait_for_node, self.layout.nodes)
+
+    def node(self, which: Node) -> None:
+        """One node, when the others and the control plane run."""
+        self.boot_node(which, pki.ensure(self.layout))
+        self.network.route_services()
+        self.start_node(which)
+        self.wait_for_node(which)
+
+    def boot_control_plane(self, keys: dict[str, bytes]) -> None:
+        machine = self.machines[self.layout.control_plane.name]
+        self.furnish(machine.machine, control_plane.files(keys))
+        machine.boot(self.parts.binary("pause"))
+        machine.start(control_plane.etcd(self.parts))
+        self.network.make_switch()
+        self.start_relay(keys)
+
+    def start_relay(self, keys: dict[str, bytes]) -> None:
+        """To the API server, at the port of the kubeconfig that is there, or else at a new one."""
+        if any(forward.target == API for forward in forwards.running(self.host)):
+            return
+        relay = forwards.start(self.host, self.layout.name, ANY_PORT, API)
+        content = kubeconfig.render(f"https://{relay.listen}", self.layout.name, keys, "admin")
+        etc.write(self.layout.state, {self.layout.kubeconfig.name: content})
+
+    def boot_node(self, which: Node, keys: dict[str, bytes]) -> None:
+        """The machine, its link and containerd with the sandbox's image: all that needs no API server."""
+        machine = self.machines[which.name]
+        may_lower = node.may_lower_oom_score(Path("/proc/self/status").read_text())
+        files = node.files(which, keys, self.parts, SANDBOX, may_lower_oom_score=may_lower)
+        self.furnish(which, files)
+        machine.boot(self.parts.binary("pause"))
+        self.cgroups.delegate(which.cgroup)
+        machine.start(node.containerd(self.parts))
+        self.network.plug(which)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pause.tar"
+            pause = self.parts.binary("pause").read_bytes()
+            archive.write(path, SANDBOX, {"pause": pause}, {"Entrypoint": ["/pause"]})
+            self.import_image(machine, path, archive.images_in(path))
+
+    def apiserver(self) -> None:
+        machine = self.machines[self.layout.control_plane.name]
+        machine.start(control_plane.apiserver(self.parts))
+        self.wait(
+            machine.daemons,
+            ("etcd", "kube-apiserver"),
+            lambda: self.api().ready(),
+            "the API server is not ready",
+        )
+        for each in rbac.objects():
+            self.api().apply(each)
+
+    def start_controllers(self) -> None:
+        machine = self.machines[self.layout.control_plane.name]
+        machine.start(control_plane.controller_manager(self.parts))
+        machine.start(control_plane.scheduler(self.parts))
+        relay = self.relay()
+        argv = (self.layout.name, relay.listen.host, str(relay.listen.port))
+        self.host.start(forwards.python(ENFORCER, "enforcer", *argv))
+
+    def start_node(self, which: Node) -> None:
+        for daemon in (
+            node.kubelet(which, self.parts),
+            node.coredns(self.parts),
+            node.kube_proxy(self.parts),
+        ):
+            self.machines[which.name].start(daemon)
+
+    def wait_for_node(self, which: Node) -> None:
+        """Until its present kubelet has said that it is ready, and its DNS answers."""
+        machine, api = self.machines[which.name], self.api()
+        daemons = ("containerd", "kubelet", "kube-proxy", "coredns")
+        started = machine.daemons.started("kubelet")
+        self.wait(
+            machine.daemons,
+            daemons,
+            lambda: ready_since(api, which.name, started),
+            f"{which.name} is not Ready",
+        )
+        self.wait(
+            machine.daemons,
+            daemons,
+            lambda: dns.resolves(machine.require(), KNOWN_NAME),
+            f"the DNS of {which.name} does not answer",
+        )
+
+    def wait(self, daemons: Daemons, names: Iterable[str], ready: Callable[[], bool], complaint: str) -> None:
+        """Until `ready`. Raises DaemonEnded as soon as one of the daemons has ended."""
+
+        def look() -> bool:
+            for name in names:
+                daemons.check(name)
+            return ready()
+
+        until(look, READY_SECONDS, lambda: f"{complaint}; see the logs in {daemons.log}")
+
+    def import_image(self, machine: RunningMachine, path: Path, images: list[archive.Image]) -> bool:
+        """Whether it had to be imported: containerd did not have all images of the archive under all their tags."""
+        ctr = [str(self.parts.binary("ctr")), "--namespace=k8s.io", "images"]
+        self.wait(
+            machine.daemons,
+            ("containerd",),
+            lambda: machine.run([*ctr, "check"], check=False).returncode == 0,
+            f"the containerd of {machine.machine.name} does not answer",
+        )
+        listed = machine.run([*ctr, "list"]).stdout.decode()
+        if archive.all_listed(images, listed):
+            return False
+        with path.open("rb") as content:
+            machine.run([*ctr, "import", "--local", "-"], stdin=content)
+        return True
+
+    def furnish(self, machine: Machine, files: dict[str, bytes]) -> None:
+        """Writes the machine's /etc. What was added to its /etc/hosts stays."""
+        etc.write(machine.etc, {**etc.base_files(machine), **files})
+        if not (machine.etc / "hosts").exists():
+            etc.write(machine.etc, {"hosts": etc.hosts_file(self.layout, {})})
+
+    def relay(self) -> Forward:
+        return next(forward for forward in forwards.running(self.host) if forward.target == API)
+
+    def api(self) -> Api:
+        listen = self.relay().listen
+        return Api.for_certificate((listen.host, listen.port), self.layout.pki, "admin")

@@ -1,0 +1,93 @@
+"""What is true of a cluster at this moment, asked of the kernel and of the API server; nothing is remembered."""
+
+import http.client
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local_cluster import forwards
+from local_cluster.api import Api
+from local_cluster.daemon import Daemons
+from local_cluster.errors import ApiRefused, NotRunning
+from local_cluster.forwards import Forward
+from local_cluster.layout import Layout, Node
+from local_cluster.machine import INIT, RunningMachine
+from local_cluster.network import Network
+
+
+@dataclass(frozen=True)
+class MachineStatus:
+    """`ready` is None for the control plane's own readiness too while the API server does not answer."""
+
+    name: str
+    zone: str
+    running: bool
+    linked: bool
+    ready: bool | None
+    daemons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    machines: tuple[MachineStatus, ...]
+    forwards: tuple[Forward, ...]
+
+    @property
+    def ready(self) -> bool:
+        return all(machine.ready for machine in self.machines)
+
+
+def observe(
+    layout: Layout, machines: dict[str, RunningMachine], network: Network, host: Daemons, api: Api | None
+) -> Status:
+    linked = reachable(network)
+    ready = readiness(api, layout)
+    return Status(
+        machines=tuple(
+            MachineStatus(
+                name=each.name,
+                zone=each.zone if isinstance(each, Node) else "",
+                running=machines[each.name].pid() is not None,
+                linked=not isinstance(each, Node) or each in linked,
+                ready=ready.get(each.name),
+                daemons=tuple(name for name in machines[each.name].daemons.names() if name != INIT),
+            )
+            for each in layout.machines
+        ),
+        forwards=tuple(forwards.running(host)),
+    )
+
+
+def reachable(network: Network) -> list[Node]:
+    try:
+        return network.reachable()
+    except NotRunning:
+        return []
+
+
+def readiness(api: Api | None, layout: Layout) -> dict[str, bool]:
+    """Machine → whether it is ready; empty while the API server does not answer."""
+    if api is None or not api.ready():
+        return {}
+    nodes = {item["metadata"]["name"]: item for item in api.get("/api/v1/nodes")["items"]}
+    ready = {node.name: is_ready(nodes.get(node.name, {})) for node in layout.nodes}
+    return {layout.control_plane.name: True, **ready}
+
+
+def ready_condition(node: dict[str, Any]) -> dict[str, Any]:
+    conditions = node.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == "Ready"), {})
+
+
+def is_ready(node: dict[str, Any]) -> bool:
+    return ready_condition(node).get("status") == "True"
+
+
+def ready_since(api: Api, name: str, started: float) -> bool:
+    """Whether the node is Ready by the word of a kubelet that was started at `started`, not of a former one."""
+    try:
+        node = api.get(f"/api/v1/nodes/{name}")
+    except (OSError, http.client.HTTPException, ApiRefused):
+        return False
+    said = ready_condition(node).get("lastHeartbeatTime", "1970-01-01T00:00:00Z")
+    return is_ready(node) and datetime.fromisoformat(said).timestamp() >= int(started)
