@@ -31,8 +31,9 @@ def make_once(entry: Path, make: Callable[[Path], None], *, waiting: Callable[[]
     """
     if entry.exists():
         return False
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with locked(entry.parent / f".{entry.name}.lock", waiting):
+    locks = entry.parent / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with locked(locks / entry.name, waiting):
         if entry.exists():
             return False
         prefix = f".{entry.name}.making-"

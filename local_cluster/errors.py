@@ -4,6 +4,7 @@ ClusterError
 ├── CommandFailed        a program that was run ended badly; its last lines are quoted
 ├── PackagesMissing      Debian packages are missing and cannot be installed from here
 ├── PartMissing          a binary or image was asked for before it was built
+├── SourcesChanged       what an image is made from changed while it was built
 ├── BadRequest           a name or value that was given is not usable; says which are
 ├── HostUnfit            the machine lacks something that a cluster needs; says what
 ├── NotRunning           a machine of the cluster is not running; says how to start it
@@ -36,6 +37,10 @@ class PackagesMissing(ClusterError):
 
 class PartMissing(ClusterError):
     """A part of the cluster has not been built."""
+
+
+class SourcesChanged(ClusterError):
+    """What an image is made from changed while it was built."""
 
 
 class BadRequest(ClusterError):

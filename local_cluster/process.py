@@ -17,14 +17,15 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     each_line: Callable[[str], None] = lambda _line: None,
+    keep: int | None = LAST_LINES,
 ) -> str:
-    """Output (stdout and stderr together) of a program that ended well, up to its last 20 lines.
+    """Output (stdout and stderr together) of a program that ended well: its last `keep` lines, or all (None).
 
     `env` is added to this process's environment. `each_line` sees every line at once, to show progress.
-    Raises CommandFailed with those last lines, also when the program is not there.
+    Raises CommandFailed with the last lines, also when the program is not there.
     """
     settings = [f"{name}={value}" for name, value in (env or {}).items()]
-    last: deque[str] = deque(maxlen=LAST_LINES)
+    last: deque[str] = deque(maxlen=keep)
     if shutil.which(argv[0]) is None:
         raise CommandFailed(argv, 127, [f"{argv[0]}: not found on PATH"])
     with subprocess.Popen(
@@ -42,5 +43,5 @@ def run(
             each_line(last[-1])
         status = process.wait()
     if status != 0:
-        raise CommandFailed(argv, status, list(last))
+        raise CommandFailed(argv, status, list(last)[-LAST_LINES:])
     return "\n".join(last)
