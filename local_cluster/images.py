@@ -4,9 +4,9 @@
     dependencies-EXTRA-KEY.tar ────────────────┼─► NAME-KEY.tar (roadstead.local/NAME:KEY)
     the project's wheel, binaries of parts.py ─┘           by images/Containerfile
 
-Every file is named by a hash of what goes into it. The base is never renewed by age, so that two clones of one
-commit get the same images, also offline; Debian's updates come by emptying the cache (`make clean`). Images for a
-production cluster are built over the Containerfile's own BASE.
+Every file is named by a hash of what goes into it. The base is never renewed by age, so that two clones of
+one commit get the same images, also offline; Debian's updates come by emptying the cache (`make clean`).
+Images for a production cluster are built over the Containerfile's own BASE.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """What the images import: packages from PyPI as the lock files pin them, and the project's own wheel.
 
-The packages are put together by the pip of this machine, which knows its index, proxies and certificates, but for
-the Python of the images, which is another one. Both become tars that are equal whenever their inputs are.
+The packages are put together by the pip of this machine, which knows its index, proxies and certificates,
+but for the Python of the images, which is another one. Both become tars, equal whenever their inputs are.
 """
 
 import platform
@@ -90,7 +90,7 @@ def project_files() -> Iterator[Path]:
 
 
 def write_project(archive: Path) -> None:
-    """Builds the project's wheel and writes its content as a tar: of pure Python, that is all installing does."""
+    """Builds the project's wheel and writes its content as a tar: for pure Python that is installing."""
     with tempfile.TemporaryDirectory() as folder:
         run(
             [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
