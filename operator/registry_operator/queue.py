@@ -42,7 +42,7 @@ LANES = {
 
 
 @dataclass(frozen=True, order=True)
-class Key:
+class Work:
     """One object to reconcile."""
 
     kind: Kind
@@ -60,14 +60,14 @@ class Backlog:
         self._slow = slow  # how many keys of the slow lane may run at a time
         self._jitter = jitter  # 0 ≤ x < 1
         self._order = itertools.count()
-        self._due: dict[Key, int] = {}  # in the order of arrival; the value marks the live heap entry
-        self._lanes: dict[Lane, list[tuple[int, Key]]] = {lane: [] for lane in Lane}
-        self._later: dict[Key, float] = {}
-        self._times: list[tuple[float, Key]] = []
-        self._running: dict[Key, bool] = {}  # True: came again meanwhile
-        self._failures: dict[Key, int] = {}
+        self._due: dict[Work, int] = {}  # in the order of arrival; the value marks the live heap entry
+        self._lanes: dict[Lane, list[tuple[int, Work]]] = {lane: [] for lane in Lane}
+        self._later: dict[Work, float] = {}
+        self._times: list[tuple[float, Work]] = []
+        self._running: dict[Work, bool] = {}  # True: came again meanwhile
+        self._failures: dict[Work, int] = {}
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Work) -> None:
         """The key is due now; at most once, and again after it if it is running."""
         self._later.pop(key, None)
         if key in self._running:
@@ -77,14 +77,14 @@ class Backlog:
             self._due[key] = number
             heapq.heappush(self._lanes[LANES[key.kind]], (number, key))
 
-    def add_at(self, key: Key, when: float) -> None:
+    def add_at(self, key: Work, when: float) -> None:
         """The key is due at `when` at the latest; an earlier time that is already set stays."""
         if key in self._due or self._later.get(key, float("inf")) <= when:
             return
         self._later[key] = when
         heapq.heappush(self._times, (when, key))
 
-    def pop(self, now: float) -> Key | None:
+    def pop(self, now: float) -> Work | None:
         """The next key to run, or None when nothing that may run is due."""
         self._wake(now)
         for lane, entries in self._lanes.items():
@@ -97,12 +97,12 @@ class Backlog:
                 return key
         return None
 
-    def done(self, key: Key) -> None:
+    def done(self, key: Work) -> None:
         """The run succeeded."""
         self._failures.pop(key, None)
         self._ended(key)
 
-    def failed(self, key: Key, now: float) -> float:
+    def failed(self, key: Work, now: float) -> float:
         """The run failed: the key comes back after twice the wait of the last time. Returns the seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         longest = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 16))
@@ -111,7 +111,7 @@ class Backlog:
         self.add_at(key, now + wait)
         return wait
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: Work) -> None:
         """The object is gone: nothing of it is kept but a run that is under way."""
         self._failures.pop(key, None)
         self._later.pop(key, None)
@@ -136,7 +136,7 @@ class Backlog:
         while (when := self.next_at()) is not None and when <= now:
             self.add(heapq.heappop(self._times)[1])
 
-    def _ended(self, key: Key) -> None:
+    def _ended(self, key: Work) -> None:
         if self._running.pop(key):
             self.add(key)
 
@@ -160,11 +160,11 @@ class Queue:
     def idle(self) -> bool:
         return self._backlog.idle
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Work) -> None:
         self._backlog.add(key)
         self._wake()
 
-    def add_after(self, key: Key, seconds: float) -> None:
+    def add_after(self, key: Work, seconds: float) -> None:
         """The key is due in so many seconds at the latest."""
         if seconds <= 0:
             self.add(key)
@@ -172,7 +172,7 @@ class Queue:
         self._backlog.add_at(key, self._clock() + seconds)
         self._wake()
 
-    async def take(self) -> Key:
+    async def take(self) -> Work:
         """The next key, which is then this worker's until it says `done` or `failed`."""
         while True:
             now = self._clock()
@@ -182,17 +182,17 @@ class Queue:
             next_at = self._backlog.next_at()
             await self._wait(None if next_at is None else max(0.0, next_at - now))
 
-    def done(self, key: Key) -> None:
+    def done(self, key: Work) -> None:
         self._backlog.done(key)
         self._wake()
 
-    def failed(self, key: Key) -> float:
+    def failed(self, key: Work) -> float:
         """Returns the seconds until the next try."""
         wait = self._backlog.failed(key, self._clock())
         self._wake()
         return wait
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: Work) -> None:
         self._backlog.forget(key)
 
     async def _wait(self, seconds: float | None) -> None:

@@ -3,19 +3,19 @@
 import asyncio
 
 import pytest
-from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Key, Kind, Queue
+from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Work, Kind, Queue
 
 
-def registry(name: str) -> Key:
-    return Key(Kind.REGISTRY, "team", name)
+def registry(name: str) -> Work:
+    return Work(Kind.REGISTRY, "team", name)
 
 
-def token(name: str) -> Key:
-    return Key(Kind.ACCESS_TOKEN, "team", name)
+def token(name: str) -> Work:
+    return Work(Kind.ACCESS_TOKEN, "team", name)
 
 
-def policy(name: str) -> Key:
-    return Key(Kind.POLICY, "team", name)
+def policy(name: str) -> Work:
+    return Work(Kind.POLICY, "team", name)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_workers_share_the_keys_and_none_runs_twice_at_a_time() -> None:
     keys = [registry(str(number)) for number in range(20)]
     version = dict.fromkeys(keys, 0)
     seen = dict.fromkeys(keys, -1)
-    running: set[Key] = set()
+    running: set[Work] = set()
 
     async def work() -> None:
         while True:

@@ -1,0 +1,14 @@
+"""The one door to the Kubernetes API: find credentials, read, apply, delete, watch.
+
+credentials   where the API server is and who we are (kubernetes.config), renewed while we run
+resources     the resources that the operator touches, and their URLs
+api           requests and answers as plain JSON objects; faults as the operator's errors
+stream        list and watch that never ends, whatever the wire does
+"""
+
+from registry_operator.cluster.api import Cluster, Scope
+from registry_operator.cluster.credentials import Credentials
+from registry_operator.cluster.resources import Resource
+from registry_operator.cluster.stream import Stream
+
+__all__ = ["Cluster", "Credentials", "Resource", "Scope", "Stream"]

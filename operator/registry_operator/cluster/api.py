@@ -1,0 +1,262 @@
+"""Requests to the API server. Objects are plain JSON: no generated models, which cost 31 MiB."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+from yarl import URL
+
+from registry_operator.cluster.credentials import Credentials
+from registry_operator.cluster.resources import Resource, resource_of
+from registry_operator.errors import (
+    ClusterError,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Unavailable,
+    WriteConflict,
+)
+
+Object = dict[str, Any]
+
+MANAGER = "roadstead"  # owns what it renders
+STATUS_MANAGER = "roadstead-status"
+PAGE = 500  # objects of one page of a list
+REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
+QUIET_SECONDS = 75  # a watch has a bookmark each minute: longer silence is a dead connection
+CHUNK = 256 * 1024
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+METADATA = "application/json;as={kind};v=v1;g=meta.k8s.io"
+
+
+class Gone(ClusterError):
+    """The resource version is too old to watch from: list again. Never leaves `cluster`."""
+
+
+class Scope(NamedTuple):
+    """Which objects of a resource: of one namespace or all (None), by a label or field selector."""
+
+    namespace: str | None = None
+    labels: str = ""
+    fields: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        selectors = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {name: selector for name, selector in selectors.items() if selector}
+
+
+class Page(NamedTuple):
+    """Objects of a list, and the version to watch from."""
+
+    items: list[Object]
+    version: str
+
+
+class Cluster:
+    """One API server. `count(verb, resource, code)` is told of each request; code 0 means no answer."""
+
+    def __init__(self, credentials: Credentials, count: Callable[[str, str, int], None]) -> None:
+        self._credentials = credentials
+        self._count = count
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context()),
+            headers={"User-Agent": "roadstead-operator", "Accept": "application/json"},
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """Raises NotFound, NotPermitted, Unavailable."""
+        place = resource.place(namespace, name)
+        return await self._json("get", resource, resource.path(namespace, name), place, namespace)
+
+    async def pages(self, resource: Resource, scope: Scope, *, metadata: bool = False) -> AsyncIterator[Page]:
+        """All objects, page by page, so that only one page is ever in memory; `metadata`: nothing else."""
+        query = {"limit": str(PAGE)} | scope.query
+        headers = {"Accept": METADATA.format(kind="PartialObjectMetadataList")} if metadata else {}
+        namespace = scope.namespace
+        place, path = resource.place(namespace, None), resource.path(namespace)
+        while True:
+            answer = await self._json("list", resource, path, place, namespace, query=query, headers=headers)
+            yield Page(answer.get("items") or [], answer["metadata"]["resourceVersion"])
+            following = answer["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        """Raises WriteConflict where one of this name exists."""
+        resource, namespace, name = _address(obj)
+        return await self._json(
+            *("create", resource, resource.path(namespace), resource.place(namespace, name), namespace),
+            method="POST",
+            body=obj,
+            query={"fieldManager": MANAGER},
+        )
+
+    async def apply(self, obj: Mapping[str, Any]) -> Object:
+        """Server-side apply of the full intent. With `metadata.uid` it never makes an object anew."""
+        return await self._apply(obj, MANAGER, "")
+
+    async def apply_status(self, obj: Mapping[str, Any]) -> Object:
+        """The whole status; `metadata.resourceVersion` must be the one it was judged by, or WriteConflict."""
+        return await self._apply(obj, STATUS_MANAGER, "status")
+
+    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Object) -> Object:
+        """A JSON merge patch (RFC 7396)."""
+        return await self._json(
+            *("patch", resource, resource.path(namespace, name), resource.place(namespace, name), namespace),
+            method="PATCH",
+            body=patch,
+            query={"fieldManager": MANAGER},
+            headers={"Content-Type": MERGE},
+        )
+
+    async def replace(self, obj: Mapping[str, Any]) -> Object:
+        """PUT, with the resourceVersion that was read. Raises WriteConflict."""
+        resource, namespace, name = _address(obj)
+        return await self._json(
+            *("update", resource, resource.path(namespace, name), resource.place(namespace, name), namespace),
+            method="PUT",
+            body=obj,
+            query={"fieldManager": MANAGER},
+        )
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, uid: str) -> None:
+        """Deletes this very object; one that is gone, or made again under its name, is no error."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        place = resource.place(namespace, name)
+        path = resource.path(namespace, name)
+        try:
+            await self._json("delete", resource, path, place, namespace, method="DELETE", body=body)
+        except (NotFound, WriteConflict):
+            return
+
+    async def watch(
+        self, resource: Resource, scope: Scope, version: str, seconds: int
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Events (ADDED, MODIFIED, DELETED, BOOKMARK) until the server ends it after so many seconds.
+
+        Raises Gone when `version` is too old or the stream has an error event, and the errors of a request.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        } | scope.query
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=QUIET_SECONDS)
+        namespace = scope.namespace
+        place, path = resource.place(namespace, None), resource.path(namespace)
+        asked = self._ask("watch", resource, path, place, namespace, query=query, timeout=timeout)
+        async with asked as response:
+            async for line in _lines(response.content):
+                event = json.loads(line)
+                if event["type"] == "ERROR":  # 410 mostly; after any other, too, only a list is safe
+                    raise Gone(f"{place}: {event['object'].get('message')}", place)
+                yield event["type"], event["object"]
+
+    async def _apply(self, obj: Mapping[str, Any], manager: str, subresource: str) -> Object:
+        resource, namespace, name = _address(obj)
+        place = resource.place(namespace, name)
+        return await self._json(
+            *("apply", resource, resource.path(namespace, name, subresource), place, namespace),
+            method="PATCH",
+            body=obj,
+            query={"fieldManager": manager, "force": "true"},
+            headers={"Content-Type": APPLY},
+        )
+
+    async def _json(
+        self, verb: str, resource: Resource, path: str, place: str, namespace: str | None, **request: Any
+    ) -> Object:
+        async with self._ask(verb, resource, path, place, namespace, **request) as response:
+            answer: Object = json.loads(await response.read())
+            return answer
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        place: str,
+        namespace: str | None,
+        *,
+        method: str = "GET",
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout = REQUEST,  # noqa: ASYNC109 - of the connection, not of this call
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        sent = {"Content-Type": "application/json"} | (headers or {})
+        if authorization := self._credentials.authorization():
+            sent["Authorization"] = authorization
+        url = URL(f"{self._credentials.server}{path}").with_query(query or {})
+        code = 0
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            async with self._session.request(
+                method, url, data=data, headers=sent, timeout=timeout, allow_redirects=False
+            ) as response:
+                code = response.status
+                if code >= 300:  # noqa: PLR2004 - the API server redirects nothing
+                    raise _fault(code, await _status(response), place, namespace)
+                self._count(verb, resource.plural, code)
+                yield response
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"{place}: no answer of the API server: {reason}", place) from error
+        finally:
+            if not 200 <= code < 300:  # noqa: PLR2004 - HTTP
+                self._count(verb, resource.plural, code)
+
+
+def _address(obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
+    resource = resource_of(obj)
+    metadata = obj["metadata"]
+    return resource, metadata.get("namespace"), metadata["name"]
+
+
+async def _status(response: aiohttp.ClientResponse) -> Object:
+    try:
+        answer = json.loads(await response.read())
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+FAULTS: dict[int, type[ClusterError]] = {404: NotFound, 409: WriteConflict, 410: Gone, 429: Unavailable}
+
+
+def _fault(code: int, status: Object, place: str, namespace: str | None) -> ClusterError:
+    """The error of an HTTP code and its Status. A Status of the API server quotes no Secret's data."""
+    message = f"{place}: {status.get('message') or f'HTTP {code}'}"
+    if code == 401:  # noqa: PLR2004 - HTTP
+        return Unavailable(f"{place}: the API server refused our credentials", place)
+    if code == 403:  # noqa: PLR2004 - HTTP
+        return NotPermitted(message, place, namespace or "")
+    return FAULTS.get(code, Refused if 400 <= code < 500 else Unavailable)(message, place)  # noqa: PLR2004
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and a Secret may have 1 MiB."""
+    rest = bytearray()
+    async for chunk in content.iter_chunked(CHUNK):
+        rest += chunk
+        *lines, tail = rest.split(b"\n")
+        for line in lines:
+            if line:
+                yield bytes(line)
+        rest = bytearray(tail)

@@ -1,0 +1,133 @@
+"""List and watch that never ends: with selectors, through 403, keeping only what is needed; kopf cannot."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from registry_operator.cluster.api import Cluster, Gone, Scope
+from registry_operator.cluster.resources import Resource
+from registry_operator.errors import ClusterError, NotPermitted
+
+Object = dict[str, Any]
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+FIRST_RETRY = 0.2  # seconds
+LAST_RETRY = 5.0
+FORBIDDEN_RETRY = 30.0  # a new right is told by its RoleBinding; this is for rights that come another way
+WATCH_SECONDS = 300
+EVERYTHING = Scope()
+
+
+class Sink(Protocol[T_contra]):
+    """Who is told. The objects are what `keep` made of them."""
+
+    def listed(self, objects: Mapping[str, T_contra]) -> None:
+        """All objects there are, by "namespace/name"; what is not among them is gone."""
+
+    def changed(self, key: str, obj: T_contra) -> None:
+        """One was made or changed."""
+
+    def removed(self, key: str) -> None:
+        """One is gone, or no longer of interest."""
+
+    def failed(self, error: ClusterError) -> None:
+        """The API server cannot be read now; the stream goes on trying. `listed` ends this."""
+
+
+class Stream(Generic[T]):
+    """Keeps a sink informed of a resource, in one namespace or all, for ever.
+
+    `keep` makes of an object what is worth its memory, or None where it is of no interest: nothing else
+    of it stays. A lost connection goes on where it was; a version that is too old, and an error event in
+    mid-stream, lead to a new list, which also heals missed deletions.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        sink: Sink[T],
+        keep: Callable[[Object], T | None],
+        scope: Scope = EVERYTHING,
+    ) -> None:
+        self._cluster = cluster
+        self._resource = resource
+        self._sink = sink
+        self._keep = keep
+        self._scope = scope
+        self._version = ""  # to watch from; "" where a list is needed
+        self._wait = FIRST_RETRY
+        self._poked = asyncio.Event()
+        self.restarts = 0  # how often something went wrong
+        self.alive_at = time.monotonic()  # when the API server last said something
+
+    def poke(self) -> None:
+        """Try now if the stream is waiting after a failure: a right was granted."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Returns only by cancellation."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except Gone:
+                self._version = ""
+                await self._pause(self._wait)
+            except NotPermitted as error:
+                self._version = ""
+                self._sink.failed(error)
+                await self._pause(FORBIDDEN_RETRY)
+            except ClusterError as error:
+                self._sink.failed(error)
+                await self._pause(self._wait)
+
+    async def _list(self) -> None:
+        found: dict[str, T] = {}
+        version = ""
+        async for page in self._cluster.pages(self._resource, self._scope):
+            for obj in page.items:
+                kept = self._keep(obj)
+                if kept is not None:
+                    found[key_of(obj)] = kept
+            version = page.version
+        self._sink.listed(found)
+        self._version = version
+        self.alive_at = time.monotonic()
+
+    async def _watch(self) -> None:
+        seconds = WATCH_SECONDS + random.randrange(WATCH_SECONDS)
+        events = self._cluster.watch(self._resource, self._scope, self._version, seconds)
+        async for kind, obj in events:
+            self._wait = FIRST_RETRY
+            self.alive_at = time.monotonic()
+            if kind != "BOOKMARK":
+                self._see(kind, obj)
+            self._version = obj["metadata"]["resourceVersion"]
+
+    def _see(self, kind: str, obj: Object) -> None:
+        kept = self._keep(obj) if kind in {"ADDED", "MODIFIED"} else None
+        if kept is None:
+            self._sink.removed(key_of(obj))
+        else:
+            self._sink.changed(key_of(obj), kept)
+
+    async def _pause(self, longest: float) -> None:
+        self.restarts += 1
+        self._wait = min(LAST_RETRY, self._wait * 2)
+        self._poked.clear()
+        try:
+            await asyncio.wait_for(self._poked.wait(), longest * random.uniform(0.5, 1))
+        except TimeoutError:
+            return
+
+
+def key_of(obj: Object) -> str:
+    """Where the object is: "namespace/name", or "name" for an object of the cluster."""
+    metadata = obj["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
