@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_cluster import build, parts
+from local_cluster.images import PROGRAM_IMAGES, Images
 from quickstart.command import run
 
 CONFIG = Path("kind-config.yaml")
+IN_IMAGES = tuple(part for part in parts.ALL if part.name in PROGRAM_IMAGES)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,9 @@ class KindProvider:
     """`state` is a directory of ours: the kubeconfig, and the process ids of the port-forwards."""
 
     name: str
+    cache: Path
     state: Path
+    report: Callable[[str], None]
     loopback: str = "127.0.89."
 
     @property
@@ -29,6 +34,9 @@ class KindProvider:
     @property
     def kubectl(self) -> str:
         return "kubectl"
+
+    def build(self) -> Images:
+        return build.everything(self.cache, self.report, docker=True, programs=IN_IMAGES)[1]
 
     def up(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
@@ -73,18 +81,18 @@ class KindProvider:
     def _forward(self, number: int, cluster_ip: str) -> str:
         """A port-forward from a loopback address of this machine; `down` ends it by its process id."""
         address = f"{self.loopback}{number}"
-        found = run(
-            "kubectl", "--kubeconfig", str(self.kubeconfig), "get", "services", "--all-namespaces", "--output",
-            'jsonpath={range .items[*]}{.spec.clusterIP} {.metadata.namespace} {.metadata.name}{"\\n"}{end}',
-        )  # fmt: skip
-        namespace, service = next(
-            line.split()[1:] for line in found.splitlines() if line.startswith(f"{cluster_ip} ")
-        )
+        program = ("kubectl", "--kubeconfig", str(self.kubeconfig))
+        columns = "custom-columns=IP:.spec.clusterIP,NAMESPACE:.metadata.namespace,NAME:.metadata.name"
+        listing = run(*program, "get", "services", "--all-namespaces", "--no-headers", "--output", columns)
+        rows = (line.split() for line in listing.splitlines())
+        namespace, service = next((row[1], row[2]) for row in rows if row[0] == cluster_ip)
+        words = ("port-forward", "--namespace", namespace, "--address", address)
         process = subprocess.Popen(
-            ["kubectl", "--kubeconfig", str(self.kubeconfig), "port-forward", "--namespace", namespace,
-             "--address", address, f"service/{service}", "443:443"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            [*program, *words, f"service/{service}", "443:443"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         (self.state / f"forward-{number}.pid").write_text(str(process.pid))
         return address
 

@@ -59,6 +59,7 @@ class Kubectl:
         check: Callable[[], bool],
         *,
         seconds: float = 120,
+        every: float = 0.2,
         why: Callable[[], str] | None = None,
     ) -> None:
         """Ask until `check` holds. Raises NotReady with what `why` tells."""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_cluster import build
 from local_cluster.cluster import Cluster
+from local_cluster.images import Images
+from local_cluster.parts import Parts
 
 
 @dataclass(frozen=True)
 class LocalProvider:
-    """Over `local_cluster`, which does the work."""
+    """Over `local_cluster`, which does the work. The host names get addresses `loopback`1, 2 …"""
 
-    cluster: Cluster
-    program: Path  # kubectl
-    loopback: str = "127.0.89."  # the host names get addresses of their own, so that each has port 443
+    name: str
+    cache: Path
+    report: Callable[[str], None]
+    loopback: str = "127.0.89."  # addresses of their own, so that each name has port 443
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(self.name, Parts(self.cache), self.report)
 
     @property
     def kubeconfig(self) -> Path:
@@ -23,7 +31,10 @@ class LocalProvider:
 
     @property
     def kubectl(self) -> str:
-        return str(self.program)
+        return str(Parts(self.cache).binary("kubectl"))
+
+    def build(self) -> Images:
+        return build.everything(self.cache, self.report)[1]
 
     def up(self) -> None:
         self.cluster.up()
@@ -35,12 +46,13 @@ class LocalProvider:
         self.cluster.load(archives)
 
     def publish(self, names: Mapping[str, str], ca: bytes) -> dict[str, str]:
-        self.cluster.write_host_entries(names)
+        cluster = self.cluster
+        cluster.write_host_entries(names)
         addresses = {}
         for number, (name, cluster_ip) in enumerate(sorted(names.items()), start=1):
-            self.cluster.trust_registry(name, ca.decode())
+            cluster.trust_registry(name, ca)
             addresses[name] = f"{self.loopback}{number}"
-            self.cluster.forward(f"{addresses[name]}:443", f"{cluster_ip}:443")
+            cluster.forward(f"{addresses[name]}:443", f"{cluster_ip}:443")
         return addresses
 
     def break_a_zone(self) -> Sequence[str]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from local_cluster.images import Images
 from quickstart.command import run
 from quickstart.errors import CommandFailed
-from quickstart.images import Images
 
 
 class Provider(Protocol):
