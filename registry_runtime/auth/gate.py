@@ -98,6 +98,16 @@ class Gate:
             raise Unauthorized(_SENTENCES[decision.reason], scope=scope, reason=decision.reason)
         raise Denied(f"{action} is not granted to you here", reason=decision.reason)
 
+    def ping(self, asker: Asker) -> Reason:
+        """Whether `/v2/` is open to the asker. Raises Unauthorized.
+
+        Many clients decide here, once, whether they ever send their credentials: so while there is
+        a token to log in with, nobody is let through without.
+        """
+        if asker.identity == ANYBODY and self._policy().tokens:
+            raise Unauthorized(_SENTENCES[Reason.CREDENTIALS_MISSING], reason=Reason.CREDENTIALS_MISSING)
+        return self.admit(asker, None, Action.PULL).reason
+
     def issue(self, asker: Asker, asked: Scopes) -> Issued:
         """A bearer for what was asked for and is granted. Raises Unauthorized, or Denied."""
         self.admit(asker, None, Action.PULL)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from registry_runtime.contract.config import Frozen
 
@@ -48,7 +47,7 @@ class Token(Frozen):
     owner: str
     hashes: tuple[str, ...]  # SHA-256 (hex) of each password that is valid
     grants: tuple[Grant, ...]
-    not_after: datetime | None = None
+    not_after: AwareDatetime | None = None
     suspended: bool = False
 
 

@@ -41,4 +41,5 @@ class ReplicaState(Frozen):
     started: datetime
     ready: bool
     policy_revision: str | None = None
+    policy_problem: str | None = None  # a shard that was refused; the revision is the one before
     storage: StorageState = StorageState()

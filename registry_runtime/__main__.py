@@ -1,0 +1,110 @@
+"""`python -m registry_runtime serve`: a replica in a pod, or a registry alone on a directory."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+from pydantic import ValidationError
+
+from registry_runtime import alone, log
+from registry_runtime.auth.tokens import Bearers
+from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.kubernetes import ApiServer
+from registry_runtime.listener import ListenError
+from registry_runtime.server import Replica, Surroundings
+from registry_runtime.tls import CertificateInvalid
+
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_MISUSED = 2
+
+
+class ConfigInvalid(Exception):
+    """The configuration cannot be served; the sentence says the field and the remedy."""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """The exit code: 0 after a drain, 2 with one sentence where the configuration is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.config is not None:
+            config, surroundings = _configured(options.config), _surroundings(environment)
+        else:
+            config, surroundings = alone.configuration(options), alone.surroundings(options)
+        replica = Replica(config, surroundings, _bearers(config))
+        log.configure()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(replica))
+    except (ConfigInvalid, alone.Misused, CertificateInvalid, ListenError) as error:
+        sys.stderr.write(f"registry_runtime: {error}\n")
+        return _MISUSED
+    return 0
+
+
+async def _serve(replica: Replica) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await replica.run(stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m registry_runtime", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    serve = verbs.add_parser("serve", help="serve a registry until SIGTERM")
+    source = serve.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, metavar="FILE", help="RuntimeConfig as JSON, in a pod")
+    source.add_argument("--data", type=Path, metavar="DIR", help="keep everything in this directory, alone")
+    alone.add_options(serve)
+    return parser
+
+
+def _configured(file: Path) -> RuntimeConfig:
+    try:
+        return RuntimeConfig.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ConfigInvalid(f"--config: cannot read {file}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ConfigInvalid(f"--config: {file}: {where}: {first['msg']}") from error
+
+
+def _bearers(config: RuntimeConfig) -> Bearers:
+    if config.signing_key is None:
+        return Bearers.generate(config.registry)
+    try:
+        return Bearers.load(config.registry, config.signing_key.read_bytes())
+    except OSError as error:
+        raise ConfigInvalid(f"signing_key: cannot read {config.signing_key}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigInvalid(f"signing_key: {config.signing_key}: {error}") from error
+
+
+def _surroundings(environment: Mapping[str, str]) -> Surroundings:
+    host = environment.get("KUBERNETES_SERVICE_HOST")
+    api = None
+    if host is not None:
+        port = environment.get("KUBERNETES_SERVICE_PORT", "443")
+        host = f"[{host}]" if ":" in host else host
+        api = ApiServer(f"https://{host}:{port}", _ACCOUNT / "token", _ACCOUNT / "ca.crt")
+    return Surroundings(environment.get("POD_NAME", ""), _zone(environment), api)
+
+
+def _zone(environment: Mapping[str, str]) -> str:
+    """The node's zone: a label that the downward API wrote into a file, or a variable."""
+    file = environment.get("ZONE_FILE")
+    if file is not None and Path(file).is_file():
+        return Path(file).read_text().strip()
+    return environment.get("ZONE", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,105 @@
+"""The registry alone: on a directory, without Kubernetes."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from registry_runtime.contract.config import (
+    DirectoryStorage,
+    Limits,
+    Listeners,
+    PolicySource,
+    RuntimeConfig,
+)
+from registry_runtime.contract.policy import Action, Grant, Policy
+from registry_runtime.server import Surroundings
+
+_NAME = "roadstead/alone"
+_HIGHEST_PORT = 65535
+_EVERYTHING = Policy(anonymous=(Grant(repositories=("**",), actions=frozenset(Action)),))
+
+
+class Misused(Exception):
+    """Options that cannot be served together; the sentence says which."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("alone, with --data")
+    group.add_argument("--listen", default="127.0.0.1:5000", metavar="HOST:PORT", help="[%(default)s]")
+    group.add_argument("--policy", type=Path, metavar="FILE", help="who may do what; followed as it changes")
+    group.add_argument("--tls-cert", type=Path, metavar="FILE")
+    group.add_argument("--tls-key", type=Path, metavar="FILE")
+    group.add_argument("--probes", type=int, metavar="PORT", help="/livez, /readyz and /metrics")
+    group.add_argument(
+        "--anybody-may-do-everything",
+        action="store_true",
+        help="without --policy also on an address that others reach",
+    )
+
+
+def configuration(options: argparse.Namespace) -> RuntimeConfig:
+    """Raises Misused."""
+    host, port = _address(options.listen)
+    if options.policy is None and not options.anybody_may_do_everything and not _is_loopback(host):
+        raise Misused(
+            f"--listen {options.listen} is reached by others and anybody may do everything: name a --policy, "
+            "or say --anybody-may-do-everything"
+        )
+    _check_directory(options.data)
+    return RuntimeConfig(
+        registry=_NAME,
+        owner=_NAME,
+        hosts=(f"{host}:{port}", "localhost", "127.0.0.1", "[::1]"),
+        storage=DirectoryStorage(path=options.data.absolute()),
+        listeners=Listeners(address=host, public=port, private=None, internal=None, probes=options.probes),
+        policy=PolicySource(directory=Path(), secrets=()),
+        limits=Limits(drain_seconds=5),
+    )
+
+
+def surroundings(options: argparse.Namespace) -> Surroundings:
+    """Raises Misused."""
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise Misused("--tls-cert and --tls-key belong together")
+    certificate = (options.tls_cert, options.tls_key) if options.tls_cert is not None else None
+    if options.policy is None:
+        return Surroundings(policy=_EVERYTHING, certificate=certificate)
+    _check_policy(options.policy)
+    return Surroundings(shards={str(options.policy): options.policy}, certificate=certificate)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (host and port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
+        raise Misused(f"--listen {text}: say it as HOST:PORT")
+    return ("127.0.0.1" if host == "localhost" else host), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise Misused(f"--listen: {host} is no IP address") from None
+
+
+def _check_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misused(f"--data: cannot have the directory {directory}: {error.strerror}") from error
+
+
+def _check_policy(file: Path) -> None:
+    try:
+        Policy.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise Misused(f"--policy: cannot read {file}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise Misused(f"--policy: {file}: {where}: {first['msg']}") from error

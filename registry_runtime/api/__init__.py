@@ -1,0 +1,1 @@
+"""HTTP words only: one file for each noun of the API; every URL stands in `registry_runtime.app`."""

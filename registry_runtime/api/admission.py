@@ -1,0 +1,57 @@
+"""From a request to who asks, and through the gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from starlette.requests import Request
+
+from registry_runtime.api.trace import trace_of
+from registry_runtime.auth.credentials import parse
+from registry_runtime.auth.gate import Asker, Gate
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.contract.policy import Action
+
+
+class Admission:
+    """What every noun asks first."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def asker(self, request: Request) -> Asker:
+        """Raises Unauthorized or TooManyRequests."""
+        trace = trace_of(request.scope)
+        source = request.client.host if request.client is not None else ""
+        identity = self._gate.identify(parse(request.headers.get("authorization")), source)
+        trace.token = identity.token
+        return Asker(identity, trace.endpoint)
+
+    def repository(self, request: Request, action: Action) -> RepositoryName:
+        """The repository of the URL, where this may be done. Raises NameInvalid, Unauthorized, Denied."""
+        name = named(request)
+        self.admit(request, self.asker(request), name, action)
+        return name
+
+    def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
+        trace = trace_of(request.scope)
+        trace.reason = self._gate.admit(asker, name, action).reason
+
+    def ping(self, request: Request, asker: Asker) -> None:
+        """Whether the client may go on as it is. Raises Unauthorized where a login could give it more."""
+        trace_of(request.scope).reason = self._gate.ping(asker)
+
+    def may(self, asker: Asker, name: RepositoryName, action: Action) -> bool:
+        return self._gate.decide(asker, name, action).allowed
+
+    @staticmethod
+    def unnarrowed(asker: Asker) -> Asker:
+        """The asker by who it is, without the scopes of its bearer: where a client could not name them."""
+        return replace(asker, identity=replace(asker.identity, scopes=None))
+
+
+def named(request: Request) -> RepositoryName:
+    """The repository of the URL. Raises NameInvalid."""
+    name = RepositoryName.parse(request.path_params["name"])
+    trace_of(request.scope).repository = str(name)
+    return name

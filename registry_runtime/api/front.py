@@ -1,0 +1,122 @@
+"""What stands around every request: its id, its line in the log, its metrics, its errors."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from registry_runtime.api.errors import ClientGone, answer
+from registry_runtime.api.host import Hosts
+from registry_runtime.api.trace import Trace, begin, trace_of
+from registry_runtime.log import fields
+from registry_runtime.metrics import Counter, Histogram, Metric
+
+_log = logging.getLogger("registry_runtime.access")
+
+
+class Traffic:
+    """The metrics of requests."""
+
+    def __init__(self) -> None:
+        labels = ("noun", "method", "code", "endpoint")
+        self.requests = Counter("roadstead_requests_total", "Requests answered.", labels)
+        self.seconds = Histogram(
+            "roadstead_request_seconds", "From a request's head to its answer's last byte.", labels[:2]
+        )
+        self.received = Counter("roadstead_received_bytes_total", "Bytes of bodies in.", ("endpoint",))
+        self.sent = Counter("roadstead_sent_bytes_total", "Bytes of bodies out.", ("endpoint",))
+        self.refused = Counter("roadstead_refused_total", "Requests refused, by reason.", ("reason",))
+
+    def metrics(self) -> list[Metric]:
+        return [self.requests, self.seconds, self.received, self.sent, self.refused]
+
+    def count(self, method: str, status: int, trace: Trace, seconds: float) -> None:
+        method = method if method in _METHODS else "OTHER"
+        self.requests.add(1, trace.noun, method, str(status), trace.endpoint)
+        self.seconds.observe(seconds, trace.noun, method)
+        self.received.add(trace.bytes_in, trace.endpoint)
+        self.sent.add(trace.bytes_out, trace.endpoint)
+        if status in {401, 403, 429}:
+            self.refused.add(1, trace.reason or "CredentialsUnreadable")
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"})
+_CUT = 499  # in log and metrics: the connection ended before its answer did
+
+
+class Front:
+    """The outermost ASGI application. What is raised behind it becomes an answer, or cuts the connection."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, traffic: Traffic) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._traffic = traffic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        trace = begin(scope)
+        reply = _Reply(send, trace)
+        try:
+            await self._answered(scope, receive, reply)
+        finally:
+            self._record(scope, trace, reply)
+
+    async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        try:
+            await self._app(scope, receive, reply)
+        except Exception as error:  # noqa: BLE001 - the last place that can turn it into an answer
+            response = answer(scope, error, self._hosts)
+            if reply.status is None:
+                await response(scope, receive, reply)
+            elif not isinstance(error, ClientGone):
+                _log.warning("cut an answer that had begun", extra=fields(request=trace_of(scope).id))
+
+    def _record(self, scope: Scope, trace: Trace, reply: _Reply) -> None:
+        seconds = time.perf_counter() - trace.started
+        status = reply.status if reply.status is not None and reply.complete else _CUT
+        self._traffic.count(scope["method"], status, trace, seconds)
+        client = scope.get("client")
+        _log.info(
+            "request",
+            extra=fields(
+                request=trace.id,
+                endpoint=trace.endpoint,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                bytes_in=trace.bytes_in,
+                bytes_out=trace.bytes_out,
+                ms=round(seconds * 1000, 3),
+                client=client[0] if client else None,
+                token=trace.token,
+                reason=trace.reason,
+                **({"error": trace.error} if trace.error else {}),
+            ),
+        )
+
+
+class _Reply:
+    """Sends on, and sees what was sent."""
+
+    def __init__(self, send: Send, trace: Trace) -> None:
+        self._send = send
+        self._trace = trace
+        self._headers = [
+            (b"x-request-id", trace.id.encode()),
+            (b"docker-distribution-api-version", b"registry/2.0"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        self.status: int | None = None
+        self.complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+        else:
+            self._trace.bytes_out += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+        await self._send(message)

@@ -1,0 +1,88 @@
+"""Manifests: look, pull, push, delete.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry_runtime.api.admission import Admission
+from registry_runtime.api.conditions import etag, unchanged
+from registry_runtime.api.streams import whole
+from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.name import Tag
+from registry_runtime.content.reference import Reference, parse_reference
+from registry_runtime.contract.config import Limits
+from registry_runtime.contract.policy import Action
+from registry_runtime.errors import TagInvalid
+from registry_runtime.repository import Registry
+
+_MOST_TAGS = 100  # of one PUT
+
+
+class Manifests:
+    def __init__(self, registry: Registry, admission: Admission, limits: Limits) -> None:
+        self._manifests = registry.manifests
+        self._admission = admission
+        self._limits = limits
+
+    async def head(self, request: Request) -> Response:
+        name = self._admission.repository(request, Action.PULL)
+        found = await self._manifests.stat(name, _reference(request))
+        if unchanged(request, found.digest):
+            return Response(status_code=304, headers=_headers(found))
+        return Response(headers={**_headers(found), "Content-Length": str(found.size)})
+
+    async def get(self, request: Request) -> Response:
+        name = self._admission.repository(request, Action.PULL)
+        found = await self._manifests.get(name, _reference(request))
+        if unchanged(request, found.descriptor.digest):
+            return Response(status_code=304, headers=_headers(found.descriptor))
+        return Response(found.content, headers=_headers(found.descriptor))
+
+    async def put(self, request: Request) -> Response:
+        name = self._admission.repository(request, Action.PUSH)
+        reference = _reference(request)
+        tags = _extra_tags(request, reference)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+        content = await whole(request, self._limits.manifest_bytes)
+        pushed = await self._manifests.put(name, reference, media_type, content, tags)
+        digest = pushed.descriptor.digest
+        response = Response(status_code=201)
+        response.headers["Location"] = f"/v2/{name}/manifests/{digest}"
+        response.headers["Docker-Content-Digest"] = str(digest)
+        if pushed.subject is not None:
+            response.headers["OCI-Subject"] = str(pushed.subject.digest)
+        for tag in tags:
+            response.headers.append("OCI-Tag", str(tag))
+        return response
+
+    async def delete(self, request: Request) -> Response:
+        name = self._admission.repository(request, Action.DELETE)
+        await self._manifests.delete(name, _reference(request))
+        return Response(status_code=202)
+
+
+def _reference(request: Request) -> Reference:
+    return parse_reference(request.path_params["reference"])
+
+
+def _extra_tags(request: Request, reference: Reference) -> list[Tag]:
+    """Tags of the query, where the manifest is put by its digest. Raises TagInvalid."""
+    texts = list(dict.fromkeys(request.query_params.getlist("tag")))
+    if not isinstance(reference, Digest):
+        texts = []
+    if len(texts) > _MOST_TAGS:
+        raise TagInvalid(f"one push sets at most {_MOST_TAGS} tags")
+    return [Tag.parse(text) for text in texts]
+
+
+def _headers(descriptor: Descriptor) -> dict[str, str]:
+    return {
+        "Content-Type": descriptor.media_type,
+        "Docker-Content-Digest": str(descriptor.digest),
+        "ETag": etag(descriptor.digest),
+    }

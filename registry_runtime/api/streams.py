@@ -1,0 +1,110 @@
+"""Bodies as streams: what a client sends, joined to pieces worth handling, and blobs on their way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from registry_runtime.api.errors import ClientGone
+from registry_runtime.api.trace import trace_of
+from registry_runtime.errors import ManifestTooLarge, SizeInvalid
+from registry_runtime.repository import OpenBlob
+
+_PIECE = 256 * 1024  # bytes: under this a hop into a hashing thread costs more than the hashing
+_WATCHED = 4 * 1024 * 1024  # bytes: a smaller blob is sent sooner than its client is missed
+_STALLED = 60.0  # seconds in which nothing moves, in or out
+
+
+def announced(request: Request) -> int | None:
+    """The Content-Length; None where the body is chunked. Raises SizeInvalid."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return None if "transfer-encoding" in request.headers else 0
+    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - what fits 63 bits
+        raise SizeInvalid("Content-Length is not a number of bytes")
+    return int(text)
+
+
+async def received(request: Request) -> AsyncIterator[bytes]:
+    """The request's body in pieces of 256 KiB, the last one shorter.
+
+    Raises ClientGone where the connection ends or stalls before the body does, so that a body that
+    was cut short can never be taken for one that is complete.
+    """
+    trace = trace_of(request.scope)
+    pieces: list[bytes] = []
+    held = 0
+    more = True
+    while more:
+        data, more = await _next(request.receive)
+        trace.bytes_in += len(data)
+        pieces.append(data)
+        held += len(data)
+        if held >= _PIECE or (held and not more):
+            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces, held = [], 0
+
+
+async def whole(request: Request, most: int) -> bytes:
+    """The request's body, at most `most` bytes. Raises ManifestTooLarge before it is read to the end."""
+    length = announced(request)
+    if length is not None and length > most:
+        raise ManifestTooLarge(f"a manifest has at most {most} bytes here")
+    content = bytearray()
+    async for piece in received(request):
+        content += piece
+        if len(content) > most:
+            raise ManifestTooLarge(f"a manifest has at most {most} bytes here")
+    return bytes(content)
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    try:
+        async with asyncio.timeout(_STALLED):
+            message = await receive()
+    except TimeoutError:
+        raise ClientGone("the client sent nothing for too long") from None
+    if message["type"] == "http.disconnect":
+        raise ClientGone("the client cut the connection in the middle of its request")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+class BlobResponse(Response):
+    """A blob, or a part of it, window by window as the transport takes them.
+
+    A window is handed on as the memory that it is, and the next but one is only asked for when the
+    transport has room. After the first byte an error can only cut the connection.
+    """
+
+    def __init__(self, blob: OpenBlob, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status, headers={**headers, "content-length": str(blob.length)})
+        self._blob = blob
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        # What is sent to a client that left is dropped without a word, so somebody has to look.
+        gone = asyncio.ensure_future(_gone(receive)) if self._blob.length > _WATCHED else None
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        try:
+            async with asyncio.timeout(_STALLED) as patience:
+                await send(start)
+                async for chunk in self._blob.chunks:
+                    if gone is not None and gone.done():
+                        raise ClientGone("the client cut the connection in the middle of a blob")
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    patience.reschedule(asyncio.get_running_loop().time() + _STALLED)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            raise ClientGone("the client took nothing for too long") from None
+        finally:
+            if gone is not None:
+                gone.cancel()
+            await self._blob.aclose()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,61 @@
+"""The token endpoint: a password becomes a short-lived bearer.
+
+https://distribution.github.io/distribution/spec/auth/token/
+https://distribution.github.io/distribution/spec/auth/oauth/
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from registry_runtime.api.streams import whole
+from registry_runtime.api.trace import trace_of
+from registry_runtime.auth.credentials import Bearer, Credentials, parse, password
+from registry_runtime.auth.gate import Asker, Gate
+from registry_runtime.auth.scope import Scopes
+from registry_runtime.errors import Unauthorized
+
+_FORM_BYTES = 128 * 1024
+_FIELDS = 200
+
+
+class Tokens:
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def get(self, request: Request) -> Response:
+        """Docker's flow: Basic, or nothing for what anybody may do."""
+        scopes = Scopes.parse(request.query_params.getlist("scope"))
+        return self._issue(request, parse(request.headers.get("authorization")), scopes)
+
+    async def post(self, request: Request) -> Response:
+        """OAuth 2.0's password grant, as containerd asks; there are no refresh tokens."""
+        try:
+            content = (await whole(request, _FORM_BYTES)).decode()
+            form = parse_qs(content, max_num_fields=_FIELDS)
+        except ValueError:
+            form = {}
+        if form.get("grant_type") != ["password"]:
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        login = password(form.get("username", [""])[0], form.get("password", [""])[0])
+        return self._issue(request, login, Scopes.parse(form.get("scope", [])))
+
+    def _issue(self, request: Request, credentials: Credentials, scopes: Scopes) -> Response:
+        if isinstance(credentials, Bearer):
+            raise Unauthorized("a bearer token is given for a password, not for another bearer")
+        trace = trace_of(request.scope)
+        source = request.client.host if request.client is not None else ""
+        identity = self._gate.identify(credentials, source)
+        trace.token = identity.token
+        issued = self._gate.issue(Asker(identity, trace.endpoint), scopes)
+        answer = {
+            "token": issued.text,
+            "access_token": issued.text,
+            "expires_in": issued.seconds,
+            "issued_at": datetime.fromtimestamp(issued.issued, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,145 @@
+"""Uploads: sessions that receive a blob, in one request or in many, over any replica.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry_runtime.api import ranges
+from registry_runtime.api.admission import Admission, named
+from registry_runtime.api.streams import announced, received
+from registry_runtime.auth.decision import Reason
+from registry_runtime.auth.gate import Asker
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.contract.policy import Action
+from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid, Unauthorized
+from registry_runtime.repository import Registry, Upload
+
+_SOURCES = 20  # repositories that an anonymous mount looks at, before the client sends the bytes itself
+
+
+class Uploads:
+    def __init__(self, registry: Registry, admission: Admission) -> None:
+        self._uploads = registry.uploads
+        self._blobs = registry.blobs
+        self._admission = admission
+
+    async def post(self, request: Request) -> Response:
+        """A new session; or the whole blob at once (`digest`); or no bytes at all (`mount`)."""
+        name = named(request)
+        asker = self._admission.asker(request)
+        self._admission.admit(request, asker, name, Action.PUSH)
+        query = request.query_params
+        if "digest" in query:
+            digest = Digest.parse(query["digest"])
+            announced(request)
+            await self._uploads.push(name, digest, received(request), _by(asker))
+            return _created(name, digest)
+        if "mount" in query:
+            digest = Digest.parse(query["mount"])
+            if await self._mount(asker, name, digest, query.get("from")):
+                return _created(name, digest)
+        elif query.get("digest-algorithm", "sha256") not in {"sha256", "sha512"}:
+            raise DigestInvalid("digest-algorithm is sha256 or sha512")
+        return _accepted(await self._uploads.start(name, _by(asker)))
+
+    async def get(self, request: Request) -> Response:
+        name = await self._session(request)
+        return _accepted(await self._uploads.status(name, _uuid(request)), 204)
+
+    async def patch(self, request: Request) -> Response:
+        name = await self._session(request)
+        start, length = _placed(request)
+        return _accepted(await self._uploads.append(name, _uuid(request), received(request), start, length))
+
+    async def put(self, request: Request) -> Response:
+        name = await self._session(request)
+        digest = Digest.parse(request.query_params.get("digest", ""))
+        start, length = _placed(request)
+        body = None if length == 0 else received(request)
+        await self._uploads.commit(name, _uuid(request), digest, body, start, length)
+        return _created(name, digest)
+
+    async def delete(self, request: Request) -> Response:
+        name = await self._session(request)
+        await self._uploads.cancel(name, _uuid(request))
+        return Response(status_code=204)
+
+    async def _mount(self, asker: Asker, name: RepositoryName, digest: Digest, source: str | None) -> bool:
+        """Whether the blob is in the repository now, out of one that the asker may read.
+
+        The source is judged by who asks and not by the bearer's scopes, as clients ask for the
+        target's only. A source that may not be read looks like one that is not there.
+        """
+        asker = self._admission.unnarrowed(asker)
+        if source is not None:
+            candidates = [_source(source)]
+        else:
+            candidates = list(await self._blobs.placements(digest, _SOURCES))
+        for candidate in candidates:
+            if candidate is None or not self._admission.may(asker, candidate, Action.PULL):
+                continue
+            if await self._blobs.mount(name, digest, candidate):
+                return True
+        return False
+
+    async def _session(self, request: Request) -> RepositoryName:
+        """The repository of a session that may be gone on with.
+
+        A session's authority is its own: whoever began it may end it when the bearer's time is over
+        meanwhile, but not when the AccessToken itself was taken away.
+        """
+        name = named(request)
+        asker = self._admission.asker(request)
+        current = replace(asker, identity=asker.identity.renewed())
+        self._admission.admit(request, current, name, Action.PUSH)
+        if asker.identity.lapsed and (await self._uploads.status(name, _uuid(request))).by != _by(asker):
+            raise Unauthorized("the bearer token has expired: ask for another", reason=Reason.BEARER_EXPIRED)
+        return name
+
+
+def _placed(request: Request) -> tuple[int | None, int | None]:
+    """Where the body belongs and how long it is. Raises SizeInvalid where its two lengths differ."""
+    span = ranges.chunk(request.headers.get("content-range"))
+    length = announced(request)
+    if span is None:
+        return None, length
+    if length is not None and length != span.length:
+        raise SizeInvalid(f"Content-Range is {span.length} bytes long, Content-Length says {length}")
+    return span.start, span.length
+
+
+def _source(text: str) -> RepositoryName | None:
+    try:
+        return RepositoryName.parse(text)
+    except NameInvalid:
+        return None
+
+
+def _by(asker: Asker) -> str:
+    return asker.identity.token or ""
+
+
+def _uuid(request: Request) -> str:
+    return str(request.path_params["uuid"])
+
+
+def _accepted(upload: Upload, status: int = 202) -> Response:
+    """Locations are relative: what stands before the path is the proxies' business."""
+    headers = {
+        "Location": f"/v2/{upload.repository}/blobs/uploads/{upload.uuid}",
+        "Range": f"0-{max(0, upload.received - 1)}",
+        "Docker-Upload-UUID": upload.uuid,
+    }
+    return Response(status_code=status, headers=headers)
+
+
+def _created(name: RepositoryName, digest: Digest) -> Response:
+    headers = {"Location": f"/v2/{name}/blobs/{digest}", "Docker-Content-Digest": str(digest)}
+    return Response(status_code=201, headers=headers)

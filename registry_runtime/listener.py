@@ -1,0 +1,174 @@
+"""Listeners: sockets that hand requests to an ASGI application, several in one process.
+
+uvicorn's connection (httptools) does the HTTP; what it lacks against hostile clients is added here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from registry_runtime.tls import ServedCertificate
+
+_HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond what comes in one read
+_HEAD_SECONDS = 15.0  # for a request's line and headers to arrive
+_HANDSHAKE_SECONDS = 15.0
+_KEEP_ALIVE_SECONDS = 75
+_BACKLOG = 1024
+_TOO_LARGE = 431
+
+
+class ListenError(Exception):
+    """A socket cannot be had; the sentence says which and why."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose client has to say in time, and in bounded space, what it wants."""
+
+    _head_bytes = 0
+    _in_head = True
+    _impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._in_head:
+            self._stop_waiting()
+        elif self._head_bytes > _HEAD_BYTES:
+            self._refuse_head()
+        elif self._impatience is None:
+            self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def _wait_for_head(self) -> None:
+        self._impatience = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+    def _refuse_head(self) -> None:
+        self.transport.write(STATUS_LINE[_TOO_LARGE] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
+
+
+class Listener:
+    """One socket: `state` is told to every request of it (in the ASGI scope), whatever its headers say."""
+
+    def __init__(
+        self,
+        name: str,
+        app: ASGIApp,
+        address: tuple[str, int],
+        *,
+        state: Mapping[str, Any] | None = None,
+        tls: ServedCertificate | None = None,
+    ) -> None:
+        self.name = name
+        self.tls = tls
+        self._address = address
+        self._state = dict(state or {})
+        self._config = Config(
+            app,
+            interface="asgi3",
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        )
+        self._connections = ServerState()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises ListenError."""
+        self._config.load()
+        self.tick(0)
+        host, port = self._address
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self._config, self._connections, self._state),
+                sock=_bound(host, port),
+                backlog=_BACKLOG,
+                ssl=self.tls.context if self.tls is not None else None,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if self.tls is not None else None,
+            )
+        except OSError as error:
+            raise ListenError(
+                f"the {self.name} listener cannot have {host} port {port}: {error.strerror or error}"
+            ) from error
+
+    @property
+    def port(self) -> int:
+        """The port that was bound; another than asked for where that was 0."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def tick(self, now: float) -> None:
+        """Once a second: the Date header, from seconds of Unix."""
+        self._connections.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
+
+    def stop_accepting(self) -> None:
+        """No new connection; idle ones end, and the others after the answer that they wait for."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections.connections):
+            connection.shutdown()
+
+    def busy(self) -> int:
+        """How many requests are being answered."""
+        return len(self._connections.tasks)
+
+    async def cut(self) -> None:
+        """Ends what still runs."""
+        tasks = list(self._connections.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._connections.connections):
+            connection.transport.abort()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Dual-stack for `::`; a port that was just freed may be had again."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        bound.setblocking(False)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

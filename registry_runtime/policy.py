@@ -1,0 +1,151 @@
+"""The policy in force: from mounted files at the start, from the Kubernetes API ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from registry_runtime.contract.policy import KEY, Policy
+from registry_runtime.kubernetes import ApiServer, Secret, SecretWatch
+from registry_runtime.log import fields
+
+_log = logging.getLogger(__name__)
+Job = Callable[[], Coroutine[object, object, None]]
+_REMEMBERED = 256  # contents of one shard, to tell an old file from a new one
+
+
+@dataclass
+class _Shard:
+    file: Path
+    watch: SecretWatch | None = None
+    policy: Policy | None = None
+    problem: str | None = None
+    stamp: tuple[int, int] | None = None
+    seen: dict[bytes, None] = field(default_factory=dict)  # digests of contents, the oldest first
+
+    def remember(self, content: bytes) -> bool:
+        """Whether this content is new here."""
+        digest = hashlib.sha256(content).digest()
+        new = digest not in self.seen
+        self.seen[digest] = None
+        while len(self.seen) > _REMEMBERED:
+            del self.seen[next(iter(self.seen))]
+        return new
+
+
+class PolicyFollower:
+    """Holds the merge of all shards. Before each was read once, nobody may do anything.
+
+    `shards` are the Secrets' names, in the order of the merge, with the file that is mounted of each.
+    What cannot be read is refused whole, and what was in force stays.
+    """
+
+    def __init__(
+        self, shards: Mapping[str, Path], *, start: Policy | None, changed: Callable[[], None]
+    ) -> None:
+        """`start` is in force at once, and stays where there are no shards."""
+        self._shards = {name: _Shard(file) for name, file in shards.items()}
+        self._changed = changed
+        self.refusals = 0
+        self._policy = start if start is not None else Policy()
+        self._revision = start.revision if start is not None else None
+        self.since = time.time()
+
+    def policy(self) -> Policy:
+        return self._policy
+
+    @property
+    def revision(self) -> str | None:
+        """None before every shard was read."""
+        return self._revision
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with a shard that was refused."""
+        problems = [f"{name}: {shard.problem}" for name, shard in self._shards.items() if shard.problem]
+        return "; ".join(problems) or None
+
+    def watches(self, api: ApiServer, namespace: str) -> list[Job]:
+        """One endless job for each Secret, to be run beside `poll`."""
+        return [self._watching(name, SecretWatch(api, namespace, name)) for name in self._shards]
+
+    def poll(self) -> None:
+        """Looks at the mounted files: cheap, to be called every second.
+
+        The kubelet is slower than the watch, so a file counts only at the start, and while the watch
+        is away; and then only with a content that was never seen here before.
+        """
+        for name, shard in self._shards.items():
+            stamp = _stamp(shard.file)
+            if stamp is None or stamp == shard.stamp:
+                continue
+            if shard.policy is not None and shard.watch is not None and shard.watch.connected:
+                continue
+            try:
+                content = shard.file.read_bytes()
+            except OSError:
+                continue
+            shard.stamp = stamp
+            if shard.remember(content):
+                self._take(name, content, "file")
+
+    def _watching(self, name: str, watch: SecretWatch) -> Job:
+        self._shards[name].watch = watch
+
+        def changed(secret: Secret | None) -> None:
+            content = secret.get(KEY) if secret is not None else None
+            if content is None:
+                _log.warning(
+                    "the policy's Secret is empty or absent; what is known stays", extra=fields(secret=name)
+                )
+                return
+            self._shards[name].remember(content)
+            self._take(name, content, "watch")
+
+        return lambda: watch.follow(changed)
+
+    def _take(self, name: str, content: bytes, origin: str) -> None:
+        shard = self._shards[name]
+        try:
+            shard.policy = Policy.model_validate_json(content)
+        except ValidationError as error:
+            self.refusals += 1
+            shard.problem = _problem(error)
+            _log.error(
+                "a policy is refused, the old one stays", extra=fields(secret=name, problem=shard.problem)
+            )
+            self._changed()
+            return
+        shard.problem = None
+        self._merge(origin)
+
+    def _merge(self, origin: str) -> None:
+        known = tuple(shard.policy for shard in self._shards.values() if shard.policy is not None)
+        if len(known) == len(self._shards):
+            policy = Policy.merge(known)
+            revision = policy.revision
+            if revision != self._revision:
+                self._policy, self._revision, self.since = policy, revision, time.time()
+                _log.info("a policy is in force", extra=fields(revision=revision, origin=origin))
+        self._changed()
+
+
+def _problem(error: ValidationError) -> str:
+    """The first fault and its place; never the content, which holds hashes of passwords."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['type']}" if where else str(first["type"])
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

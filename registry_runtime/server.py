@@ -1,0 +1,283 @@
+"""One replica: its listeners, what it follows, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from registry_runtime import app
+from registry_runtime.api.front import Traffic
+from registry_runtime.api.health import Health
+from registry_runtime.api.host import Hosts
+from registry_runtime.api.state import States
+from registry_runtime.api.trace import ENDPOINT, SECURE
+from registry_runtime.auth.gate import Gate
+from registry_runtime.auth.identity import Endpoint
+from registry_runtime.auth.throttle import Throttle
+from registry_runtime.auth.tokens import Bearers
+from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.contract.policy import KEY, Policy
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageError
+from registry_runtime.kubernetes import ApiServer
+from registry_runtime.listener import Listener
+from registry_runtime.log import fields
+from registry_runtime.metrics import Counter, Gauge, Metric
+from registry_runtime.policy import PolicyFollower
+from registry_runtime.repository import Registry
+from registry_runtime.state import StateBoard
+from registry_runtime.storage import open_storage
+from registry_runtime.tls import ServedCertificate
+
+_log = logging.getLogger(__name__)
+_LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
+_CHECK_PAUSES = (0.5, 15.0)  # between checks of a storage that is not good, doubled up to the second
+_CHECK_AGAIN = 300.0  # between checks of one that is
+_COLLECT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What only the process's environment tells."""
+
+    replica: str = ""
+    zone: str = ""
+    api: ApiServer | None = None  # None: only the files are followed
+    policy: Policy | None = None  # in force from the start, where no Secrets are named
+    shards: Mapping[str, Path] | None = None  # files of the policy, instead of mounted Secrets
+    certificate: tuple[Path, Path] | None = None  # and its key, instead of a mounted Secret
+
+
+@dataclass
+class _Health:
+    draining: bool = False
+    stored: bool = False  # the storage was good once: readiness never depends on it again
+    metrics: list[Metric] = field(default_factory=list)
+
+
+class Replica:
+    """A runtime from its configuration to its end."""
+
+    def __init__(self, config: RuntimeConfig, surroundings: Surroundings, bearers: Bearers) -> None:
+        """Raises CertificateInvalid."""
+        self._config = config
+        self._surroundings = surroundings
+        self._board = StateBoard(surroundings.replica, surroundings.zone, _now())
+        mounted = {name: config.policy.directory / name / KEY for name in config.policy.secrets}
+        shards = surroundings.shards if surroundings.shards is not None else mounted
+        self._policy = PolicyFollower(shards, start=surroundings.policy, changed=self._tell)
+        self._gate = Gate(
+            self._policy.policy,
+            bearers,
+            Throttle(clock=time.monotonic),
+            bearer_seconds=config.limits.bearer_seconds,
+            clock=_now,
+        )
+        self._health = _Health()
+        self._traffic = Traffic()
+        self._collected = Counter("roadstead_uploads_collected_total", "Stale upload sessions removed.")
+        self._server_certificate = (
+            ServedCertificate(*surroundings.certificate)
+            if surroundings.certificate is not None
+            else _served(config.tls.server)
+        )
+        self._internal_certificate = _served(config.tls.internal, clients=True)
+        self.listeners: dict[str, Listener] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop`, then drains. Raises ListenError before anything is served."""
+        storage = await open_storage(self._config.storage)
+        registry = Registry(storage, self._config.limits, _now, self._config.owner)
+        try:
+            self._policy.poll()
+            self.listeners = self._listeners(registry)
+            for listener in self.listeners.values():
+                await listener.start()
+            _log.info(
+                "listening", extra=fields(**{name: found.port for name, found in self.listeners.items()})
+            )
+            jobs = [asyncio.create_task(job) for job in self._jobs(registry)]
+            jobs_end = asyncio.gather(*jobs)
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([jobs_end, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if jobs_end.done():
+                jobs_end.result()  # a job never ends but by a fault, and that must not go unseen
+            await self._drain()
+            jobs_end.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+        finally:
+            for listener in self.listeners.values():
+                listener.stop_accepting()
+                await listener.cut()
+            await storage.close()
+
+    def _listeners(self, registry: Registry) -> dict[str, Listener]:
+        config = self._config
+        hosts = Hosts(
+            {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
+            config.registry,
+        )
+        front = app.registry_app(registry, self._gate, hosts, config.limits, self._traffic)
+        address, ports = config.listeners.address, config.listeners
+        secure = self._server_certificate is not None
+        made = {
+            "public": Listener(
+                "public",
+                front,
+                (address, ports.public),
+                state={ENDPOINT: Endpoint.PUBLIC, SECURE: secure},
+                tls=self._server_certificate,
+            )
+        }
+        if ports.private is not None:
+            made["private"] = Listener(
+                "private",
+                front,
+                (address, ports.private),
+                state={ENDPOINT: Endpoint.PRIVATE, SECURE: secure},
+                tls=self._server_certificate,
+            )
+        if ports.internal is not None and self._internal_certificate is not None:
+            internal = app.internal_app(States(self._board))
+            made["internal"] = Listener(
+                "internal", internal, (address, ports.internal), tls=self._internal_certificate
+            )
+        if ports.probes is not None:
+            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *self._gauges()]))
+            made["probes"] = Listener("probes", probes, (address, ports.probes))
+        return made
+
+    def _jobs(self, registry: Registry) -> list[Coroutine[object, object, None]]:
+        jobs = [self._tick(), self._check(registry), self._collect(registry)]
+        namespace = self._config.policy.namespace
+        if self._surroundings.api is not None and namespace is not None:
+            jobs += [follow() for follow in self._policy.watches(self._surroundings.api, namespace)]
+        return jobs
+
+    async def _tick(self) -> None:
+        """Once a second: files that may have changed, and the time."""
+        while True:
+            now = time.time()
+            for listener in self.listeners.values():
+                listener.tick(now)
+            for certificate in (self._server_certificate, self._internal_certificate):
+                if certificate is not None:
+                    certificate.refresh()
+            self._policy.poll()
+            await asyncio.sleep(1)
+
+    async def _check(self, registry: Registry) -> None:
+        """Checks the storage until it is good, then now and then. It never ends the process."""
+        pause = _CHECK_PAUSES[0]
+        while True:
+            state = await registry.check()
+            good = state.reason is StorageReason.READY
+            if state != self._board.state.storage:
+                log = _log.info if good else _log.error
+                log("the storage was checked", extra=fields(reason=state.reason, detail=state.message))
+            self._health.stored = self._health.stored or good
+            self._board.update(storage=state)
+            self._tell()
+            pause = _CHECK_PAUSES[0] if good else min(pause * 2, _CHECK_PAUSES[1])
+            await asyncio.sleep((_CHECK_AGAIN if good else pause) * random.uniform(0.8, 1))
+
+    async def _collect(self, registry: Registry) -> None:
+        """Removes what upload sessions left that nobody went on with."""
+        while True:
+            await asyncio.sleep(_COLLECT_SECONDS * random.uniform(0.5, 1.5))
+            try:
+                gone = await registry.uploads.collect(_now())
+            except StorageError as error:
+                _log.warning("upload sessions were not collected", extra=fields(error=error.message))
+            else:
+                self._collected.add(gone)
+                _log.info("upload sessions were collected", extra=fields(removed=gone))
+
+    async def _drain(self) -> None:
+        """Readiness fails first, then no new connection, then what runs may end."""
+        self._health.draining = True
+        self._tell()
+        _log.info("draining")
+        ends = time.monotonic() + self._config.limits.drain_seconds
+        await asyncio.sleep(min(_LINGER_SECONDS, self._config.limits.drain_seconds))
+        serving = [self.listeners[name] for name in ("public", "private") if name in self.listeners]
+        for listener in serving:
+            listener.stop_accepting()
+        while time.monotonic() < ends and (busy := sum(listener.busy() for listener in serving)):
+            _log.info("waiting for requests", extra=fields(running=busy))
+            await asyncio.sleep(min(0.2, self._config.limits.drain_seconds))
+        _log.info("drained", extra=fields(cut=sum(listener.busy() for listener in serving)))
+
+    def _unready(self) -> str | None:
+        if self._health.draining:
+            return "draining"
+        if self._policy.revision is None:
+            return "no policy yet"
+        if not self._health.stored:
+            return f"storage: {self._board.state.storage.reason}"
+        return None
+
+    def _tell(self) -> None:
+        self._board.update(
+            ready=self._unready() is None,
+            policy_revision=self._policy.revision,
+            policy_problem=self._policy.problem,
+        )
+
+    def _gauges(self) -> list[Metric]:
+        def storage() -> dict[tuple[str, ...], float]:
+            now = self._board.state.storage.reason
+            return {(reason,): float(reason is now) for reason in StorageReason}
+
+        def only(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], float]]:
+            return lambda: {(): read()}
+
+        policy = self._policy
+        return [
+            Gauge(
+                "roadstead_ready",
+                "1 while requests may be sent here.",
+                (),
+                only(lambda: self._unready() is None),
+            ),
+            Gauge("roadstead_storage", "1 for what the last check found.", ("reason",), storage),
+            Gauge(
+                "roadstead_policy_info",
+                "1 for the revision in force.",
+                ("revision",),
+                lambda: {(policy.revision or "",): 1},
+            ),
+            Gauge(
+                "roadstead_policy_since_seconds",
+                "When the policy came into force, in seconds of Unix.",
+                (),
+                only(lambda: policy.since),
+            ),
+            Gauge(
+                "roadstead_policy_refusals",
+                "Policies that were refused since the start.",
+                (),
+                only(lambda: policy.refusals),
+            ),
+            Gauge(
+                "roadstead_requests_running",
+                "Requests that are being answered.",
+                ("listener",),
+                lambda: {(name,): listener.busy() for name, listener in self.listeners.items()},
+            ),
+            self._collected,
+        ]
+
+
+def _served(directory: Path | None, *, clients: bool = False) -> ServedCertificate | None:
+    return ServedCertificate.of(directory, clients=clients) if directory is not None else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

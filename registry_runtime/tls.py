@@ -1,0 +1,90 @@
+"""TLS of the listeners: renewed certificates are taken over for new connections, old ones go on."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from pathlib import Path
+
+from registry_runtime.log import fields
+
+_log = logging.getLogger(__name__)
+CERTIFICATE = "tls.crt"
+KEY = "tls.key"
+CLIENT_CA = "ca.crt"
+
+
+class CertificateInvalid(Exception):
+    """The files of a certificate cannot be served."""
+
+
+class ServedCertificate:
+    """The certificate of a directory, read again when a file of it changes.
+
+    With `clients`, only who shows a certificate that `ca.crt` signed for client authentication is
+    let in (OpenSSL checks the purpose: a server's certificate of the same CA is refused).
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
+        """Raises CertificateInvalid."""
+        self._files = (certificate, key, *([client_ca] if client_ca is not None else []))
+        self._client_ca = client_ca
+        self._seen = self._look()
+        self._current = self._load()
+        self.context = self._load()
+        self.context.sni_callback = self._choose
+
+    @classmethod
+    def of(cls, directory: Path, *, clients: bool = False) -> ServedCertificate:
+        """The files of a mounted Secret of type kubernetes.io/tls."""
+        client_ca = directory / CLIENT_CA if clients else None
+        return cls(directory / CERTIFICATE, directory / KEY, client_ca)
+
+    def refresh(self) -> bool:
+        """Takes over what changed on the disk; a pair that does not fit is refused, and said once."""
+        seen = self._look()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            self._current = self._load()
+        except CertificateInvalid as error:
+            _log.error(
+                "the renewed certificate is not served, the old one stays", extra=fields(error=str(error))
+            )
+            return False
+        _log.info("serving the renewed certificate", extra=fields(file=str(self._files[0])))
+        return True
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Called in each handshake, with or without a name from the client."""
+        connection.context = self._current
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self._files[0], self._files[1])
+            if self._client_ca is not None:
+                context.load_verify_locations(self._client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+                # A resumed session would bring a certificate back that is no longer trusted.
+                context.options |= ssl.OP_NO_TICKET
+                context.num_tickets = 0
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            names = ", ".join(str(file) for file in self._files)
+            raise CertificateInvalid(f"{names}: {error}") from error
+        return context
+
+    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """Mounted Secrets are symbolic links that are switched together; what they point to has changed."""
+        return tuple(_stamp(file) for file in self._files)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
