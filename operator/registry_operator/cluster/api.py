@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from registry_operator.cluster.credentials import Credentials
-from registry_operator.cluster.resources import Resource, resource_of
+from registry_operator.cluster.resources import LEASES, Resource, resource_of
 from registry_operator.errors import (
     ClusterError,
     NotFound,
@@ -58,11 +58,20 @@ class Page(NamedTuple):
 
 
 class Cluster:
-    """One API server. `count(verb, resource, code)` is told of each request; code 0 means no answer."""
+    """One API server. `count(verb, resource, code)` is told of each request; code 0 means no answer.
 
-    def __init__(self, credentials: Credentials, count: Callable[[str, str, int], None]) -> None:
+    While `may_write()` is false, nothing but a Lease is written: a leader that was paused may be none.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        count: Callable[[str, str, int], None],
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._credentials = credentials
         self._count = count
+        self.may_write = may_write
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context()),
             headers={"User-Agent": "roadstead-operator", "Accept": "application/json"},
@@ -200,6 +209,8 @@ class Cluster:
         headers: dict[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = REQUEST,  # noqa: ASYNC109 - of the connection, not of this call
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if method != "GET" and resource is not LEASES and not self.may_write():
+            raise Unavailable(f"{place}: not written: this operator leads no longer", place)
         sent = {"Content-Type": "application/json"} | (headers or {})
         if authorization := self._credentials.authorization():
             sent["Authorization"] = authorization

@@ -1,0 +1,294 @@
+"""What the operator knows of the cluster, and which work a change of it means. No I/O, no clocks.
+
+Every `see…` method takes what was seen, or None for what is gone, and returns the work that it means;
+what did not change means none.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from registry_operator import names
+from registry_operator.errors import InvalidResource
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.observed import (
+    Endpoint,
+    KubernetesNamespace,
+    Propagation,
+    Rollout,
+    SecretData,
+    Waiting,
+)
+from registry_operator.queue import Kind, Work
+from registry_runtime.contract.state import ReplicaState
+
+R = TypeVar("R", Registry, Namespace, AccessToken)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child as last seen. `content` is its JSON without managedFields and status."""
+
+    kind: str
+    key: Key
+    uid: str
+    registry: Key
+    rendered: str  # annotation `names.RENDERED`
+    content: bytes = field(repr=False)
+    owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
+    deleting: bool = False
+    rollout: Rollout | None = None  # of a Deployment
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of a Registry."""
+
+    registry: Key
+    waiting: Waiting | None = None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One EndpointSlice of a Registry's Service."""
+
+    registry: Key
+    service: str
+    endpoints: tuple[Endpoint, ...]
+
+
+class Table(Generic[R]):
+    """Custom resources of one kind, found by name, by UID and by the Registries that they name."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, R] = {}
+        self.invalid: dict[Key, tuple[InvalidResource, Mapping[str, Any]]] = {}  # with metadata and status
+        self._by_registry: dict[Key, set[Key]] = {}
+
+    def of(self, registry: Key) -> Iterator[R]:
+        """Those that name this Registry."""
+        return (self.objects[key] for key in sorted(self._by_registry.get(registry, ())))
+
+    def put(self, key: Key, obj: R | None) -> R | None:
+        """Returns what was there before. What is older than that (a late event) changes nothing."""
+        before = self.objects.get(key)
+        if before is not None and obj is not None and older(obj, before):
+            return before
+        self.objects.pop(key, None)
+        for registry in registries_of(before):
+            self._by_registry[registry].discard(key)
+            if not self._by_registry[registry]:
+                del self._by_registry[registry]
+        self.invalid.pop(key, None)
+        if obj is not None:
+            self.objects[key] = obj
+            for registry in registries_of(obj):
+                self._by_registry.setdefault(registry, set()).add(key)
+        return before
+
+
+def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
+    """The Registries that a resource names."""
+    match obj:
+        case Registry():
+            return (obj.key,)
+        case Namespace():
+            return (obj.registry,)
+        case AccessToken():
+            return obj.registries
+        case None:
+            return ()
+
+
+@dataclass
+class Cache:
+    """All that is known. Only the methods change it."""
+
+    registries: Table[Registry] = field(default_factory=Table)
+    claims: Table[Namespace] = field(default_factory=Table)
+    tokens: Table[AccessToken] = field(default_factory=Table)
+    accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
+    children: dict[tuple[str, Key], Child] = field(default_factory=dict)
+    pods: dict[Key, Pod] = field(default_factory=dict)
+    slices: dict[Key, Slice] = field(default_factory=dict)
+    bundles: dict[Key, Mapping[str, str]] = field(default_factory=dict)  # ConfigMaps of users
+    replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
+    propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
+
+    def see_registry(self, key: Key, seen: Registry | None) -> set[Work]:
+        """A Registry: all that names it depends on it."""
+        before = self.registries.put(key, seen)
+        if unchanged(before, seen):
+            return set()
+        if seen is None:
+            self.propagations.pop(key, None)
+            self.replicas.pop(key, None)
+        return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
+
+    def see_claim(self, key: Key, seen: Namespace | None) -> set[Work]:
+        """A Namespace: its rivals may win or lose by it."""
+        before = self.claims.put(key, seen)
+        if unchanged(before, seen):
+            return set()
+        work = {Work(Kind.NAMESPACE, *key)}
+        for one in filter(None, (before, seen)):
+            work |= access(one.registry)
+            work |= {Work(Kind.NAMESPACE, *rival.key) for rival in self.rivals(one)}
+        return work
+
+    def see_token(self, key: Key, seen: AccessToken | None) -> set[Work]:
+        """An AccessToken: the policies of the Registries that it names, or named."""
+        before = self.tokens.put(key, seen)
+        if unchanged(before, seen):
+            return set()
+        work = {Work(Kind.ACCESS_TOKEN, *key)}
+        for registry in {*registries_of(before), *registries_of(seen)}:
+            work |= access(registry)
+        return work
+
+    def see_account(self, name: str, seen: KubernetesNamespace | None) -> set[Work]:
+        """A core/v1 Namespace: an account, and maybe a target of pull secrets."""
+        before = self.accounts.pop(name, None)
+        if seen is not None:
+            self.accounts[name] = seen
+        if before == seen:
+            return set()
+        work: set[Work] = set()
+        for claim in self.claims.objects.values():
+            if claim.meta.namespace == name:
+                work |= {Work(Kind.NAMESPACE, *claim.key), *access(claim.registry)}
+        for token in self.tokens.objects.values():
+            if token.meta.namespace == name or may_target(token, name):
+                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+            if token.meta.namespace == name:
+                work |= {one for registry in token.registries for one in access(registry)}
+        return work | {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == name}
+
+    def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
+        """A child of a Registry: what differs from what is wanted is repaired."""
+        before = self.children.pop((kind, key), None)
+        if seen is not None:
+            self.children[kind, key] = seen
+        return set() if before == seen else works_of(before, seen)
+
+    def see_pod(self, key: Key, seen: Pod | None) -> set[Work]:
+        return see(self.pods, key, seen)
+
+    def see_slice(self, key: Key, seen: Slice | None) -> set[Work]:
+        return see(self.slices, key, seen)
+
+    def see_bundle(self, key: Key, seen: Mapping[str, str] | None) -> set[Work]:
+        """A ConfigMap that Registries of its namespace name."""
+        before = self.bundles.pop(key, None)
+        if seen is not None:
+            self.bundles[key] = seen
+        if before == seen:
+            return set()
+        return {
+            Work(Kind.REGISTRY, *one)
+            for one, registry in self.registries.objects.items()
+            if bundle_of(registry) == key
+        }
+
+    def see_replica(self, registry: Key, pod: str, seen: ReplicaState | None) -> set[Work]:
+        """What a replica says of itself; None: it does not answer."""
+        states = self.replicas.setdefault(registry, {})
+        before = states.pop(pod, None)
+        if seen is not None:
+            states[pod] = seen
+        return set() if before == seen else {Work(Kind.REGISTRY, *registry)}
+
+    def see_propagation(self, registry: Key, seen: Propagation) -> set[Work]:
+        """How far a policy has come: whoever waited for it is judged again."""
+        before = self.propagations.get(registry)
+        self.propagations[registry] = seen
+        return set() if before == seen else self._dependents(registry)
+
+    def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
+        """A Secret was made, changed or removed; `seen` is it before and after, where it was there."""
+        work: set[Work] = set()
+        for data in seen:
+            if registry := data.labels.get(names.INSTANCE):
+                work.add(Work(Kind.REGISTRY, key.namespace, registry))
+        owners = {data.labels.get(names.OWNER_UID) for data in seen} - {None}
+        for token in self.tokens.objects.values():
+            if token.secret == key or token.meta.uid in owners:
+                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+            if token.secret == key:
+                work |= {one for registry in token.registries for one in access(registry)}
+        for one, registry_ in self.registries.objects.items():
+            if one.namespace == key.namespace and key.name in references(registry_):
+                work.add(Work(Kind.REGISTRY, *one))
+        return work
+
+    def rivals(self, claim: Namespace) -> tuple[Namespace, ...]:
+        """Other Namespaces that claim the same name in the same Registry."""
+        return tuple(
+            other
+            for other in self.claims.of(claim.registry)
+            if other.spec.name == claim.spec.name and other.key != claim.key
+        )
+
+    def _dependents(self, registry: Key) -> set[Work]:
+        return {Work(Kind.NAMESPACE, *claim.key) for claim in self.claims.of(registry)} | {
+            Work(Kind.ACCESS_TOKEN, *token.key) for token in self.tokens.of(registry)
+        }
+
+
+S = TypeVar("S", Pod, Slice)
+
+
+def see(table: dict[Key, S], key: Key, seen: S | None) -> set[Work]:
+    """What `see_pod` and `see_slice` have in common."""
+    before = table.pop(key, None)
+    if seen is not None:
+        table[key] = seen
+    return set() if before == seen else works_of(before, seen)
+
+
+def works_of(*seen: Child | Pod | Slice | None) -> set[Work]:
+    return {Work(Kind.REGISTRY, *one.registry) for one in seen if one is not None}
+
+
+def access(registry: Key) -> set[Work]:
+    """The work of a changed right: the policy."""
+    return {Work(Kind.POLICY, *registry)}
+
+
+def older(one: R, other: R) -> bool:
+    """By resource version, which is a growing number (KEP-5504)."""
+    versions = one.meta.resource_version, other.meta.resource_version
+    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
+
+
+def unchanged(before: R | None, after: R | None) -> bool:
+    """Whether it is the object that was known, such as what our own write returned."""
+    if before is None or after is None:
+        return before is after
+    return before.meta.resource_version == after.meta.resource_version or older(after, before)
+
+
+def may_target(token: AccessToken, namespace: str) -> bool:
+    """Whether the token's pull secrets may belong into this namespace, by its name or its labels."""
+    wanted = token.spec.pull_secrets
+    return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
+
+
+def bundle_of(registry: Registry) -> Key | None:
+    """The ConfigMap with the CA of its storage."""
+    storage = registry.spec.storage.s3
+    if storage is None or storage.ca_bundle_ref is None or storage.ca_bundle_ref.kind != "ConfigMap":
+        return None
+    return Key(registry.meta.namespace, storage.ca_bundle_ref.name)
+
+
+def references(registry: Registry) -> frozenset[str]:
+    """Names of the user's Secrets that a Registry refers to, in its own namespace."""
+    found = {ref.name for ref in registry.spec.image_pull_secrets}
+    if registry.spec.tls.secret_ref:
+        found.add(registry.spec.tls.secret_ref.name)
+    if storage := registry.spec.storage.s3:
+        found.add(storage.credentials_secret_ref.name)
+        if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":
+            found.add(storage.ca_bundle_ref.name)
+    return frozenset(found)

@@ -1,0 +1,105 @@
+"""Events of events.k8s.io/v1, one for each change of a condition; a repeated one is a growing series."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from registry_operator.cluster import Cluster
+from registry_operator.cluster.resources import EVENTS
+from registry_operator.errors import ClusterError, NotFound, WriteConflict
+from registry_operator.models import API_VERSION, AccessToken, Condition, Namespace, Registry
+
+CONTROLLER = "roadstead.dev/operator"
+NOTE = 1024  # characters, by the API server
+GOOD_WHEN_FALSE = frozenset({"Stalled", "Reconciling"})
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What an Event says. It is about conditions, which hold no secrets."""
+
+    type: str  # Normal or Warning
+    reason: str
+    action: str
+    note: str
+
+
+def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]:
+    """What became of the conditions: one note for each whose status or reason is another now.
+
+    What is merely not known yet (Unknown, and Reconciling coming and going) is no news.
+    """
+    known = {condition.type: condition for condition in before}
+    found = []
+    for condition in after:
+        old = known.get(condition.type)
+        same = old is not None and (old.status, old.reason) == (condition.status, condition.reason)
+        begins_well = old is None and condition.type in GOOD_WHEN_FALSE and condition.status == "False"
+        if same or begins_well or condition.status == "Unknown" or condition.type == "Reconciling":
+            continue
+        good = condition.status == ("False" if condition.type in GOOD_WHEN_FALSE else "True")
+        text = f"{condition.type}={condition.status}: {condition.message}"
+        found.append(Note("Normal" if good else "Warning", condition.reason, condition.type, text[:NOTE]))
+    return found
+
+
+class Recorder:
+    """Writes Events; where that fails it is logged, and nothing waits for it."""
+
+    def __init__(self, cluster: Cluster, instance: str) -> None:
+        self._cluster = cluster
+        self._instance = instance
+
+    async def record(self, about: Registry | Namespace | AccessToken, said: Iterable[Note]) -> None:
+        for note in said:
+            event = self._event(about, note)
+            try:
+                await self._write(event)
+            except ClusterError as error:
+                log.warning("event not written", extra={"about": str(about.key), "error": error.message})
+
+    async def _write(self, event: dict[str, Any]) -> None:
+        try:
+            await self._cluster.create(event)
+        except WriteConflict:
+            await self._repeat(event)
+
+    async def _repeat(self, event: dict[str, Any]) -> None:
+        metadata = event["metadata"]
+        try:
+            there = await self._cluster.get(EVENTS, metadata["namespace"], metadata["name"])
+        except NotFound:
+            return
+        count = (there.get("series") or {}).get("count", 1) + 1
+        series = {"series": {"count": count, "lastObservedTime": event["eventTime"]}}
+        await self._cluster.merge(EVENTS, metadata["namespace"], metadata["name"], series)
+
+    def _event(self, about: Registry | Namespace | AccessToken, note: Note) -> dict[str, Any]:
+        meta = about.meta
+        same = f"{meta.uid}|{note.type}|{note.reason}|{note.action}|{note.note}"
+        return {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {
+                "namespace": meta.namespace,
+                "name": f"{meta.name}.{hashlib.sha256(same.encode()).hexdigest()[:16]}",
+            },
+            "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "type": note.type,
+            "reason": note.reason[:128],
+            "action": note.action[:128],
+            "note": note.note,
+            "reportingController": CONTROLLER,
+            "reportingInstance": self._instance[:128],
+            "regarding": {
+                "apiVersion": API_VERSION,
+                "kind": about.KIND,
+                "namespace": meta.namespace,
+                "name": meta.name,
+                "uid": meta.uid,
+            },
+        }

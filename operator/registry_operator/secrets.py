@@ -1,0 +1,187 @@
+"""Secrets, watched outside kopf: one stream for each Kubernetes namespace that is of interest.
+
+The operator has no right to Secrets but where a namespace opted in. A 403 is therefore nothing unusual: it
+is a fact (`SecretView.refused`), and the stream tries again when a RoleBinding says so. Of the Secrets in
+a namespace only Roadstead's own and those that a resource names are kept.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from registry_operator import names
+from registry_operator.cluster import Scope, Stream
+from registry_operator.cluster.stream import Sink
+from registry_operator.errors import ClusterError, NotPermitted
+from registry_operator.models import Key
+from registry_operator.observed import SecretData, SecretView
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+Keep = Callable[[dict[str, Any]], SecretData | None]
+Opener = Callable[[Scope, Sink[SecretData], Keep], Stream[SecretData]]
+
+
+class Changes(Protocol):
+    """Who is told of changes."""
+
+    def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
+        """A Secret was made, changed or removed."""
+
+    def consent(self, namespace: str) -> None:
+        """The Secrets of a namespace can be read now, or no longer, or were read for the first time."""
+
+
+class Secrets:
+    """The Secrets of all namespaces that are followed."""
+
+    def __init__(self, opener: Opener, wanted: Callable[[Key], bool], changes: Changes) -> None:
+        self._opener = opener
+        self._wanted = wanted  # whether a resource names this Secret
+        self._changes = changes
+        self._found: dict[Key, SecretData] = {}
+        self._streams: dict[str, tuple[Stream[SecretData], asyncio.Task[None]]] = {}
+        self._known: set[str] = set()  # namespaces that answered, be it with 403
+        self._refused: set[str] = set()
+
+    @property
+    def view(self) -> SecretView:
+        return SecretView(MappingProxyType(self._found), frozenset(self._refused))
+
+    @property
+    def followed(self) -> frozenset[str]:
+        return frozenset(self._streams)
+
+    @property
+    def restarts(self) -> int:
+        return sum(stream.restarts for stream, _ in self._streams.values())
+
+    def known(self, namespaces: Iterable[str]) -> bool:
+        """Whether all these namespaces have answered: before that nothing must be concluded from absence."""
+        return self._known.issuperset(namespaces)
+
+    def placed(self, uid: str) -> frozenset[Key]:
+        """Secrets that carry this UID as their owner's."""
+        return frozenset(key for key, data in self._found.items() if data.labels.get(names.OWNER_UID) == uid)
+
+    def strays(self, owners: frozenset[str]) -> dict[Key, SecretData]:
+        """Secrets with an owner that is none of these."""
+        return {
+            key: data
+            for key, data in self._found.items()
+            if data.labels.get(names.OWNER_UID, "") not in owners | {""}
+        }
+
+    def follow(self, namespaces: Iterable[str]) -> None:
+        """From now on these namespaces, and no others."""
+        wanted = frozenset(namespaces)
+        for gone in self.followed - wanted:
+            self._streams.pop(gone)[1].cancel()
+            self._known.discard(gone)
+            self._refused.discard(gone)
+            for key in [key for key in self._found if key.namespace == gone]:
+                del self._found[key]
+        for new in sorted(wanted - self.followed):
+            stream = self._opener(Scope(new), Namespace(new, self), self.keep)
+            self._streams[new] = (stream, asyncio.create_task(stream.run(), name=f"secrets of {new}"))
+
+    def granted(self, namespace: str) -> None:
+        """A RoleBinding of this namespace changed."""
+        if namespace in self._streams:
+            self._streams[namespace][0].poke()
+
+    async def close(self) -> None:
+        tasks = [task for _, task in self._streams.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def keep(self, obj: Mapping[str, Any]) -> SecretData | None:
+        """What is worth its memory: Roadstead's own Secrets, and those that a resource names."""
+        metadata = obj["metadata"]
+        labels = metadata.get("labels") or {}
+        ours = labels.get(MANAGED_BY) == "roadstead" or names.OWNER_UID in labels
+        return read(obj) if ours or self._wanted(Key(metadata["namespace"], metadata["name"])) else None
+
+    def put(self, key: Key, after: SecretData | None) -> None:
+        """What was read or written otherwise. What is older than what is known changes nothing."""
+        before = self._found.get(key)
+        if before and after and older(after, before):
+            return
+        self._found.pop(key, None)
+        if after is not None:
+            self._found[key] = after
+        if before != after:
+            self._changes.secret(key, before, after)
+
+    def listed(self, namespace: str, found: Mapping[Key, SecretData]) -> None:
+        """All Secrets of the namespace that are of interest."""
+        for key in [key for key in self._found if key.namespace == namespace and key not in found]:
+            self.put(key, None)
+        for key, data in found.items():
+            self.put(key, data)
+        news = namespace not in self._known or namespace in self._refused
+        self._known.add(namespace)
+        self._refused.discard(namespace)
+        if news:
+            self._changes.consent(namespace)
+
+    def refuse(self, namespace: str) -> None:
+        """403: what was known is not true any more."""
+        news = namespace not in self._refused
+        self._known.add(namespace)
+        self._refused.add(namespace)
+        if news:
+            self._changes.consent(namespace)
+
+
+class Namespace:
+    """The sink of one namespace's stream."""
+
+    def __init__(self, name: str, secrets: Secrets) -> None:
+        self._name = name
+        self._secrets = secrets
+
+    def listed(self, objects: Mapping[str, SecretData]) -> None:
+        found = {Key(self._name, key.partition("/")[2]): data for key, data in objects.items()}
+        self._secrets.listed(self._name, found)
+
+    def changed(self, key: str, obj: SecretData) -> None:
+        self._secrets.put(Key(self._name, key.partition("/")[2]), obj)
+
+    def removed(self, key: str) -> None:
+        self._secrets.put(Key(self._name, key.partition("/")[2]), None)
+
+    def failed(self, error: ClusterError) -> None:
+        if isinstance(error, NotPermitted):
+            self._secrets.refuse(self._name)
+
+
+def read(obj: Mapping[str, Any]) -> SecretData:
+    """A Secret of the API server."""
+    metadata = obj["metadata"]
+    return SecretData(
+        values={key: _decode(value) for key, value in (obj.get("data") or {}).items()},
+        type=obj.get("type") or "Opaque",
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        owners=frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ()),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def older(one: SecretData, other: SecretData) -> bool:
+    """By resource version, which is a growing number (KEP-5504)."""
+    versions = one.resource_version, other.resource_version
+    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
+
+
+def _decode(value: str | None) -> bytes:
+    try:
+        return base64.b64decode(value or "", validate=True)
+    except binascii.Error:
+        return b""
