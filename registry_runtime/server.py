@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageError
+from registry_runtime.gauges import gauges
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.listener import Listener
 from registry_runtime.log import fields
-from registry_runtime.metrics import Counter, Gauge, Metric
+from registry_runtime.metrics import Counter
 from registry_runtime.policy import PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.state import StateBoard
@@ -58,7 +59,6 @@ class Surroundings:
 class _Health:
     draining: bool = False
     stored: bool = False  # the storage was good once: readiness never depends on it again
-    metrics: list[Metric] = field(default_factory=list)
 
 
 class Replica:
@@ -96,21 +96,17 @@ class Replica:
         registry = Registry(storage, self._config.limits, _now, self._config.owner)
         try:
             self._policy.poll()
-            self.listeners = self._listeners(registry)
+            self.listeners.update(self._listeners(registry))
             for listener in self.listeners.values():
                 await listener.start()
-            _log.info(
-                "listening", extra=fields(**{name: found.port for name, found in self.listeners.items()})
-            )
-            jobs = [asyncio.create_task(job) for job in self._jobs(registry)]
-            jobs_end = asyncio.gather(*jobs)
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([jobs_end, stopped], return_when=asyncio.FIRST_COMPLETED)
-            if jobs_end.done():
-                jobs_end.result()  # a job never ends but by a fault, and that must not go unseen
-            await self._drain()
-            jobs_end.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            ports = {name: listener.port for name, listener in self.listeners.items()}
+            _log.info("listening", extra=fields(**ports))
+            async with asyncio.TaskGroup() as group:
+                jobs = [group.create_task(job) for job in self._jobs(registry)]
+                await stop.wait()
+                await self._drain()
+                for job in jobs:
+                    job.cancel()
         finally:
             for listener in self.listeners.values():
                 listener.stop_accepting()
@@ -149,7 +145,8 @@ class Replica:
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )
         if ports.probes is not None:
-            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *self._gauges()]))
+            own = gauges(self._board, self._policy, self.listeners)
+            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *own, self._collected]))
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
@@ -229,50 +226,6 @@ class Replica:
             policy_revision=self._policy.revision,
             policy_problem=self._policy.problem,
         )
-
-    def _gauges(self) -> list[Metric]:
-        def storage() -> dict[tuple[str, ...], float]:
-            now = self._board.state.storage.reason
-            return {(reason,): float(reason is now) for reason in StorageReason}
-
-        def only(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], float]]:
-            return lambda: {(): read()}
-
-        policy = self._policy
-        return [
-            Gauge(
-                "roadstead_ready",
-                "1 while requests may be sent here.",
-                (),
-                only(lambda: self._unready() is None),
-            ),
-            Gauge("roadstead_storage", "1 for what the last check found.", ("reason",), storage),
-            Gauge(
-                "roadstead_policy_info",
-                "1 for the revision in force.",
-                ("revision",),
-                lambda: {(policy.revision or "",): 1},
-            ),
-            Gauge(
-                "roadstead_policy_since_seconds",
-                "When the policy came into force, in seconds of Unix.",
-                (),
-                only(lambda: policy.since),
-            ),
-            Gauge(
-                "roadstead_policy_refusals",
-                "Policies that were refused since the start.",
-                (),
-                only(lambda: policy.refusals),
-            ),
-            Gauge(
-                "roadstead_requests_running",
-                "Requests that are being answered.",
-                ("listener",),
-                lambda: {(name,): listener.busy() for name, listener in self.listeners.items()},
-            ),
-            self._collected,
-        ]
 
 
 def _served(directory: Path | None, *, clients: bool = False) -> ServedCertificate | None:
