@@ -13,8 +13,11 @@ OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace
 OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
 INSTANCE = "app.kubernetes.io/instance"
 NAME = "app.kubernetes.io/name"
-RUNTIME = "roadstead-registry"  # NAME of what the runtime consists of
+RUNTIME = "registry"  # NAME of what the runtime consists of
+OPERATOR_CLIENT = "roadstead-operator"  # the name in the operator's client certificates
+OPERATOR_LABELS = {NAME: "roadstead-operator"}  # of the operator's own pods, as in manifests/
 POLICY_SHARDS = 4  # a token is about 300 bytes: 10,000 of them stay clear of 1 MiB a Secret
+SIGNING_KEY = "token-signing.pem"  # in the Secret of `internal`
 
 
 def child(registry: Registry, suffix: str) -> Key:
@@ -78,6 +81,17 @@ def labels(registry: Registry, component: str) -> dict[str, str]:
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "roadstead",
         "app.kubernetes.io/managed-by": "roadstead",
+    }
+
+
+def labels_of_token(token: AccessToken, component: str) -> dict[str, str]:
+    return {
+        NAME: "access-token",
+        INSTANCE: token.meta.name,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "roadstead",
+        "app.kubernetes.io/managed-by": "roadstead",
+        OWNER_UID: token.meta.uid,
     }
 
 

@@ -29,6 +29,7 @@ class Rendered:
     policy: Policy
     revision: str
     settlement: Settlement
+    unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
 
     def child(self, kind: str, key: Key) -> Child | None:
         return next((child for child in self.children if identity(child) == (kind, key)), None)

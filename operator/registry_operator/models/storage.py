@@ -58,13 +58,13 @@ class S3(Value):
         str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="Region to sign for.")
     ] = "us-east-1"
     prefix: Annotated[
-        str | None,
+        str,
         Field(
             max_length=256,
-            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*/?$",
+            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*/?)?$",
             description="Where in the bucket the content lies; default: the whole bucket.",
         ),
-    ] = None
+    ] = ""
     credentials_secret_ref: Annotated[
         SecretRef,
         Field(description="Secret with `accessKeyID`, `secretAccessKey` and, optional, `sessionToken`."),

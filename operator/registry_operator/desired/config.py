@@ -1,0 +1,53 @@
+"""The RuntimeConfig of a Registry's replicas: a change of it rolls them out, so it holds what needs that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry_operator import names
+from registry_runtime.contract.config import (
+    DirectoryStorage,
+    PolicySource,
+    RuntimeConfig,
+    S3Storage,
+    Tls,
+)
+
+if TYPE_CHECKING:
+    from registry_operator.models import Registry
+
+MOUNTS = Path("/etc/roadstead")
+EPHEMERAL = Path("/var/lib/roadstead")
+
+
+def config(registry: Registry) -> RuntimeConfig:
+    return RuntimeConfig(
+        registry=str(registry.key),
+        owner=registry.meta.uid,
+        hosts=registry.spec.public_hosts,
+        private_hosts=(registry.spec.private_host,),
+        storage=_storage(registry),
+        tls=Tls(server=MOUNTS / "tls", internal=MOUNTS / "internal"),
+        policy=PolicySource(
+            directory=MOUNTS / "policy",
+            secrets=tuple(key.name for key in names.policies(registry)),
+            namespace=registry.meta.namespace,
+        ),
+        signing_key=MOUNTS / "internal" / names.SIGNING_KEY,
+    )
+
+
+def _storage(registry: Registry) -> S3Storage | DirectoryStorage:
+    s3 = registry.spec.storage.s3
+    if s3 is None:
+        return DirectoryStorage(path=EPHEMERAL)
+    return S3Storage(
+        bucket=s3.bucket,
+        endpoint=s3.endpoint and s3.endpoint.rstrip("/"),
+        region=s3.region,
+        prefix=f"{s3.prefix.rstrip('/')}/" if s3.prefix else "",
+        path_style=s3.path_style,
+        ca_file=MOUNTS / "storage-ca" / "ca.crt" if s3.ca_bundle_ref else None,
+        credentials=MOUNTS / "credentials",
+    )

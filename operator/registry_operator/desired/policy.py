@@ -1,0 +1,79 @@
+"""The access policy of a Registry: what is declared in Kubernetes, as its replicas need to know it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from registry_operator.claims import Settlement, allowed, settle
+from registry_operator.observed import Absence, RegistryObserved, SecretData
+from registry_runtime.contract.credential import Password, token_id
+from registry_runtime.contract.policy import Action, Grant, Policy, Token
+
+if TYPE_CHECKING:
+    from registry_operator.models import AccessToken, Permission
+
+ACTIONS = {
+    "pull": frozenset({Action.PULL, Action.LIST}),  # clients that pull ask for tags, too
+    "push": frozenset({Action.PUSH}),
+    "delete": frozenset({Action.DELETE}),
+}
+
+
+def settlement(observed: RegistryObserved) -> Settlement:
+    """Who owns which name."""
+    return settle(observed.registry, observed.namespaces, observed.kubernetes_namespaces, observed.claims)
+
+
+def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
+    """Names that are bound, and the tokens that have a password and are allowed here."""
+    tokens = {}
+    for token in observed.tokens:
+        account = observed.kubernetes_namespaces.get(token.meta.namespace)
+        found = password(token, observed.secrets.get(token.secret))
+        if account is None or token.meta.deleting or not allowed(observed.registry, account) or not found:
+            continue
+        tokens[found.id] = Token(
+            account=account.name,
+            owner=account.uid,
+            hashes=(found.sha256,),
+            grants=tuple(grant(permission) for permission in token.spec.permissions),
+            not_after=token.expires,
+            suspended=token.spec.suspended,
+        )
+    return Policy(namespaces=dict(settled.bound), tokens=tokens)
+
+
+def grant(permission: Permission) -> Grant:
+    actions = frozenset[Action]().union(*(ACTIONS[action] for action in permission.actions))
+    return Grant(repositories=permission.repositories, actions=actions)
+
+
+def password(token: AccessToken, secret: SecretData | Absence) -> Password | None:
+    """The token's password, where the Secret is this token's own and holds one of this token's id.
+
+    A Secret that somebody else made, or copied from another token, never becomes a way in.
+    """
+    if isinstance(secret, Absence) or secret.deleting or token.meta.uid not in secret.owners:
+        return None
+    try:
+        found = Password.parse(secret.values.get("password", b"").decode())
+    except ValueError:
+        return None
+    return found if found.id == token_id(token.meta.uid) else None
+
+
+def shards(whole: Policy, count: int) -> tuple[Policy, ...]:
+    """The policy cut by the hash of each key, so that one change rewrites one shard."""
+    return tuple(
+        Policy(
+            namespaces={name: claim for name, claim in whole.namespaces.items() if _shard(name, count) == n},
+            tokens={name: token for name, token in whole.tokens.items() if _shard(name, count) == n},
+            anonymous=whole.anonymous if n == 0 else (),
+        )
+        for n in range(count)
+    )
+
+
+def _shard(key: str, count: int) -> int:
+    return hashlib.sha256(key.encode()).digest()[0] % count

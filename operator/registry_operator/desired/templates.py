@@ -1,0 +1,47 @@
+"""Templates and values → objects. Every value goes through `tojson`, so none can change the structure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+
+from registry_operator import names
+from registry_operator.desired.rendered import Child
+from registry_operator.errors import RenderFailed
+
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+
+
+def render(template: str, **values: Any) -> Child:
+    """The object that the template makes of the values, with its fingerprint. Raises RenderFailed."""
+    try:
+        text = _environment().get_template(f"{template}.yaml.j2").render(**values)
+        child: Child = yaml.load(text, Loader)  # noqa: S506 - a safe loader
+    except (TemplateError, yaml.YAMLError, TypeError) as error:
+        raise RenderFailed(f"template {template}: {type(error).__name__}: {error}") from error
+    annotations = child["metadata"].setdefault("annotations", {})
+    annotations[names.RENDERED] = hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:32]
+    return child
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(  # noqa: S701 - what is rendered is YAML; `finalize` guards it
+        loader=PackageLoader("registry_operator"),
+        undefined=StrictUndefined,
+        finalize=_only_json,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _only_json(value: Any) -> Any:
+    if not isinstance(value, Markup):
+        raise TemplateError("a value does not go through tojson")
+    return value

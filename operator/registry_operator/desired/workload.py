@@ -1,0 +1,80 @@
+"""What the Deployment and the NetworkPolicy are rendered with."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from registry_operator import names
+from registry_operator.desired.certificates import serving
+
+if TYPE_CHECKING:
+    from registry_operator.models import Registry
+    from registry_operator.settings import Settings
+    from registry_runtime.contract.config import RuntimeConfig
+
+PRE_STOP_SECONDS = 5  # by then no node sends new connections here
+SPARE_SECONDS = 10
+PORTS = {"https": 443, "http": 80}
+
+
+def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
+    spec = registry.spec
+    s3 = spec.storage.s3
+    return {
+        "replicas": spec.replicas,
+        "selector": names.selector(registry),
+        "pod_annotations": {names.CONFIG: _hash(config)},
+        "service_account": registry.meta.name,
+        "image_pull_secrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+        "image": settings.image,
+        "pull_policy": settings.pull_policy,
+        "stop_seconds": PRE_STOP_SECONDS,
+        "grace_seconds": math.ceil(PRE_STOP_SECONDS + config.limits.drain_seconds + SPARE_SECONDS),
+        "zones": spec.zones.minimum,
+        "zone_skew": zone_skew(spec.replicas, spec.zones.minimum),
+        "listeners": config.listeners.model_dump(mode="json"),
+        "storage": config.storage.model_dump(mode="json"),
+        "resources": {"requests": spec.resources.requests, "limits": spec.resources.limits},
+        "config": names.config(registry).name,
+        "policies": [shard.name for shard in names.policies(registry)],
+        "tls": serving(registry).name,
+        "internal": names.internal(registry).name,
+        "credentials": s3 and s3.credentials_secret_ref.name,
+        "ca_bundle": s3 and s3.ca_bundle_ref and s3.ca_bundle_ref.model_dump(),
+    }
+
+
+def zone_skew(replicas: int, zones: int) -> int:
+    """How much fuller than the emptiest a zone may be.
+
+    With a zone lost `minDomains` makes the emptiest count as 0. While there is a replica a zone that is
+    wanted: the lost one's replica waits for it. With more, 1 would stall rollouts: half may share a zone.
+    """
+    return 1 if replicas <= zones else math.ceil(replicas / 2)
+
+
+def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
+    s3 = registry.spec.storage.s3
+    endpoint = urlsplit(s3.endpoint) if s3 and s3.endpoint else None
+    bucket = {endpoint.port or PORTS[endpoint.scheme]} if endpoint else {443}
+    return {
+        "selector": names.selector(registry),
+        **config.listeners.model_dump(mode="json", include={"public", "private", "internal", "probes"}),
+        "operator_namespace": settings.namespace,
+        "operator_labels": names.OPERATOR_LABELS,
+        "egress_ports": sorted(bucket | set(settings.api_ports)),
+        "storage_namespace": _service_namespace(endpoint.hostname or "") if endpoint else None,
+    }
+
+
+def _service_namespace(host: str) -> str | None:
+    """The Kubernetes namespace of a host name like `<service>.<namespace>.svc[.<cluster domain>]`."""
+    labels = host.split(".")
+    return labels[1] if len(labels) > 2 and labels[2] == "svc" else None  # noqa: PLR2004
+
+
+def _hash(config: RuntimeConfig) -> str:
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]

@@ -1,0 +1,224 @@
+"""Certificates: a CA of each Registry's own, leaves that are renewed in time, and a look at the user's.
+
+Everything is kept while it is good, so that rendering again gives the same bytes: only what is missing,
+wrong or due is made. Keys are EC P-256; a CA lives ten years, a leaf 90 days, both are renewed at two
+thirds of their life. An old CA stays in the bundle behind the new one until it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_LIFE = timedelta(days=3650)
+LEAF_LIFE = timedelta(days=90)
+BACKDATED = timedelta(minutes=5)  # clocks of clients differ
+
+PrivateKey = ec.EllipticCurvePrivateKey
+
+
+class Usage(Enum):
+    """What a leaf is for; a server's certificate never passes as a client's."""
+
+    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: `bundle` in PEM, the one that signs first."""
+
+    certificate: x509.Certificate
+    bundle: bytes
+    key: PrivateKey = field(repr=False)
+
+    @classmethod
+    def ensure(cls, kept: Mapping[str, bytes] | None, name: str, now: datetime) -> Self:
+        """The CA in the values of a Secret (`ca.crt`, `ca.key`) while it is good, else a new one."""
+        found = _pair(kept, "ca.crt", "ca.key")
+        if found and not _due(found[0], now):
+            certificates, key = x509.load_pem_x509_certificates((kept or {})["ca.crt"]), found[1]
+        else:
+            key = ec.generate_private_key(ec.SECP256R1())
+            certificates = [_self_signed(key, name, now), *_alive(kept, now)]
+        return cls(certificates[0], b"".join(_pem(certificate) for certificate in certificates), key)
+
+    @property
+    def secret(self) -> dict[str, bytes]:
+        return {"ca.crt": self.bundle, "ca.key": _key_pem(self.key)}
+
+    def leaf(
+        self, kept: Mapping[str, bytes] | None, names: tuple[str, ...], usage: Usage, now: datetime
+    ) -> dict[str, bytes]:
+        """`tls.crt`, `tls.key` and `ca.crt` for these DNS names: those in `kept` while they are good."""
+        found = _pair(kept, "tls.crt", "tls.key")
+        if not found or not self._good(found[0], names, usage, now):
+            key = ec.generate_private_key(ec.SECP256R1())
+            found = self._sign(key.public_key(), names, usage, now), key
+        return {"tls.crt": _pem(found[0]), "tls.key": _key_pem(found[1]), "ca.crt": self.bundle}
+
+    def _good(self, leaf: x509.Certificate, names: tuple[str, ...], usage: Usage, now: datetime) -> bool:
+        try:
+            leaf.verify_directly_issued_by(self.certificate)
+            usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            return False
+        return set(_dns_names(leaf)) == set(names) and list(usages) == [usage.value] and not _due(leaf, now)
+
+    def _sign(
+        self, key: ec.EllipticCurvePublicKey, names: tuple[str, ...], usage: Usage, now: datetime
+    ) -> x509.Certificate:
+        authority_key = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return (
+            _builder("roadstead", now, min(now + LEAF_LIFE, self.certificate.not_valid_after_utc))
+            .issuer_name(self.certificate.subject)
+            .public_key(key)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage.value]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_key), critical=False
+            )
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+def signing_key(kept: bytes | None) -> bytes:
+    """A private key in PEM that signs bearer tokens: `kept` while it is one."""
+    try:
+        key = serialization.load_pem_private_key(kept or b"", password=None)
+    except (ValueError, TypeError):
+        key = None
+    if isinstance(key, PrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return _key_pem(key)
+    return _key_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a server's certificate says."""
+
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+
+    @classmethod
+    def read(cls, values: Mapping[str, bytes]) -> Self:
+        """Of `tls.crt`. Raises ValueError where it, or the key in `tls.key`, is not usable."""
+        try:
+            leaf = x509.load_pem_x509_certificates(values["tls.crt"])[0]
+            key = serialization.load_pem_private_key(values["tls.key"], password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError("tls.crt and tls.key must be PEM without a password") from error
+        if _public(key.public_key()) != _public(leaf.public_key()):
+            raise ValueError("tls.key is not the key of tls.crt")
+        return cls(_dns_names(leaf), leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+
+    def covers(self, host: str) -> bool:
+        """Whether a client that asks for this host accepts it: a wildcard is one label (RFC 6125 §6.4.3)."""
+        parent = host.partition(".")[2]
+        return host in self.names or f"*.{parent}" in self.names
+
+
+def _pair(
+    values: Mapping[str, bytes] | None, certificate: str, private_key: str
+) -> tuple[x509.Certificate, PrivateKey] | None:
+    """The first certificate and its key, where both are there and belong together."""
+    try:
+        leaf = x509.load_pem_x509_certificates((values or {})[certificate])[0]
+        key = serialization.load_pem_private_key((values or {})[private_key], password=None)
+    except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, PrivateKey) or _public(key.public_key()) != _public(leaf.public_key()):
+        return None
+    return leaf, key
+
+
+def _due(certificate: x509.Certificate, now: datetime) -> bool:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return not begin <= now < begin + (end - begin) * 2 / 3
+
+
+def _alive(kept: Mapping[str, bytes] | None, now: datetime) -> list[x509.Certificate]:
+    """CA certificates that clients may still need, because leaves of theirs are about."""
+    try:
+        certificates = x509.load_pem_x509_certificates((kept or {})["ca.crt"])
+    except (KeyError, ValueError):
+        return []
+    return [certificate for certificate in certificates if certificate.not_valid_after_utc > now]
+
+
+def _self_signed(key: PrivateKey, name: str, now: datetime) -> x509.Certificate:
+    builder = _builder(name, now, now + CA_LIFE)
+    return (
+        builder.issuer_name(_subject(name))
+        .public_key(key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _builder(name: str, now: datetime, end: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_subject(name))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(end)
+    )
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])  # X.520 bounds it
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.get_values_for_type(x509.DNSName))
+
+
+def _public(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
