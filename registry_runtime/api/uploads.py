@@ -56,14 +56,16 @@ class Uploads:
     async def patch(self, request: Request) -> Response:
         name = await self._session(request)
         start, length = _placed(request)
-        return _accepted(await self._uploads.append(name, _uuid(request), received(request), start, length))
+        return _accepted(
+            await self._uploads.append(name, _uuid(request), received(request), start=start, length=length)
+        )
 
     async def put(self, request: Request) -> Response:
         name = await self._session(request)
         digest = Digest.parse(request.query_params.get("digest", ""))
         start, length = _placed(request)
         body = None if length == 0 else received(request)
-        await self._uploads.commit(name, _uuid(request), digest, body, start, length)
+        await self._uploads.commit(name, _uuid(request), digest, body, start=start, length=length)
         return _created(name, digest)
 
     async def delete(self, request: Request) -> Response:
