@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cluster.cluster import Cluster
-
 from quickstart.kubectl import Kubectl, Object, conditions
 from quickstart.story import HOSTNAME, NAMESPACE, REGISTRY, TENANT, TOKEN, Story
 from tests.e2e.client import Answer, Client
