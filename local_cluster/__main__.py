@@ -1,4 +1,4 @@
-"""`python -m local_cluster [--name NAME] VERB …`: a real Kubernetes in three zones on this machine, and no trace after."""
+"""`python -m local_cluster [--name NAME] VERB …`: Kubernetes in three zones, without a trace after."""
 
 import argparse
 import os

@@ -20,7 +20,7 @@ WATCH_SECONDS = 300
 
 @dataclass(frozen=True)
 class Api:
-    """A client of the server at `host:port`. Every method raises OSError while it cannot be reached, and ApiRefused."""
+    """A client of the server at `host:port`. Methods raise ApiRefused, and OSError while it is away."""
 
     host: str
     port: int
@@ -49,32 +49,26 @@ class Api:
         group = resource["apiVersion"]
         path = f"/apis/{group}/{PLURALS[resource['kind']]}/{resource['metadata']['name']}"
         query = urlencode({"fieldManager": FIELD_MANAGER, "force": "true"})
-        self.request(
-            "PATCH", f"{path}?{query}", json.dumps(resource).encode(), "application/apply-patch+yaml"
-        )
+        self.request("PATCH", f"{path}?{query}", json.dumps(resource).encode())
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
-    ) -> bytes:
-        connection = http.client.HTTPSConnection(
-            self.host, self.port, timeout=REQUEST_SECONDS, context=self.tls
-        )
+    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """The body of the answer. The only requests with a body here are applies."""
+        headers = {"Content-Type": "application/apply-patch+yaml"} if body else {}
+        connection = self.connection(REQUEST_SECONDS)
         try:
-            connection.request(method, path, body, {"Content-Type": kind})
+            connection.request(method, path, body, headers)
             with connection.getresponse() as response:
                 return accepted(response)
         finally:
             connection.close()
 
     def watch(self, path: str, version: str) -> Iterator[dict[str, Any]]:
-        """Events of a collection after a resourceVersion, until the server ends the stream as it does regularly.
+        """Events of a collection after a resourceVersion, until the server ends the stream as usual.
 
         A stream on which nothing comes, not even its regular end, raises TimeoutError: the link may be dead.
         """
         query = urlencode({"watch": "true", "resourceVersion": version, "timeoutSeconds": WATCH_SECONDS})
-        connection = http.client.HTTPSConnection(
-            self.host, self.port, timeout=WATCH_SECONDS + 10, context=self.tls
-        )
+        connection = self.connection(WATCH_SECONDS + 10)
         try:
             connection.request("GET", f"{path}?{query}")
             with connection.getresponse() as response:
@@ -84,6 +78,9 @@ class Api:
                     yield json.loads(line)
         finally:
             connection.close()
+
+    def connection(self, seconds: float) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(self.host, self.port, timeout=seconds, context=self.tls)
 
 
 def accepted(response: http.client.HTTPResponse) -> bytes:

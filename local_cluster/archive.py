@@ -40,18 +40,16 @@ def images_in(archive: Path) -> list[Image]:
                 for entry in manifest
             ]
     except (OSError, tarfile.TarError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BadRequest(
-            f"{archive}: not a docker-archive (as `skopeo copy … docker-archive:` writes it): {error}"
-        ) from error
+        raise BadRequest(f"{archive}: not a docker-archive, as `docker save` writes it: {error}") from error
 
 
 def all_listed(images: list[Image], listed: str) -> bool:
     """Whether `ctr images list` shows every image under each of its tags.
 
-    For each image that it takes in, containerd's CRI adds a name that is the image's id, with the same digest.
+    For each image that it takes in, containerd's CRI adds a name that is the image's id, of the same digest.
     """
-    rows = (line.split() for line in listed.splitlines()[1:])
-    digests = {row[0]: row[2] for row in rows if len(row) > 2}  # noqa: PLR2004
+    rows = (line.split(maxsplit=3) for line in listed.splitlines()[1:])
+    digests = {name: digest for name, _media_type, digest, _rest in rows}
     return all(
         image.config in digests and digests.get(normalised(tag)) == digests[image.config]
         for image in images
@@ -75,7 +73,7 @@ def member(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def write(archive: Path, tag: str, files: Mapping[str, bytes], config: Mapping[str, Any]) -> None:
-    """An image of one layer with the executables `files` (path → content); `config` as in the OCI image config."""
+    """An image of one layer with executables (path → content); `config` as in OCI's image config."""
     layer = tar_of({name: (content, 0o755) for name, content in files.items()})
     description = {
         "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),

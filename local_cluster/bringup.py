@@ -10,7 +10,7 @@ from local_cluster import archive, control_plane, dns, etc, forwards, kubeconfig
 from local_cluster.api import Api
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemons
-from local_cluster.forwards import API, Address, Forward
+from local_cluster.forwards import API, Address, api_of
 from local_cluster.layout import DNS_DOMAIN, Layout, Machine, Node
 from local_cluster.machine import RunningMachine
 from local_cluster.network import Network
@@ -19,7 +19,6 @@ from local_cluster.parts import Parts
 from local_cluster.status import ready_since
 from local_cluster.waiting import until
 
-SANDBOX = "localhost/pause:1"
 ANY_PORT = Address("127.0.0.1", 0)
 READY_SECONDS = 60.0
 ENFORCER = "network-policy"
@@ -66,7 +65,7 @@ class Bringup:
         self.start_relay(keys)
 
     def start_relay(self, keys: dict[str, bytes]) -> None:
-        """To the API server, at the port of the kubeconfig that is there, or else at a new one."""
+        """To the API server, at a new port each time: the kubeconfig says which."""
         if any(forward.target == API for forward in forwards.running(self.host)):
             return
         relay = forwards.start(self.host, self.layout.name, ANY_PORT, API)
@@ -77,7 +76,8 @@ class Bringup:
         """The machine, its link and containerd with the sandbox's image: all that needs no API server."""
         machine = self.machines[which.name]
         may_lower = node.may_lower_oom_score(Path("/proc/self/status").read_text())
-        files = node.files(which, keys, self.parts, SANDBOX, may_lower_oom_score=may_lower)
+        plugins = self.parts.binary("ptp").parent
+        files = node.files(which, keys, plugins, may_lower_oom_score=may_lower)
         self.furnish(which, files)
         machine.boot(self.parts.binary("pause"))
         self.cgroups.delegate(which.cgroup)
@@ -86,7 +86,7 @@ class Bringup:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pause.tar"
             pause = self.parts.binary("pause").read_bytes()
-            archive.write(path, SANDBOX, {"pause": pause}, {"Entrypoint": ["/pause"]})
+            archive.write(path, node.SANDBOX, {"pause": pause}, {"Entrypoint": ["/pause"]})
             self.import_image(machine, path, archive.images_in(path))
 
     def apiserver(self) -> None:
@@ -105,9 +105,7 @@ class Bringup:
         machine = self.machines[self.layout.control_plane.name]
         machine.start(control_plane.controller_manager(self.parts))
         machine.start(control_plane.scheduler(self.parts))
-        relay = self.relay()
-        argv = (self.layout.name, relay.listen.host, str(relay.listen.port))
-        self.host.start(forwards.python(ENFORCER, "enforcer", *argv))
+        self.host.start(forwards.python(ENFORCER, "enforcer", self.layout.name))
 
     def start_node(self, which: Node) -> None:
         for daemon in (
@@ -120,20 +118,16 @@ class Bringup:
     def wait_for_node(self, which: Node) -> None:
         """Until its present kubelet has said that it is ready, and its DNS answers."""
         machine, api = self.machines[which.name], self.api()
-        daemons = ("containerd", "kubelet", "kube-proxy", "coredns")
         started = machine.daemons.started("kubelet")
-        self.wait(
-            machine.daemons,
-            daemons,
-            lambda: ready_since(api, which.name, started),
-            f"{which.name} is not Ready",
-        )
-        self.wait(
-            machine.daemons,
-            daemons,
-            lambda: dns.resolves(machine.require(), KNOWN_NAME),
-            f"the DNS of {which.name} does not answer",
-        )
+
+        def ready() -> bool:
+            return ready_since(api, which.name, started)
+
+        def resolves() -> bool:
+            return dns.resolves(machine.require(), KNOWN_NAME)
+
+        self.wait(machine.daemons, node.DAEMONS, ready, f"{which.name} is not Ready")
+        self.wait(machine.daemons, node.DAEMONS, resolves, f"the DNS of {which.name} does not answer")
 
     def wait(self, daemons: Daemons, names: Iterable[str], ready: Callable[[], bool], complaint: str) -> None:
         """Until `ready`. Raises DaemonEnded as soon as one of the daemons has ended."""
@@ -146,7 +140,7 @@ class Bringup:
         until(look, READY_SECONDS, lambda: f"{complaint}; see the logs in {daemons.log}")
 
     def import_image(self, machine: RunningMachine, path: Path, images: list[archive.Image]) -> bool:
-        """Whether it had to be imported: containerd did not have all images of the archive under all their tags."""
+        """Whether it had to be imported: containerd lacked an image of the archive, or one of its tags."""
         ctr = [str(self.parts.binary("ctr")), "--namespace=k8s.io", "images"]
         self.wait(
             machine.daemons,
@@ -167,9 +161,5 @@ class Bringup:
         if not (machine.etc / "hosts").exists():
             etc.write(machine.etc, {"hosts": etc.hosts_file(self.layout, {})})
 
-    def relay(self) -> Forward:
-        return next(forward for forward in forwards.running(self.host) if forward.target == API)
-
     def api(self) -> Api:
-        listen = self.relay().listen
-        return Api.for_certificate((listen.host, listen.port), self.layout.pki, "admin")
+        return api_of(self.layout, self.host, "admin")

@@ -1,9 +1,9 @@
-"""Control groups: which hierarchies this host has, what each needs before a kubelet starts, and who is in them.
+"""Control groups: which hierarchies this host has, what each needs before a kubelet, and who is in them.
 
-A hybrid host mounts the v1 controllers one by one and a v2 tree without controllers beside them; a v2 host has
-one tree for all. In both, one tree *tracks* processes: each daemon is a leaf of it, so that what a daemon or a
-machine consists of is never guessed from process ids in files, and dies as a whole, also when whoever started
-it was killed half way. https://docs.kernel.org/admin-guide/cgroup-v2.html, …/cgroup-v1/cgroups.html
+A hybrid host mounts the v1 controllers one by one and a v2 tree without controllers beside them; a v2 host
+has one tree for all. In both, one tree *tracks* processes: each daemon is a leaf of it, so that what a daemon
+or a machine consists of is never guessed from process ids in files, and dies as a whole, also when whoever
+started it was killed half way. https://docs.kernel.org/admin-guide/cgroup-v2.html, …/cgroup-v1/cgroups.html
 """
 
 import contextlib
@@ -24,10 +24,10 @@ NOTHING_LEFT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """A mounted tree. `controllers` is empty for v2 and for v1's named trees."""
+    """A mounted tree, of v2 if `unified`. `controllers` is empty for v2 and for v1's named trees."""
 
     mount: Path
-    version: int
+    unified: bool
     controllers: frozenset[str]
 
 
@@ -45,30 +45,28 @@ class CgroupTree:
     @property
     def unified(self) -> bool:
         """Whether the host is a pure v2 one: the controllers are in the v2 tree."""
-        return all(hierarchy.version == 2 for hierarchy in self.hierarchies)
+        return all(hierarchy.unified for hierarchy in self.hierarchies)
 
 
-def preference(hierarchy: Hierarchy) -> tuple[int, int, bool]:
-    return (-hierarchy.version, len(hierarchy.controllers), "pids" not in hierarchy.controllers)
+def preference(hierarchy: Hierarchy) -> tuple[bool, int, bool]:
+    return (not hierarchy.unified, len(hierarchy.controllers), "pids" not in hierarchy.controllers)
 
 
 def parse(mountinfo: str) -> CgroupTree:
-    """The hierarchies that /proc/self/mountinfo shows (proc_pid_mountinfo(5)). Raises HostUnfit without any."""
+    """The hierarchies in /proc/self/mountinfo (proc_pid_mountinfo(5)). Raises HostUnfit without any."""
     found: dict[Path, Hierarchy] = {}
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         mount = Path(left.split()[4].encode().decode("unicode_escape"))
         kind, _source, options = right.split(" ", 2)
         if kind == "cgroup2":
-            found[mount] = Hierarchy(mount, 2, frozenset())
+            found[mount] = Hierarchy(mount, unified=True, controllers=frozenset())
         elif kind == "cgroup":
             words = frozenset(options.split(",")) - {"rw", "ro", "xattr", "clone_children"}
             names = frozenset(word for word in words if "=" not in word)
-            found[mount] = Hierarchy(mount, 1, names)
+            found[mount] = Hierarchy(mount, unified=False, controllers=names)
     if not found:
-        raise HostUnfit(
-            "no cgroup hierarchy is mounted: mount one (for v2: mount -t cgroup2 none /sys/fs/cgroup)"
-        )
+        raise HostUnfit("no cgroup hierarchy is mounted: `mount -t cgroup2 none /sys/fs/cgroup` mounts one")
     return CgroupTree(tuple(found.values()))
 
 
@@ -96,7 +94,7 @@ def ancestry(group: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Cgroups:
-    """The door to the cgroup file systems. Groups are paths below each hierarchy's root, such as /name/node."""
+    """The door to the cgroup file systems. Groups are paths below each hierarchy's root: /name/node."""
 
     tree: CgroupTree
 
@@ -143,15 +141,20 @@ class Cgroups:
 
         def removed() -> bool:
             self.kill(group)  # each time: who was being started a moment ago joins now
-            left = [
-                path for each in self.tree.hierarchies for path in subtree(each.mount / group.lstrip("/"))
-            ]
+            trees = (each.mount / group.lstrip("/") for each in self.tree.hierarchies)
+            left = [path for tree in trees for path in subtree(tree)]
             for path in left:
                 with contextlib.suppress(OSError):
                     path.rmdir()
             return not any(path.exists() for path in left)
 
         until(removed, NOTHING_LEFT_SECONDS, lambda: f"cgroup {group} cannot be removed")
+
+    def remove_empty(self, group: str) -> None:
+        """Removes the group itself where nothing is below it any more."""
+        for hierarchy in self.tree.hierarchies:
+            with contextlib.suppress(OSError):
+                (hierarchy.mount / group.lstrip("/")).rmdir()
 
 
 def subtree(directory: Path) -> list[Path]:
@@ -160,7 +163,7 @@ def subtree(directory: Path) -> list[Path]:
 
 
 def inherit_cpuset(mount: Path, group: str) -> None:
-    """A v1 cpuset begins empty, and nothing can join it before both files are set (cgroup-v1/cpusets.html)."""
+    """A v1 cpuset begins empty: nothing can join it before both files are set (cgroup-v1/cpusets.html)."""
     *parents, _itself = ancestry(group)
     for parent, child in zip(parents, ancestry(group)[1:], strict=True):
         for name in CPUSET_FILES:

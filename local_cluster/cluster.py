@@ -1,7 +1,7 @@
 """The cluster as a whole: up, down, and what can be done to it in between.
 
-Every step asks first what is there, so `up` also completes what a killed `up` began, and repairs a machine or a
-daemon that has ended. `down` needs no record of what was begun: all of it is in one cgroup and one directory.
+Every step asks first what is there, so `up` also completes what a killed `up` began, and repairs a machine or
+a daemon that has ended. `down` needs no record of what was begun: all is in one cgroup and one directory.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +18,8 @@ from local_cluster.api import Api
 from local_cluster.bringup import Bringup
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemons
-from local_cluster.errors import BadRequest, CommandFailed, NotRunning
-from local_cluster.forwards import API, Address, Forward
+from local_cluster.errors import BadRequest, CommandFailed
+from local_cluster.forwards import Address, Forward
 from local_cluster.layout import CGROUP, Layout
 from local_cluster.lock import locked
 from local_cluster.machine import SYSTEM_PATH, RunningMachine
@@ -58,21 +58,12 @@ class Cluster:
         with locked(self.layout.state):
             self.cgroups.remove(self.layout.cgroup)
             shutil.rmtree(self.layout.state)
-        for parent in (
-            self.layout.root,
-            *(tree.mount / CGROUP.lstrip("/") for tree in self.cgroups.tree.hierarchies),
-        ):
-            with contextlib.suppress(OSError):  # not empty: another cluster lives there
-                parent.rmdir()
+        self.cgroups.remove_empty(CGROUP)
+        with contextlib.suppress(OSError):  # not empty: another cluster lives there
+            self.layout.root.rmdir()
 
     def status(self) -> Status:
-        return observe(
-            self.layout,
-            self.machines,
-            self.network,
-            self.host,
-            self.api() if self.kubeconfig.exists() else None,
-        )
+        return observe(self.layout, self.machines, self.network, self.host)
 
     # Faults
 
@@ -94,7 +85,7 @@ class Cluster:
             self.bringup.node(self.layout.node(zone))
 
     def restart_control_plane(self) -> None:
-        """As if the control plane's machine had been switched off and on. Relays stay; the zones meet again."""
+        """As if the control plane's machine had been switched off and on. Relays stay."""
         with locked(self.layout.state):
             self.machine(self.layout.control_plane.name).crash()
             self.bringup.everything()
@@ -113,14 +104,9 @@ class Cluster:
         """Imports docker-archives on every node, in parallel, each where it is not there yet."""
         for path in archives:
             images = archive.images_in(path)
-            done = in_parallel(
-                lambda each, path=path, images=images: self.import_image(each, path, images), self.nodes
-            )
+            done = in_parallel(partial(self.bringup.import_image, path=path, images=images), self.nodes)
             tags = ", ".join(tag for image in images for tag in image.tags) or path.name
             self.report(f"{tags}: {'loaded' if any(done) else 'already there'}")
-
-    def import_image(self, machine: RunningMachine, path: Path, images: list[archive.Image]) -> bool:
-        return self.bringup.import_image(machine, path, images)
 
     def exec(
         self, machine: str, argv: Sequence[str], *, stdin: bytes | None = None, check: bool = True
@@ -129,9 +115,9 @@ class Cluster:
         return self.machine(machine).run(list(argv), stdin=stdin, env=self.exec_env, check=check)
 
     def become(self, machine: str, argv: Sequence[str]) -> NoReturn:
-        """Replaces this process by a program inside a machine: terminal, signals and status are the program's."""
+        """Replaces this process by a program inside: terminal, signals and status are the program's."""
         words = [*self.machine(machine).entry(), *argv]
-        os.execvpe(words[0], words, self.exec_env)
+        os.execvpe(words[0], words, self.exec_env)  # noqa: S606 - there is nothing for a shell to do
 
     def kubectl(self, *argv: str, stdin: str | None = None) -> str:
         """What kubectl prints, as the cluster's administrator. Raises CommandFailed."""
@@ -146,7 +132,7 @@ class Cluster:
     def forward(self, listen: str, target: str) -> Address:
         """Relays `listen` (an address of the host's loopback; port 0: any) to `target` until `down`.
 
-        `target` is IP:PORT, or SERVICE.NAMESPACE:PORT for the ClusterIP that it has now. Returns where it listens.
+        `target` is IP:PORT, or SERVICE.NAMESPACE:PORT for its present ClusterIP. Returns where it listens.
         """
         self.machine(self.layout.control_plane.name).require()
         wanted = self.address_of(target)
@@ -166,7 +152,7 @@ class Cluster:
             etc.write(machine.etc, {"hosts": content})
 
     def trust_registry(self, host: str, ca_pem: bytes | str) -> None:
-        """Makes every node's containerd trust an authority for the registry `host[:port]`, from the next pull on."""
+        """Makes containerd on every node trust an authority for the registry `host[:port]`, from now on."""
         pem = ca_pem.encode() if isinstance(ca_pem, str) else ca_pem
         for each in self.layout.nodes:
             etc.write(each.etc, node.registry_files(etc.checked_registry(host), pem))
@@ -175,10 +161,7 @@ class Cluster:
 
     def api(self) -> Api:
         """A client of the API server, as administrator. Raises NotRunning without a relay to it."""
-        relays = [forward for forward in self.forwards() if forward.target == API]
-        if not relays:
-            raise NotRunning(f"cluster {self.layout.name} is not running: run `up`")
-        return Api.for_certificate((relays[0].listen.host, relays[0].listen.port), self.layout.pki, "admin")
+        return forwards.api_of(self.layout, self.host, "admin")
 
     def address_of(self, target: str) -> Address:
         host, _, port = target.rpartition(":")
@@ -221,5 +204,5 @@ class Cluster:
 
     @property
     def exec_env(self) -> dict[str, str]:
-        folders = {str(self.parts.binary(name).parent): None for name in ("kubectl", "ctr", "etcd", "runc")}
+        folders = {str(self.parts.binary(name).parent): None for name in ("kubectl", "ctr")}
         return {"PATH": ":".join((*folders, SYSTEM_PATH)), "HOME": "/root", "TERM": "xterm"}

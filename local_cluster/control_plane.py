@@ -15,6 +15,7 @@ ETCD_PEER = "https://127.0.0.1:2380"
 API = f"https://{CONTROL_PLANE_ADDRESS}:{API_PORT}"
 ISSUER = f"https://kubernetes.default.svc.{DNS_DOMAIN}"
 ENV = {"PATH": SYSTEM_PATH}
+DAEMONS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
 def files(pki: dict[str, bytes]) -> dict[str, bytes]:
@@ -90,7 +91,7 @@ def apiserver(parts: Parts) -> Daemon:
 
 
 def controller_manager(parts: Parts) -> Daemon:
-    """Requests to the API are not throttled (that costs 5 s at the start); a lost node is noticed after 12 s."""
+    """Its requests are not throttled (that costs 5 s at the start); a lost node is noticed after 12 s."""
     return daemon(
         parts,
         "kube-controller-manager",
@@ -101,6 +102,8 @@ def controller_manager(parts: Parts) -> Daemon:
         "--leader-elect=false",
         "--use-service-account-credentials",
         "--allocate-node-cidrs=false",
+        # The default lies in /usr/libexec, which is the host's.
+        "--flex-volume-plugin-dir=/var/lib/flex-volume-plugins",
         "--node-monitor-period=2s",
         "--node-monitor-grace-period=12s",
         f"--root-ca-file={PKI}/ca.crt",

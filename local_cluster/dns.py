@@ -11,14 +11,16 @@ from local_cluster.layout import DNS_ADDRESS, DNS_DOMAIN
 from local_cluster.namespaces import socket_in
 
 HOSTS_RELOAD_SECONDS = 1
+NOWHERE = "127.0.0.1:5353"
 CONFIG = "/etc/coredns/Corefile"
 QUESTION_SECONDS = 0.3
 
 
 def corefile() -> bytes:
-    """Names of the cluster from the API, names in the node's /etc/hosts from there; there is no world outside.
+    """Names of the cluster from the API, those of the node's /etc/hosts; there is no world outside.
 
-    Two blocks: in one, `template` would come before `kubernetes`, because plugins are asked in a fixed order.
+    That the rest does not exist is said by a block of its own, behind `forward`: plugins are asked in a fixed
+    order, in which `template` comes before `kubernetes` and `hosts`.
     """
     return f"""{DNS_DOMAIN}:53 in-addr.arpa:53 {{
     bind {DNS_ADDRESS}
@@ -37,6 +39,10 @@ def corefile() -> bytes:
         reload {HOSTS_RELOAD_SECONDS}s
         fallthrough
     }}
+    forward . {NOWHERE}
+}}
+.:{NOWHERE.rpartition(":")[2]} {{
+    bind {NOWHERE.rpartition(":")[0]}
     template ANY ANY . {{
         rcode NXDOMAIN
     }}

@@ -1,4 +1,4 @@
-"""`python -m local_cluster.enforcer CLUSTER HOST PORT`: keeps every node's NetworkPolicy rules true.
+"""`python -m local_cluster.enforcer CLUSTER`: keeps every node's NetworkPolicy rules true.
 
 It runs on the host, watches the API, and writes nftables into the nodes' network namespaces. While the API
 server is away the rules stay as they are.
@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from local_cluster.api import Api
 from local_cluster.cgroups import Cgroups
-from local_cluster.errors import ApiRefused
+from local_cluster.daemon import Daemons
+from local_cluster.errors import ApiRefused, NotRunning
+from local_cluster.forwards import api_of
 from local_cluster.layout import Layout
 from local_cluster.machine import RunningMachine
 from local_cluster.netpol import Seen, script
@@ -32,7 +35,7 @@ GATHER_SECONDS = 0.02  # events of one cause come close together
 class Mirror:
     """What the API holds, kept up by one thread for each collection; `changed` is set at every change."""
 
-    api: Api
+    connect: Callable[[], Api]
     changed: threading.Event = field(default_factory=threading.Event)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -40,15 +43,16 @@ class Mirror:
         """Lists and watches, for ever, and begins anew when a watch fails."""
         while True:
             try:
-                version = self.list(collection)
-                for event in self.api.watch(COLLECTIONS[collection], version):
+                api = self.connect()
+                version = self.list(api, collection)
+                for event in api.watch(COLLECTIONS[collection], version):
                     self.take(collection, event)
-            except (OSError, ValueError, http.client.HTTPException, ApiRefused) as error:
+            except (OSError, ValueError, http.client.HTTPException, ApiRefused, NotRunning) as error:
                 print(f"{collection}: {error}", flush=True)
                 time.sleep(AGAIN_SECONDS)
 
-    def list(self, collection: str) -> str:
-        listed = self.api.get(COLLECTIONS[collection])
+    def list(self, api: Api, collection: str) -> str:
+        listed = api.get(COLLECTIONS[collection])
         self.objects[collection] = {item["metadata"]["uid"]: item for item in listed["items"]}
         self.changed.set()
         return str(listed["metadata"]["resourceVersion"])
@@ -95,9 +99,9 @@ def write(pid: int, rules: str) -> bool:
 
 
 def main() -> None:
-    cluster, host, port = sys.argv[1:]
-    layout, cgroups = Layout(cluster), Cgroups.of_host()
-    mirror = Mirror(Api.for_certificate((host, int(port)), layout.pki, "network-policy"))
+    layout, cgroups = Layout(sys.argv[1]), Cgroups.of_host()
+    host = Daemons(cgroups, layout.host_cgroup, layout.host_log)
+    mirror = Mirror(lambda: api_of(layout, host, "network-policy"))
     for collection in COLLECTIONS:
         threading.Thread(target=mirror.follow, args=(collection,), daemon=True).start()
     enforce(mirror, {node.name: RunningMachine(node, cgroups) for node in layout.nodes})

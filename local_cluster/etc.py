@@ -14,7 +14,7 @@ HOST_AND_PORT = re.compile(HOST_NAME.pattern + r"(:[0-9]{1,5})?")
 
 
 def base_files(machine: Machine) -> dict[str, bytes]:
-    """Path below /etc → content, of what programs look up there. /etc/hosts is not among it: it is added to."""
+    """Path below /etc → content, of what programs look up there; not /etc/hosts, which is added to."""
     resolver = f"search {DNS_DOMAIN}\nnameserver {DNS_ADDRESS}\n" if isinstance(machine, Node) else ""
     return {
         "hostname": f"{machine.name}\n".encode(),
@@ -26,7 +26,7 @@ def base_files(machine: Machine) -> dict[str, bytes]:
 
 
 def hosts_file(layout: Layout, entries: Mapping[str, str]) -> bytes:
-    """/etc/hosts of every machine: the machines, then `entries` (host name → IPv4 address). Raises BadRequest."""
+    """/etc/hosts: the machines, then `entries` (host name → IPv4 address). Raises BadRequest."""
     lines = ["127.0.0.1 localhost", *(f"{machine.address} {machine.name}" for machine in layout.machines)]
     lines += [f"{checked_address(address)} {checked_name(name)}" for name, address in entries.items()]
     return ("\n".join(lines) + "\n").encode()

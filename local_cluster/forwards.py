@@ -1,4 +1,4 @@
-"""Relays from the host's loopback into the cluster. What runs is read from their cgroups, which carry their names."""
+"""Relays from the host's loopback into the cluster. Their cgroups carry their names: so they are found."""
 
 import os
 import socket
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from local_cluster.api import Api
 from local_cluster.daemon import Daemon, Daemons
-from local_cluster.errors import BadRequest
-from local_cluster.layout import API_PORT, CONTROL_PLANE_ADDRESS
+from local_cluster.errors import BadRequest, NotRunning
+from local_cluster.layout import API_PORT, CONTROL_PLANE_ADDRESS, Layout
 
 PREFIX = "relay"
 SEPARATOR = "@"
@@ -59,6 +60,14 @@ def running(host: Daemons) -> list[Forward]:
     return sorted(
         Forward(Address.parse(each[1]), Address.parse(each[2])) for each in words if each[0] == PREFIX
     )
+
+
+def api_of(layout: Layout, host: Daemons, certificate: str) -> Api:
+    """A client of the API server, through the relay to it. Raises NotRunning where there is none."""
+    for forward in running(host):
+        if forward.target == API:
+            return Api.for_certificate((forward.listen.host, forward.listen.port), layout.pki, certificate)
+    raise NotRunning(f"cluster {layout.name} is not running: run `up`")
 
 
 def start(host: Daemons, cluster: str, listen: Address, target: Address) -> Forward:

@@ -71,7 +71,7 @@ class Node(Machine):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of the cluster `name` is. Raises BadRequest for a name that cannot be a directory's."""
+    """Where everything of the cluster `name` is. Raises BadRequest for an unusable name."""
 
     name: str
     root: Path = STATE

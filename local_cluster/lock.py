@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from local_cluster.waiting import until
@@ -25,7 +26,7 @@ def locked(directory: Path) -> Iterator[None]:
             continue
         try:
             until(
-                lambda held=descriptor: try_lock(held),
+                partial(try_lock, descriptor),
                 LOCK_SECONDS,
                 lambda: f"another process is changing the cluster in {directory}",
             )

@@ -1,4 +1,4 @@
-"""A machine of the cluster: namespaces of its own around the host's programs, with its own /etc, /var and /run.
+"""A machine of the cluster: namespaces around the host's programs, and its own /etc, /var and /run.
 
 One process, `pause`, is its PID 1: when that ends, the kernel ends everything in the machine, its processes,
 mounts and links. Daemons keep their default paths, which the kubelet needs (some are fixed in its code).
@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemon, Daemons
@@ -43,14 +43,14 @@ BOOT_SECONDS = 10.0
 
 
 def setup_script(machine: Machine, pause: Path) -> str:
-    """What PID 1 does before it becomes `pause`; each line once, in this order, ending at the first that fails."""
+    """What PID 1 does before it becomes `pause`, in this order, ending at the first line that fails."""
     lines = [
         "set -eu",
         "mount --make-rprivate /",
         "mount -t proc proc /proc",
         "mount -t tmpfs -o mode=755 tmpfs /run",
         "mkdir /run/lock /run/sysctl /run/cgroup",
-        # sysfs shows the links of the namespace that it is mounted in, and hides the cgroup tree until it is back.
+        # sysfs shows the links of the namespace that it is mounted in, and hides the cgroup tree.
         "mount --rbind /sys/fs/cgroup /run/cgroup",
         "mount -t sysfs sysfs /sys",
         "mount --rbind /run/cgroup /sys/fs/cgroup",
@@ -145,7 +145,9 @@ class RunningMachine:
         check: bool = True,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs a program inside to its end. Raises NotRunning, and CommandFailed if `check`."""
-        source = {"input": stdin or b""} if isinstance(stdin, bytes | None) else {"stdin": stdin}
+        source: dict[str, Any] = (
+            {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin or subprocess.DEVNULL}
+        )
         done = subprocess.run(
             [*self.entry(), *argv],
             **source,
@@ -160,7 +162,7 @@ class RunningMachine:
         return done
 
     def crash(self) -> None:
-        """Ends everything of the machine at once, and removes its cgroups: left over, they slow the next boot."""
+        """Ends everything of the machine at once; its cgroups too: left over, they slow the next boot."""
         self.cgroups.remove(self.machine.cgroup)
 
 

@@ -1,9 +1,10 @@
 """NetworkPolicy as nftables rules: policies, pods and namespaces in, one script for each node out. Pure.
 
-Semantics of https://kubernetes.io/docs/concepts/services-networking/network-policies/ : a pod that some policy
-selects for a direction is isolated in it, and then what any of its policies allows is allowed. Answers pass.
-Only forwarded packets are judged, so what a node itself says to its own pods (probes), and what a pod says to
-its own node (DNS), is never held up. The forward hook comes after kube-proxy's rewriting: addresses are pods'.
+Semantics of https://kubernetes.io/docs/concepts/services-networking/network-policies/ : a pod that some
+policy selects for a direction is isolated in it, and then what any of its policies allows is allowed. Answers
+pass. Only forwarded packets are judged: what a node itself says to its own pods (probes), and what a pod says
+to its own node (DNS), is never held up. The forward hook comes after kube-proxy's rewriting: addresses are
+those of pods.
 """
 
 from collections.abc import Iterable, Iterator

@@ -156,7 +156,7 @@ class Network:
         self.inside(machine, words, stdin="\n".join(lines), check=not force)
 
     def inside(self, machine: RunningMachine, argv: list[str], *, stdin: str = "", check: bool = True) -> str:
-        """Output of a program of the host run in the network namespace alone, so that host process ids mean something."""
+        """Output of a program run in the network namespace alone: the host's process ids mean something."""
         done = self.enter(machine, argv, stdin)
         if check and done.returncode != 0:
             raise CommandFailed(argv, done.returncode, [*stdin.splitlines(), *done.stderr.splitlines()])

@@ -1,6 +1,7 @@
 """What a node runs and reads: command lines and files as values. Paths are those inside the machine."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from local_cluster import dns, kubeconfig
@@ -11,15 +12,15 @@ from local_cluster.machine import SYSTEM_PATH
 from local_cluster.parts import Parts
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+SANDBOX = "localhost/pause:1"
 CERTS_D = "/etc/containerd/certs.d"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CAP_SYS_RESOURCE = 24
+DAEMONS = ("containerd", "kubelet", "kube-proxy", "coredns")
 
 
-def files(
-    node: Node, pki: dict[str, bytes], parts: Parts, sandbox: str, *, may_lower_oom_score: bool
-) -> dict[str, bytes]:
-    """Path below /etc → content."""
+def files(node: Node, pki: dict[str, bytes], cni: Path, *, may_lower_oom_score: bool) -> dict[str, bytes]:
+    """Path below /etc → content. `cni` is the folder of the network plugins."""
     return {
         "kubernetes/pki/ca.crt": pki["ca.crt"],
         "kubernetes/pki/kubelet.crt": pki[f"kubelet-{node.zone}.crt"],
@@ -29,11 +30,7 @@ def files(
         "kubernetes/dns.kubeconfig": kubeconfig.render(API, "dns", pki, "dns"),
         "kubernetes/kubelet.json": as_json(kubelet_config(node)),
         "kubernetes/kube-proxy.json": as_json(kube_proxy_config(node)),
-        "containerd/config.toml": containerd_config(
-            cni=parts.binary("ptp").parent.as_posix(),
-            sandbox=sandbox,
-            may_lower_oom_score=may_lower_oom_score,
-        ),
+        "containerd/config.toml": containerd_config(cni, may_lower_oom_score=may_lower_oom_score),
         "cni/net.d/10-pods.conflist": as_json(cni_config(node)),
         "coredns/Corefile": dns.corefile(),
     }
@@ -104,7 +101,10 @@ def kubelet_config(node: Node) -> dict[str, Any]:
 
 
 def kube_proxy_config(node: Node) -> dict[str, Any]:
-    """https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/ ; conntrack's limits are host-wide."""
+    """https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
+
+    The limits of conntrack are the host's, not a machine's: 0 leaves them alone.
+    """
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -118,7 +118,7 @@ def kube_proxy_config(node: Node) -> dict[str, Any]:
 
 
 def cni_config(node: Node) -> dict[str, Any]:
-    """Each pod has a link of its own to the node, which routes: so same-node traffic meets its rules as well."""
+    """Each pod has a link of its own to the node, which routes: traffic within a node meets its rules too."""
     ipam = {"type": "host-local", "subnet": node.pod_range, "routes": [{"dst": "0.0.0.0/0"}]}
     return {
         "cniVersion": "1.0.0",
@@ -130,7 +130,7 @@ def cni_config(node: Node) -> dict[str, Any]:
     }
 
 
-def containerd_config(*, cni: str, sandbox: str, may_lower_oom_score: bool) -> bytes:
+def containerd_config(cni: Path, *, may_lower_oom_score: bool) -> bytes:
     """https://github.com/containerd/containerd/blob/main/docs/cri/config.md
 
     What is disabled would make directories outside those that a machine owns, or wait for devices.
@@ -155,12 +155,12 @@ def containerd_config(*, cni: str, sandbox: str, may_lower_oom_score: bool) -> b
         + "]",
         '[plugins."io.containerd.cri.v1.images"]',
         'snapshotter = "overlayfs"',
-        f"pinned_images.sandbox = {json.dumps(sandbox)}",
+        f"pinned_images.sandbox = {json.dumps(SANDBOX)}",
         f"registry.config_path = {json.dumps(CERTS_D)}",
         '[plugins."io.containerd.cri.v1.runtime"]',
         "disable_apparmor = true",
         f"restrict_oom_score_adj = {json.dumps(not may_lower_oom_score)}",
-        f"cni.bin_dirs = [{json.dumps(cni)}]",
+        f"cni.bin_dirs = [{json.dumps(str(cni))}]",
         'cni.conf_dir = "/etc/cni/net.d"',
         "",
     ]
@@ -168,13 +168,13 @@ def containerd_config(*, cni: str, sandbox: str, may_lower_oom_score: bool) -> b
 
 
 def may_lower_oom_score(status: str) -> bool:
-    """Whether /proc/self/status shows CAP_SYS_RESOURCE, without which a container's score can only be raised."""
+    """Whether /proc/self/status shows CAP_SYS_RESOURCE: without it a container's score can only be raised."""
     words = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     return bool(int(words["CapEff"], 16) >> CAP_SYS_RESOURCE & 1)
 
 
 def registry_files(host: str, ca_pem: bytes) -> dict[str, bytes]:
-    """Path below /etc → content: makes containerd trust a registry's authority, and changes nothing else of it.
+    """Path below /etc → content: makes containerd trust a registry's authority, and changes nothing else.
 
     https://github.com/containerd/containerd/blob/main/docs/hosts.md ; read at each pull.
     """

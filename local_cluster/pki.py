@@ -1,8 +1,8 @@
 """Every key and certificate of a cluster (https://kubernetes.io/docs/setup/best-practices/certificates/).
 
-ECDSA P-256 throughout: the whole set takes a tenth of a second. Three authorities, because each is trusted for
-something else: clients and servers of the API, members and clients of etcd, and the API server when it speaks
-for a user to an aggregated API.
+ECDSA P-256 throughout: the whole set takes a tenth of a second. Three authorities, because each is trusted
+for something else: clients and servers of the API, members and clients of etcd, and the API server when it
+speaks for a user to an aggregated API.
 """
 
 import shutil
@@ -161,7 +161,7 @@ def all_files(layout: Layout) -> dict[str, bytes]:
 
 
 def ensure(layout: Layout) -> dict[str, bytes]:
-    """File name → PEM of the cluster's set, made if there is none. The directory appears whole or not at all."""
+    """File name → PEM of the cluster's set, made if there is none: the directory appears whole or not."""
     if not layout.pki.exists():
         making = layout.pki.with_name("pki.making")
         shutil.rmtree(making, ignore_errors=True)

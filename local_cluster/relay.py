@@ -54,7 +54,7 @@ def dial(control_plane: RunningMachine, target: tuple[str, int]) -> socket.socke
         server.settimeout(DIAL_SECONDS)
         server.connect(target)
         server.settimeout(None)
-        # What is sent to a zone that has been cut off is given up some day, with the threads that wait for it.
+        # What is sent to a zone that is cut off is given up some day, with the threads that wait for it.
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MILLISECONDS)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)

@@ -1,23 +1,25 @@
-"""What is true of a cluster at this moment, asked of the kernel and of the API server; nothing is remembered."""
+"""What is true of a cluster at this moment, asked of the kernel and the API server; nothing is remembered."""
 
 import http.client
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local_cluster import forwards
+from local_cluster import control_plane, forwards, node
 from local_cluster.api import Api
 from local_cluster.daemon import Daemons
 from local_cluster.errors import ApiRefused, NotRunning
 from local_cluster.forwards import Forward
 from local_cluster.layout import Layout, Node
-from local_cluster.machine import INIT, RunningMachine
+from local_cluster.machine import RunningMachine
 from local_cluster.network import Network
+
+DAEMONS = (*control_plane.DAEMONS, *node.DAEMONS)
 
 
 @dataclass(frozen=True)
 class MachineStatus:
-    """`ready` is None for the control plane's own readiness too while the API server does not answer."""
+    """`ready` is None while the API server, whose word it is, does not answer."""
 
     name: str
     zone: str
@@ -37,11 +39,9 @@ class Status:
         return all(machine.ready for machine in self.machines)
 
 
-def observe(
-    layout: Layout, machines: dict[str, RunningMachine], network: Network, host: Daemons, api: Api | None
-) -> Status:
+def observe(layout: Layout, machines: dict[str, RunningMachine], network: Network, host: Daemons) -> Status:
     linked = reachable(network)
-    ready = readiness(api, layout)
+    ready = readiness(layout, host)
     return Status(
         machines=tuple(
             MachineStatus(
@@ -50,7 +50,7 @@ def observe(
                 running=machines[each.name].pid() is not None,
                 linked=not isinstance(each, Node) or each in linked,
                 ready=ready.get(each.name),
-                daemons=tuple(name for name in machines[each.name].daemons.names() if name != INIT),
+                daemons=tuple(name for name in DAEMONS if machines[each.name].daemons.running(name)),
             )
             for each in layout.machines
         ),
@@ -65,29 +65,33 @@ def reachable(network: Network) -> list[Node]:
         return []
 
 
-def readiness(api: Api | None, layout: Layout) -> dict[str, bool]:
+def readiness(layout: Layout, host: Daemons) -> dict[str, bool]:
     """Machine → whether it is ready; empty while the API server does not answer."""
-    if api is None or not api.ready():
+    try:
+        api = forwards.api_of(layout, host, "admin")
+    except NotRunning:
+        return {}
+    if not api.ready():
         return {}
     nodes = {item["metadata"]["name"]: item for item in api.get("/api/v1/nodes")["items"]}
-    ready = {node.name: is_ready(nodes.get(node.name, {})) for node in layout.nodes}
+    ready = {each.name: is_ready(nodes.get(each.name, {})) for each in layout.nodes}
     return {layout.control_plane.name: True, **ready}
 
 
-def ready_condition(node: dict[str, Any]) -> dict[str, Any]:
-    conditions = node.get("status", {}).get("conditions", [])
+def ready_condition(found: dict[str, Any]) -> dict[str, Any]:
+    conditions = found.get("status", {}).get("conditions", [])
     return next((each for each in conditions if each["type"] == "Ready"), {})
 
 
-def is_ready(node: dict[str, Any]) -> bool:
-    return ready_condition(node).get("status") == "True"
+def is_ready(found: dict[str, Any]) -> bool:
+    return ready_condition(found).get("status") == "True"
 
 
 def ready_since(api: Api, name: str, started: float) -> bool:
-    """Whether the node is Ready by the word of a kubelet that was started at `started`, not of a former one."""
+    """Whether the node is Ready by the word of the kubelet started at `started`, not of a former one."""
     try:
-        node = api.get(f"/api/v1/nodes/{name}")
+        found = api.get(f"/api/v1/nodes/{name}")
     except (OSError, http.client.HTTPException, ApiRefused):
         return False
-    said = ready_condition(node).get("lastHeartbeatTime", "1970-01-01T00:00:00Z")
-    return is_ready(node) and datetime.fromisoformat(said).timestamp() >= int(started)
+    said = ready_condition(found).get("lastHeartbeatTime", "1970-01-01T00:00:00Z")
+    return is_ready(found) and datetime.fromisoformat(said).timestamp() >= int(started)
