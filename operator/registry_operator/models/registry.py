@@ -11,12 +11,10 @@ from pydantic import ConfigDict, Field
 from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
 from registry_operator.models.storage import SecretRef, Storage
 
+QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
 Quantity = Annotated[
-    str | int,
-    Field(
-        pattern=r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$",
-        json_schema_extra={"x-kubernetes-int-or-string": True},
-    ),
+    Annotated[str, Field(max_length=32, pattern=QUANTITY)] | int,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
 
 
