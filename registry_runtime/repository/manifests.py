@@ -1,28 +1,63 @@
+"""Manifests: pushed whole, checked against what they name, deleted at once."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_runtime.content import manifest as rules
+from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.content.digest import Digest
+from registry_runtime.errors import (
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestTooLarge,
+    ManifestUnknown,
+    StorageUnavailable,
+)
+from registry_runtime.repository.parallel import each
+from registry_runtime.repository.tags import unknown
+from registry_runtime.repository.values import Pushed, StoredManifest
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.records import Record
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry_runtime.content.descriptor import Descriptor
+    from registry_runtime.content.manifest import Manifest
     from registry_runtime.content.name import RepositoryName, Tag
     from registry_runtime.content.reference import Reference
     from registry_runtime.contract.config import Limits
     from registry_runtime.repository.blobs import Blobs
-    from registry_runtime.repository.manifests import Manifests
     from registry_runtime.repository.tags import Tags
-    from registry_runtime.repository.values import Pushed, StoredManifest
     from registry_runtime.storage.records import Records
+
+_ATTEMPTS = 5
 
 
 class Manifests:
-    def __init__(self, records: Records, blobs: Blobs, tags: Tags, limits: Limits) -> None: ...
+    """Pushes, reads and deletes manifests."""
+
+    def __init__(self, records: Records, blobs: Blobs, tags: Tags, limits: Limits) -> None:
+        self._records = records
+        self._blobs = blobs
+        self._tags = tags
+        self._limits = limits
+
     async def stat(self, name: RepositoryName, reference: Reference) -> Descriptor:
-        raise NotImplementedError
+        """Raises ManifestUnknown."""
+        return (await self.get(name, reference)).descriptor
 
     async def get(self, name: RepositoryName, reference: Reference) -> StoredManifest:
-        raise NotImplementedError
+        """The bytes as they were pushed. Raises ManifestUnknown."""
+        digest = (
+            reference if isinstance(reference, Digest) else (await self._tags.get(name, reference)).digest
+        )
+        record = await self._records.get(paths.manifest(name, digest))
+        if record is None:
+            raise unknown(name, reference)
+        content = bytes(record.payload)
+        return StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
 
     async def put(
         self,
@@ -32,7 +67,96 @@ class Manifests:
         content: bytes,
         extra_tags: Sequence[Tag] = (),
     ) -> Pushed:
-        raise NotImplementedError
+        """Stores a manifest under its digest, and its tags; again, it changes nothing.
+
+        Raises ManifestTooLarge, ManifestInvalid, DigestInvalid, or ManifestBlobUnknown where a blob that
+        it names is not in this repository. Manifests that an index names, and the subject, may be missing.
+        """
+        if len(content) > self._limits.manifest_bytes:
+            raise ManifestTooLarge(f"a manifest may have {self._limits.manifest_bytes} bytes")
+        digest = _digest(reference, content)
+        manifest = rules.parse(media_type, content)
+        target = Descriptor(media_type, digest, len(content))
+        tags = [*extra_tags] if isinstance(reference, Digest) else [reference, *extra_tags]
+        await self._require(name, manifest)
+        for _ in range(_ATTEMPTS):
+            await self._store(name, digest, manifest, content)
+            for tag in dict.fromkeys(tags):
+                await self._tags.move(name, tag, target)
+            # A delete of the same digest at the same moment may have taken it away again.
+            if await self._records.get(paths.manifest(name, digest)):
+                return Pushed(target, manifest.subject)
+        raise StorageUnavailable(f"{digest} is being deleted over and over; try again")
+
+    async def _store(self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes) -> None:
+        """Writes the indexes, then the fact; withdraws it where a blob went away meanwhile."""
+        await self._records.put(paths.catalog(name), Record({}))
+        if manifest.subject:
+            await self._records.put(paths.referrer(name, manifest.subject.digest, digest), Record({}))
+        key = paths.manifest(name, digest)
+        seen = await self._records.read(key)
+        etag = None
+        if seen.record is None:
+            record = Record({"mediaType": manifest.media_type}, content)
+            try:
+                etag = await self._records.write(key, record, seen.etag)
+            except Conflict:
+                etag = None  # somebody pushes the same bytes at this moment
+        try:
+            await self._require(name, manifest)
+        except ManifestBlobUnknown:
+            if etag:
+                await self._withdraw(name, digest, manifest, etag)
+            raise
+
+    async def _require(self, name: RepositoryName, manifest: Manifest) -> None:
+        """Revives the blobs that are hidden. Raises ManifestBlobUnknown with those that are not there."""
+        wanted = list(dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.foreign))
+        there = await each(lambda digest: self._blobs.has(name, digest), wanted)
+        missing = [str(digest) for digest, found in zip(wanted, there, strict=True) if not found]
+        if missing:
+            raise ManifestBlobUnknown(
+                "the manifest names blobs that are not in this repository; push or mount them first",
+                [{"digest": digest} for digest in missing[:10]],
+            )
+
+    async def _withdraw(self, name: RepositoryName, digest: Digest, manifest: Manifest, etag: str) -> None:
+        try:
+            await self._records.retract(paths.manifest(name, digest), etag)
+        except Conflict:
+            return  # somebody else's push of the same bytes answers for it now
+        await self._unindex(name, digest, manifest)
 
     async def delete(self, name: RepositoryName, reference: Reference) -> None:
-        raise NotImplementedError
+        """Deletes a tag, or a manifest with its tags and its place among referrers; siblings stay.
+
+        Raises ManifestUnknown.
+        """
+        if not isinstance(reference, Digest):
+            await self._tags.delete(name, reference)
+            return
+        try:
+            stored = await self.get(name, reference)
+        except ManifestUnknown:
+            await self._tags.forget(name, reference)  # what a delete that was cut off left behind
+            raise
+        await self._records.delete([paths.manifest(name, reference)])
+        await self._tags.forget(name, reference)
+        await self._unindex(name, reference, rules.parse(stored.descriptor.media_type, stored.content))
+
+    async def _unindex(self, name: RepositoryName, digest: Digest, manifest: Manifest) -> None:
+        """Removes it from the referrers, and puts it back if it was pushed again meanwhile."""
+        if manifest.subject is None:
+            return
+        key = paths.referrer(name, manifest.subject.digest, digest)
+        await self._records.delete([key])
+        if await self._records.get(paths.manifest(name, digest)):
+            await self._records.put(key, Record({}))
+
+
+def _digest(reference: Reference, content: bytes) -> Digest:
+    if not isinstance(reference, Digest):
+        return Digest.of(content)
+    if Digest.of(content, reference.algorithm) != reference:
+        raise DigestInvalid("the manifest's bytes have another digest", {"digest": str(reference)})
+    return reference

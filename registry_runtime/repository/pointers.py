@@ -1,11 +1,111 @@
+"""Pointers: from a digest to the data that holds its bytes.
+
+```
+absent ──push──► live ──collect──► hidden ──collect──► dead ──push, with new data──► live
+                  ▲                  │
+                  └──push, mount, a manifest names it
+```
+Dead is final for its data: a reader takes it for absent. Hidden is readable, and is revived before
+anything new relies on it. Every change is a conditional write.
+"""
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
-    from registry_runtime.repository.pointers import Pointers
+    from collections.abc import Mapping
+
+    from registry_runtime.content.digest import Digest
     from registry_runtime.storage.records import Records
+
+_ATTEMPTS = 20
+
+
+class State(StrEnum):
+    LIVE = "live"
+    HIDDEN = "hidden"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """`data` is a uuid, `size` bytes; `more` holds fields that this version only carries along."""
+
+    data: str
+    size: int
+    state: State
+    more: Mapping[str, Any]
+
+    @classmethod
+    def to(cls, data: str, size: int) -> Self:
+        return cls(data, size, State.LIVE, {})
+
+    @classmethod
+    def decode(cls, record: Record) -> Self:
+        more = dict(record.fields)
+        return cls(more.pop("data"), more.pop("size"), State(more.pop("state")), more)
+
+    def encode(self) -> Record:
+        return Record({"data": self.data, "size": self.size, "state": self.state, **self.more})
 
 
 class Pointers:
-    def __init__(self, records: Records) -> None: ...
+    """Reads and moves pointers."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def get(self, digest: Digest) -> Pointer | None:
+        """A pointer that can be read: live or hidden."""
+        pointer, _ = await self._read(digest)
+        return None if pointer is None or pointer.state is State.DEAD else pointer
+
+    async def names(self, digest: Digest, data: str) -> bool:
+        """Whether the pointer, in any state, leads to this data."""
+        pointer, _ = await self._read(digest)
+        return pointer is not None and pointer.data == data
+
+    async def publish(self, digest: Digest, pointer: Pointer) -> Pointer:
+        """Makes the digest live, with this pointer where none is; returns the one in force."""
+        expected: str | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._records.write(paths.pointer(digest), pointer.encode(), expected)
+            except Conflict:
+                current, expected = await self._read(digest)
+                if current is None or current.state is State.DEAD:
+                    continue
+                if current.state is State.LIVE:
+                    return current
+                pointer = replace(current, state=State.LIVE)
+            else:
+                return pointer
+        raise StorageUnavailable(f"too many writers change {digest} at once; try again")
+
+    async def revive(self, digest: Digest) -> Pointer | None:
+        """The pointer, live; None where it is dead or absent."""
+        for _ in range(_ATTEMPTS):
+            current, etag = await self._read(digest)
+            if current is None or current.state is State.DEAD:
+                return None
+            if current.state is State.LIVE:
+                return current
+            revived = replace(current, state=State.LIVE)
+            try:
+                await self._records.write(paths.pointer(digest), revived.encode(), etag)
+            except Conflict:
+                continue
+            return revived
+        raise StorageUnavailable(f"too many writers change {digest} at once; try again")
+
+    async def _read(self, digest: Digest) -> tuple[Pointer | None, str | None]:
+        seen = await self._records.read(paths.pointer(digest))
+        return (Pointer.decode(seen.record) if seen.record else None), seen.etag

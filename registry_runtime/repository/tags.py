@@ -1,15 +1,119 @@
+"""Tags: names that move. One key each, flat, so that a page is one listing."""
+
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.content.name import Tag
+from registry_runtime.errors import ManifestUnknown, NameUnknown, StorageUnavailable
+from registry_runtime.repository.values import Page
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.records import Record
+
 if TYPE_CHECKING:
+    from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName
-    from registry_runtime.repository.tags import Tags
-    from registry_runtime.repository.values import Page
     from registry_runtime.storage.records import Records
+
+_ATTEMPTS = 50
 
 
 class Tags:
-    def __init__(self, records: Records) -> None: ...
+    """Reads, moves and deletes tags."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
     async def list(self, name: RepositoryName, limit: int, last: str = "") -> Page[str]:
-        raise NotImplementedError
+        """Tags after `last`, in the order of their bytes. Raises NameUnknown for an empty repository."""
+        prefix = paths.tags(name)
+        if limit > 0:
+            listing = await self._records.list(prefix, after=last, limit=limit)
+            if listing.entries:
+                tags = tuple(entry.key[len(prefix) :] for entry in listing.entries)
+                return Page(tags, listing.more)
+        if not await exists(self._records, name):
+            raise NameUnknown("the repository is empty or was never pushed to", {"name": name.text})
+        return Page(())
+
+    async def get(self, name: RepositoryName, tag: Tag) -> Descriptor:
+        """What the tag names; its manifest may be gone. Raises ManifestUnknown."""
+        record = await self._records.get(paths.tag(name, tag))
+        if record is None:
+            raise unknown(name, tag)
+        return _decode(record)
+
+    async def move(self, name: RepositoryName, tag: Tag, target: Descriptor) -> None:
+        """Lets the tag name this manifest; the last of several writers wins, none is half done."""
+        await self._records.put(paths.tagged_as(name, target.digest, tag), Record({}))
+        key = paths.tag(name, tag)
+        for _ in range(_ATTEMPTS):
+            seen = await self._records.read(key)
+            before = _decode(seen.record) if seen.record else None
+            if before is not None and before.digest == target.digest:
+                return
+            try:
+                await self._records.write(key, _encode(target), seen.etag)
+            except Conflict:
+                continue
+            if before is not None:
+                await self._unindex(name, before.digest, tag)
+            return
+        raise StorageUnavailable(f"too many writers move the tag {tag} at once; try again")
+
+    async def delete(self, name: RepositoryName, tag: Tag) -> None:
+        """Takes the tag away; its manifest stays. Raises ManifestUnknown."""
+        target = await self.get(name, tag)
+        await self._records.delete([paths.tag(name, tag)])
+        await self._unindex(name, target.digest, tag)
+
+    async def forget(self, name: RepositoryName, digest: Digest) -> None:
+        """Takes every tag away that names this digest, and none that was moved meanwhile."""
+        prefix = paths.tagged(name, digest)
+        more = True
+        after = ""
+        while more:
+            listing = await self._records.list(prefix, after=after)
+            for entry in listing.entries:
+                after = entry.key[len(prefix) :]
+                await self._forget(name, digest, Tag(after))
+            more = listing.more
+
+    async def _forget(self, name: RepositoryName, digest: Digest, tag: Tag) -> None:
+        seen = await self._records.read(paths.tag(name, tag))
+        if seen.record and seen.etag and _decode(seen.record).digest == digest:
+            with suppress(Conflict):  # moved, by somebody who will keep the index right
+                await self._records.retract(paths.tag(name, tag), seen.etag)
+        await self._unindex(name, digest, tag)
+
+    async def _unindex(self, name: RepositoryName, digest: Digest, tag: Tag) -> None:
+        """Removes the index of a tag that moved away, and puts it back if it has just moved back."""
+        key = paths.tagged_as(name, digest, tag)
+        await self._records.delete([key])
+        record = await self._records.get(paths.tag(name, tag))
+        if record is not None and _decode(record).digest == digest:
+            await self._records.put(key, Record({}))
+
+
+async def exists(records: Records, name: RepositoryName) -> bool:
+    """Whether the repository holds a manifest."""
+    return bool((await records.list(paths.manifests(name), limit=1)).entries)
+
+
+def unknown(name: RepositoryName, reference: object) -> ManifestUnknown:
+    return ManifestUnknown(
+        f"the repository {name} has no manifest {reference}", {"reference": str(reference)}
+    )
+
+
+def _encode(target: Descriptor) -> Record:
+    return Record(
+        {"target": {"mediaType": target.media_type, "digest": str(target.digest), "size": target.size}}
+    )
+
+
+def _decode(record: Record) -> Descriptor:
+    return Descriptor.from_json(record.fields.get("target"), "target")

@@ -1,12 +1,33 @@
+"""Uploads: a blob comes in one request or in many, each through any replica.
+
+The data is written once, under a key of its own; a commit only makes a pointer lead to it. A request
+that is cut off keeps what came: the client asks for the state and goes on. Of two requests that write to
+one upload at once, one goes through, and the other gets RangeNotSatisfiable.
+"""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.errors import (
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeNotSatisfiable,
+    SizeInvalid,
+)
+from registry_runtime.repository.blobs import MEDIA_TYPE
+from registry_runtime.repository.collect import Collection
+from registry_runtime.repository.hashing import RunningHash, RunningHashes, hash_all
+from registry_runtime.repository.intake import Intake, Interrupted
+from registry_runtime.repository.sessions import Held, Sessions
+from registry_runtime.storage.base import Conflict, Missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
-    from registry_runtime.content.descriptor import Descriptor
     from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.contract.config import Limits
@@ -15,26 +36,59 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Storage
     from registry_runtime.storage.records import Records
 
+_USUAL = "sha256"  # what a client that streams before it names the digest most likely means
+
 
 class Uploads:
+    """Begins, feeds, commits and cancels uploads."""
+
     def __init__(
-        self, storage: Storage, records: Records, blobs: Blobs, limits: Limits, clock: Callable[[], datetime]
-    ) -> None: ...
+        self,
+        storage: Storage,
+        records: Records,
+        blobs: Blobs,
+        limits: Limits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._storage = storage
+        self._blobs = blobs
+        self._sessions = Sessions(records, limits, clock)
+        self._hashes = RunningHashes()
+        self._collection = Collection(storage, records, self._sessions, blobs, limits)
+
     async def start(self, name: RepositoryName, by: str) -> Upload:
-        raise NotImplementedError
+        """An empty upload; `by` says who began it, and is theirs to read back."""
+        return (await self._sessions.start(name, by)).session.upload
 
     async def status(self, name: RepositoryName, uuid: str) -> Upload:
-        raise NotImplementedError
+        """Raises BlobUploadUnknown."""
+        return (await self._sessions.load(name, uuid)).session.upload
 
     async def append(
         self,
         name: RepositoryName,
         uuid: str,
         body: AsyncIterator[bytes],
+        *,
         start: int | None = None,
         length: int | None = None,
     ) -> Upload:
-        raise NotImplementedError
+        """Adds a body of `length` bytes at the offset `start`, each where the client said it.
+
+        Raises BlobUploadUnknown, RangeNotSatisfiable where `start` is not what was received, SizeInvalid,
+        and what the body raises, after keeping what came.
+        """
+        held = await self._sessions.load(name, uuid)
+        if held.session.commits:
+            raise BlobUploadInvalid("the upload is being committed; begin another")
+        intake = await self._intake(held, start, _USUAL)
+        try:
+            await self._take(intake, body, length)
+            return await self._save(intake)
+        except (Conflict, Missing):
+            raise await self._overtaken(held) from None
+        finally:
+            await intake.close()
 
     async def commit(
         self,
@@ -42,18 +96,137 @@ class Uploads:
         uuid: str,
         digest: Digest,
         body: AsyncIterator[bytes] | None = None,
+        *,
         start: int | None = None,
         length: int | None = None,
     ) -> Descriptor:
-        raise NotImplementedError
+        """Makes the upload a blob of the repository; `body` is the last of its bytes.
+
+        Once more, it answers the same. Raises as `append`, and DigestInvalid, with the upload gone.
+        """
+        try:
+            held = await self._sessions.load(name, uuid)
+        except BlobUploadUnknown:
+            if await self._blobs.has(name, digest):  # it was committed, and the answer was lost
+                return await self._blobs.stat(name, digest)
+            raise
+        if held.session.commits not in {None, digest}:
+            raise BlobUploadInvalid("the upload is being committed under another digest; begin another")
+        intake = await self._intake(held, start, digest.algorithm)
+        try:
+            if body is not None:
+                await self._take(intake, body, length)
+            return await self._commit(intake, digest)
+        except (Conflict, Missing):
+            raise await self._overtaken(held) from None
+        finally:
+            await intake.close()
 
     async def push(
         self, name: RepositoryName, digest: Digest, body: AsyncIterator[bytes], by: str
     ) -> Descriptor:
-        raise NotImplementedError
+        """A blob in one request. Raises DigestInvalid and what the body raises, and leaves nothing then."""
+        held = await self._sessions.start(name, by, digest)
+        intake = await self._intake(held, None, digest.algorithm)
+        try:
+            await intake.take(body, None)
+            return await self._commit(intake, digest)
+        except Interrupted as cut:
+            await self._discard(intake.held)
+            raise cut.cause from None
+        except SizeInvalid:
+            await self._discard(intake.held)
+            raise
+        finally:
+            await intake.close()
 
     async def cancel(self, name: RepositoryName, uuid: str) -> None:
-        raise NotImplementedError
+        """Raises BlobUploadUnknown."""
+        await self._discard(await self._sessions.load(name, uuid))
 
     async def collect(self, now: datetime) -> int:
-        raise NotImplementedError
+        """Removes what requests that nobody finished left; how many such things there were."""
+        return await self._collection.run(now)
+
+    async def _intake(self, held: Held, start: int | None, algorithm: str) -> Intake:
+        session = held.session
+        if start is not None and start != session.received:
+            raise RangeNotSatisfiable(
+                f"the next byte of this upload is {session.received}", size=session.received
+            )
+        running = await self._hashes.find(session.uuid, session.received, algorithm)
+        if running is None and len(session.tail) == session.received:
+            running = RunningHash(algorithm)
+            await running.update(session.tail)
+        return Intake(self._storage, self._sessions, held, running)
+
+    async def _take(self, intake: Intake, body: AsyncIterator[bytes], length: int | None) -> None:
+        try:
+            await intake.take(body, length)
+        except Interrupted as cut:
+            await self._save(intake)
+            raise cut.cause from None
+
+    async def _save(self, intake: Intake) -> Upload:
+        session = (await intake.save()).session
+        if intake.running:
+            self._hashes.keep(session.uuid, session.received, intake.running)
+        return session.upload
+
+    async def _commit(self, intake: Intake, digest: Digest) -> Descriptor:
+        known = await self._known(intake, digest)
+        if known not in {None, digest}:
+            await self._discard(intake.held)
+            raise _wrong(digest)
+        size = await self._make_data(intake, digest, verified=known is not None)
+        held = intake.held
+        used = await self._blobs.publish(held.session.repository, digest, held.session.uuid, size)
+        if used == held.session.uuid:
+            await self._sessions.drop(held.session.uuid)
+        else:
+            await self._collection.drop_data(held)
+        self._hashes.forget(held.session.uuid)
+        return Descriptor(MEDIA_TYPE, digest, size)
+
+    async def _known(self, intake: Intake, digest: Digest) -> Digest | None:
+        """The digest of all that came, where it needs no reading of what is stored."""
+        if intake.running:
+            return await intake.running.digest()
+        stored = intake.session.digest
+        return stored if stored and not intake.taken and stored.algorithm == digest.algorithm else None
+
+    async def _make_data(self, intake: Intake, digest: Digest, *, verified: bool) -> int:
+        """The size of the data, which is there and has this digest."""
+        await intake.seal(digest)
+        key = intake.session.key
+        try:
+            size = await intake.finish()
+        except (Conflict, Missing):  # an earlier try of this commit got here, or is getting here
+            found = await self._storage.size(key)
+            if found is None:
+                raise
+            size, verified = found, False
+        if not verified and await hash_all(await self._storage.open(key), digest.algorithm) != digest:
+            await self._discard(intake.held)
+            raise _wrong(digest)
+        return size
+
+    async def _discard(self, held: Held) -> None:
+        """Ends an upload; where another request uses it at this moment, that one decides."""
+        self._hashes.forget(held.session.uuid)
+        await self._collection.discard(held)
+
+    async def _overtaken(self, held: Held) -> RangeNotSatisfiable | BlobUploadUnknown:
+        now = await self._sessions.find(held.session.uuid)
+        if now is None:
+            return BlobUploadUnknown("the upload was ended by another request; begin anew")
+        return RangeNotSatisfiable(
+            "another request wrote to this upload at the same time; ask for its state",
+            size=now.session.received,
+        )
+
+
+def _wrong(digest: Digest) -> DigestInvalid:
+    return DigestInvalid(
+        "the bytes that came have another digest; the upload is gone", {"digest": str(digest)}
+    )

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.content.buffer import Chunks
     from registry_runtime.content.descriptor import Descriptor
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.content.range import Span
@@ -34,7 +32,7 @@ class OpenBlob:
 
     size: int
     span: Span | None
-    chunks: AsyncGenerator[Buffer, None]
+    chunks: Chunks
 
     @property
     def length(self) -> int:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.content.buffer import Buffer, Chunks
     from registry_runtime.content.range import Span
 
 PAGE = 1000  # keys that one listing or one batch of deletes may have
@@ -122,7 +122,7 @@ class Storage(Protocol):
         """Keys that start with `prefix` and come after `after`, at most `limit` (1 to 1,000)."""
         ...
 
-    async def open(self, key: str, span: Span | None = None) -> AsyncGenerator[Buffer, None]:
+    async def open(self, key: str, span: Span | None = None) -> Chunks:
         """The bytes of an object, or of a span that lies within it. Raises Missing before the first one."""
         ...
 
@@ -132,10 +132,10 @@ class Storage(Protocol):
         """Raises Missing where the multipart is gone, and Conflict behind a fence."""
         ...
 
-    async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
-        """Makes the object of the parts, in their order, at once. Again, it is no error.
+    async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:
+        """Makes the object of the parts, in their order, at once. `fence` is that of the writer.
 
-        Raises Missing where the multipart is gone and the object is not there.
+        Raises Missing where the multipart is gone, also when it was completed, and Conflict behind a fence.
         """
         ...
 

@@ -9,7 +9,7 @@ repositories/<name>/_blobs/<alg>:<hex>             fact: this repository may ser
 repositories/<name>/_manifests/<alg>:<hex>         fact: the manifest, its media type and its bytes
 repositories/<name>/_tags/<tag>                    fact: the descriptor that the tag names
 repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
-repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: descriptor of what refers to the first
+repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to the first
 uploads/<uuid>                                     session; its data will be data/<uuid>
 probe/<uuid>                                       what the self-check writes, for a moment
 Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…

@@ -1,0 +1,110 @@
+"""Removal of what uploads leave: ended ones at once, those that nobody goes on with after their time.
+
+Data that a pointer leads to, or may come to lead to, is never touched here. A session stands from before
+its data exists until a pointer leads to it, so sessions name all the data that nothing else names.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Conflict
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from registry_runtime.contract.config import Limits
+    from registry_runtime.repository.blobs import Blobs
+    from registry_runtime.repository.sessions import Held, Session, Sessions
+    from registry_runtime.storage.base import Storage, Unfinished
+    from registry_runtime.storage.records import Records
+
+MARGIN = timedelta(hours=1)  # by which clocks may differ, or a commit that began in time may last
+
+
+class Collection:
+    """Ends sessions and frees what they hold."""
+
+    def __init__(
+        self, storage: Storage, records: Records, sessions: Sessions, blobs: Blobs, limits: Limits
+    ) -> None:
+        self._storage = storage
+        self._records = records
+        self._sessions = sessions
+        self._blobs = blobs
+        self._life = timedelta(seconds=limits.upload_seconds) + MARGIN
+
+    async def discard(self, held: Held) -> None:
+        """Ends a session that becomes no blob; where another request is faster, that one decides."""
+        session = held.session
+        with suppress(Conflict):
+            await self._sessions.fail(held)
+            if session.commits and await self._storage.size(session.key) is not None:
+                return  # a commit that still runs may use it; when none can run any more, it is collected
+            await self._free(session)
+
+    async def drop_data(self, held: Held) -> None:
+        """Ends a session whose blob was there already, with other data."""
+        with suppress(Conflict):
+            await self._sessions.fail(held)
+            await self._records.delete([held.session.key, paths.upload(held.session.uuid)])
+
+    async def run(self, now: datetime) -> int:
+        """Removes sessions, multiparts, data and files that are out of time; how many."""
+        before = now - self._life
+        removed = await self._storage.sweep(before)
+        removed += await self._probes(before)
+        removed += await self._stale_sessions(before)
+        for unfinished in await self._storage.unfinished(paths.DATA):
+            removed += await self._multipart(unfinished, before)
+        return removed
+
+    async def _probes(self, before: datetime) -> int:
+        listing = await self._records.list(paths.PROBES)
+        stale = [entry.key for entry in listing.entries if entry.modified < before]
+        await self._records.delete(stale)
+        return len(stale)
+
+    async def _stale_sessions(self, before: datetime) -> int:
+        removed, after, more = 0, "", True
+        while more:
+            listing = await self._storage.list(paths.UPLOADS, after=after)
+            for entry in listing.entries:
+                if entry.modified < before:
+                    removed += await self._session(entry.key.removeprefix(paths.UPLOADS))
+            more = listing.more
+            after = listing.entries[-1].key if listing.entries else after
+        return removed
+
+    async def _session(self, uuid: str) -> int:
+        held = await self._sessions.find(uuid, stale=True)
+        if held is None:
+            return 0
+        session = held.session
+        try:
+            await self._sessions.fail(held)
+        except Conflict:
+            return 0  # somebody goes on with it
+        if session.commits and not await self._blobs.names(session.commits, uuid):
+            await self._records.delete([session.key])
+        await self._free(session)
+        return 1
+
+    async def _multipart(self, unfinished: Unfinished, before: datetime) -> int:
+        """One that no session knows, because its writer was killed before it could say so."""
+        if unfinished.started >= before:
+            return 0
+        held = await self._sessions.find(unfinished.multipart.key.removeprefix(paths.DATA), stale=True)
+        if held and held.session.multipart == unfinished.multipart.id:
+            return 0
+        await self._storage.abort(unfinished.multipart)
+        return 1
+
+    async def _free(self, session: Session) -> None:
+        """The session goes last, so that what is interrupted here is found again."""
+        if session.stored:
+            await self._storage.abort(session.stored)
+        await self._sessions.drop(session.uuid)

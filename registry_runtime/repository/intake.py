@@ -1,0 +1,204 @@
+"""Intake: the bytes of one request on their way into an upload.
+
+They are joined to blocks of 1 MiB, hashed in a thread, and cut into parts, of which two are in flight: at
+most three parts are in memory. An intake takes part numbers for itself by writing the session, so that a
+competitor, or a request that was given up and still runs, never writes over its parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from registry_runtime.errors import RangeNotSatisfiable, SizeInvalid
+from registry_runtime.storage.base import SMALL, Conflict, Part, Place
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.content.digest import Digest
+    from registry_runtime.repository.hashing import RunningHash
+    from registry_runtime.repository.sessions import Held, Session, Sessions
+    from registry_runtime.storage.base import Storage
+
+BLOCK = 1024 * 1024
+PART = 8 * 1024 * 1024
+PARTS = 10_000
+GROWTH = 1_000  # part numbers until parts are twice as long: 8 TiB in all
+CLAIM = 32  # part numbers that are taken at a time
+IN_FLIGHT = 2
+
+
+class Interrupted(Exception):
+    """The body broke off; `cause` is what its iterator raised."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def part_size(number: int) -> int:
+    """Bytes of the part with this number, if it is not the last one of a request."""
+    return PART << ((number - 1) // GROWTH)
+
+
+class Intake:
+    """Takes one body. `running` is the hash of what the session had received, None where unknown."""
+
+    def __init__(self, storage: Storage, sessions: Sessions, held: Held, running: RunningHash | None) -> None:
+        self._storage = storage
+        self._sessions = sessions
+        self._held = held
+        self.running = running
+        self.taken = 0
+        self._blocks: list[Buffer] = [held.session.tail] if held.session.tail else []
+        self._buffered = len(held.session.tail)
+        self._parts = list(held.session.parts)
+        self._offset = held.session.received - self._buffered  # of the first byte that is in no part
+        self._number = self._fence = self._end = 0  # of the part numbers that are ours
+        self._flying: deque[asyncio.Task[Part]] = deque()
+
+    @property
+    def held(self) -> Held:
+        """The session as it was written last."""
+        return self._held
+
+    @property
+    def session(self) -> Session:
+        return self._held.session
+
+    async def take(self, body: AsyncIterator[bytes], length: int | None) -> None:
+        """Raises Interrupted with all that came taken, SizeInvalid where `length` bytes are exceeded."""
+        waiting: list[bytes] = []
+        size = 0
+        cause: Exception | None = None
+        iterator = aiter(body)
+        while True:
+            try:
+                chunk = await anext(iterator)
+            except StopAsyncIteration:
+                break
+            except Exception as error:  # noqa: BLE001 - whatever the connection raises, what came is good
+                cause = error
+                break
+            self.taken += len(chunk)
+            if length is not None and self.taken > length:
+                raise SizeInvalid(f"more came than the {length} bytes that were announced")
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= BLOCK:
+                await self._add(b"".join(waiting))
+                waiting, size = [], 0
+        await self._add(b"".join(waiting))
+        if cause is None and length is not None and self.taken < length:
+            cause = SizeInvalid(f"{self.taken} bytes came of the {length} that were announced")
+        if cause:
+            raise Interrupted(cause)
+
+    async def save(self) -> Held:
+        """Makes what was taken part of the session. Raises RangeNotSatisfiable where another was faster."""
+        if self._buffered > SMALL:
+            await self._ship()
+        await self._land()
+        await self._write(
+            replace(
+                self.session,
+                received=self._offset + self._buffered,
+                tail=b"".join(self._blocks),
+                parts=tuple(self._parts),
+                digest=await self.running.digest() if self.running else None,
+            )
+        )
+        return self._held
+
+    async def seal(self, digest: Digest) -> None:
+        """Lets nobody else write to the session, and nobody make it anything but `digest`."""
+        unclaimed = self.session.stored is not None and not self._fence
+        if self.session.commits == digest and not unclaimed:
+            return
+        session = replace(self.session, commits=digest)
+        await self._write(self._claimed(session) if unclaimed else session)
+
+    async def finish(self) -> int:
+        """Makes the data of what was received and taken; its size. The session must be sealed.
+
+        Raises Conflict or Missing where another request of this upload made data, or unmade it.
+        """
+        size = self._offset + self._buffered
+        if not self._parts and not self._flying:
+            await self._storage.put(self.session.key, self._blocks, absent=True)
+            return size
+        if self._buffered:
+            await self._ship()
+        await self._land()
+        if self.session.stored:
+            await self._storage.complete(self.session.stored, self._parts, self._fence)
+        return size
+
+    async def close(self) -> None:
+        """Ends what is still going on; what was not saved is lost."""
+        for task in self._flying:
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
+        if self.running:
+            await self.running.settle()
+
+    async def _add(self, block: bytes) -> None:
+        if not block:
+            return
+        if self.running:
+            await self.running.update(block)
+        self._blocks.append(block)
+        self._buffered += len(block)
+        if self._buffered >= part_size(self._number or self.session.next_part):
+            await self._ship()
+
+    async def _ship(self) -> None:
+        """Sends what is buffered as one part, when there is room in flight."""
+        if self._number == self._end:
+            await self._claim()
+        multipart = self.session.stored
+        assert multipart
+        while len(self._flying) >= IN_FLIGHT:
+            self._parts.append(await self._flying.popleft())
+        place = Place(self._number, self._offset, self._fence)
+        self._flying.append(asyncio.ensure_future(self._storage.write(multipart, place, self._blocks)))
+        self._number += 1
+        self._offset += self._buffered
+        self._blocks, self._buffered = [], 0
+
+    async def _land(self) -> None:
+        while self._flying:
+            self._parts.append(await self._flying.popleft())
+
+    async def _claim(self) -> None:
+        """Takes part numbers, and begins the multipart with the first of them."""
+        session = self.session
+        multipart = session.stored or await self._storage.begin(session.key)
+        try:
+            await self._write(self._claimed(replace(session, multipart=multipart.id)))
+        except RangeNotSatisfiable:
+            if session.stored is None:
+                await self._storage.abort(multipart)
+            raise
+
+    def _claimed(self, session: Session) -> Session:
+        first, end = session.next_part, session.next_part + CLAIM
+        if end > PARTS + 1:
+            raise SizeInvalid("the upload has more parts than the storage allows; begin anew")
+        self._number, self._end = first, end
+        self._fence = self._fence or first
+        return replace(session, next_part=end)
+
+    async def _write(self, session: Session) -> None:
+        try:
+            self._held = await self._sessions.save(session, self._held.etag)
+        except Conflict:
+            now = await self._sessions.find(session.uuid)
+            raise RangeNotSatisfiable(
+                "another request wrote to this upload at the same time; ask for its state",
+                size=now.session.received if now else None,
+            ) from None

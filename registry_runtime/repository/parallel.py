@@ -1,0 +1,32 @@
+"""Many reads of the storage at a time, but not all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WIDTH = 16
+
+
+async def each(
+    action: Callable[[Item], Awaitable[Result]], items: Iterable[Item], width: int = WIDTH
+) -> list[Result]:
+    """Results in the order of the items, `width` actions at a time. The first error ends the others."""
+    turns = asyncio.Semaphore(width)
+
+    async def one(item: Item) -> Result:
+        async with turns:
+            return await action(item)
+
+    tasks = [asyncio.ensure_future(one(item)) for item in items]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,157 @@
+"""Upload sessions: one object each, so that the next request may come to any replica.
+
+The object holds the state as JSON and the tail of what was received, which is too short for a part: one
+conditional write moves both. A session that nobody touched for its time is gone.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid as uuids
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.errors import BlobUploadUnknown
+from registry_runtime.repository.values import Upload
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Multipart, Part
+from registry_runtime.storage.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.contract.config import Limits
+    from registry_runtime.storage.records import Records
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload: `received` bytes, of which `tail` are not in a part.
+
+    `next_part` is the lowest number that no writer has taken yet. `digest` is that of all that
+    was received, where the last writer knew it. `commits` is what a commit is making it, from before its
+    data is there: nobody makes it anything else. A session that `failed` is
+    about to go, no request finds it.
+    `writer` is random, so that of two writers that save the same state one still loses.
+    """
+
+    uuid: str
+    repository: RepositoryName
+    by: str
+    received: int = 0
+    tail: Buffer = b""
+    multipart: str | None = None
+    parts: tuple[Part, ...] = ()
+    next_part: int = 1
+    digest: Digest | None = None
+    commits: Digest | None = None
+    failed: bool = False
+    writer: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where its data will be."""
+        return paths.data(self.uuid)
+
+    @property
+    def stored(self) -> Multipart | None:
+        return Multipart(self.key, self.multipart) if self.multipart else None
+
+    @property
+    def upload(self) -> Upload:
+        return Upload(self.uuid, self.repository, self.received, self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A session as it was read or written last; its ETag lets the next write through."""
+
+    session: Session
+    etag: str
+
+
+class Sessions:
+    """Reads and writes sessions."""
+
+    def __init__(self, records: Records, limits: Limits, clock: Callable[[], datetime]) -> None:
+        self._records = records
+        self._life = timedelta(seconds=limits.upload_seconds)
+        self._clock = clock
+
+    async def start(self, name: RepositoryName, by: str, commits: Digest | None = None) -> Held:
+        session = Session(str(uuids.uuid4()), name, by, commits=commits)
+        etag = await self._records.write(paths.upload(session.uuid), self._encode(session), None)
+        return Held(session, etag)
+
+    async def load(self, name: RepositoryName, uuid: str) -> Held:
+        """Raises BlobUploadUnknown, also where the session is another repository's or out of time."""
+        if _UUID.fullmatch(uuid):
+            held = await self.find(uuid)
+            if held and held.session.repository == name:
+                return held
+        raise BlobUploadUnknown("there is no such upload: it is done, cancelled or out of time; begin anew")
+
+    async def find(self, uuid: str, *, stale: bool = False) -> Held | None:
+        """The session, with `stale` even when it is out of time."""
+        seen = await self._records.read(paths.upload(uuid))
+        if seen.record is None or seen.etag is None:
+            return None
+        touched = datetime.fromisoformat(seen.record.fields["touched"])
+        session = _decode(uuid, seen.record)
+        if not stale and (session.failed or self._clock() - touched > self._life):
+            return None
+        return Held(session, seen.etag)
+
+    async def save(self, session: Session, etag: str) -> Held:
+        """Raises Conflict where another writer was faster."""
+        session = replace(session, writer=uuids.uuid4().hex)
+        return Held(
+            session, await self._records.write(paths.upload(session.uuid), self._encode(session), etag)
+        )
+
+    async def fail(self, held: Held) -> None:
+        """Keeps every writer from it, for it is about to go. Raises Conflict where one was faster."""
+        await self.save(replace(held.session, failed=True), held.etag)
+
+    async def drop(self, uuid: str) -> None:
+        await self._records.delete([paths.upload(uuid)])
+
+    def _encode(self, session: Session) -> Record:
+        fields: dict[str, Any] = {
+            "touched": self._clock().isoformat(),
+            "repository": session.repository.text,
+            "by": session.by,
+            "received": session.received,
+            "multipart": session.multipart,
+            "parts": [[part.number, part.size, part.etag] for part in session.parts],
+            "next": session.next_part,
+            "digest": str(session.digest) if session.digest else None,
+            "commits": str(session.commits) if session.commits else None,
+            "failed": session.failed,
+            "writer": session.writer,
+        }
+        return Record(fields, session.tail)
+
+
+def _decode(uuid: str, record: Record) -> Session:
+    fields = record.fields
+    return Session(
+        uuid=uuid,
+        repository=RepositoryName(fields["repository"]),
+        by=fields["by"],
+        received=fields["received"],
+        tail=record.payload,
+        multipart=fields["multipart"],
+        parts=tuple(Part(number, size, etag) for number, size, etag in fields["parts"]),
+        next_part=fields["next"],
+        digest=Digest.parse(fields["digest"]) if fields["digest"] else None,
+        commits=Digest.parse(fields["commits"]) if fields["commits"] else None,
+        failed=fields["failed"],
+        writer=fields["writer"],
+    )

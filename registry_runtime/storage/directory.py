@@ -1,0 +1,184 @@
+"""The driver of a directory: several processes on one machine may share it."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Self
+
+from registry_runtime.storage import files
+from registry_runtime.storage.base import (
+    PAGE,
+    Conflict,
+    Entry,
+    Found,
+    Listing,
+    Missing,
+    Multipart,
+    Part,
+    Place,
+    Unfinished,
+)
+from registry_runtime.storage.files import Files, translated
+from registry_runtime.storage.pieces import Pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from io import FileIO
+    from pathlib import Path
+
+    from registry_runtime.content.buffer import Buffer, Chunks
+    from registry_runtime.content.range import Span
+
+_WINDOW = 1024 * 1024  # bytes of a file that are mapped at once
+
+
+class Directory:
+    """Small reads are done at once: they cost less than a change of the thread. Writes wait in threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._files = Files(root)
+        self._pieces = Pieces(self._files)
+
+    async def get(self, key: str) -> Found | None:
+        with translated():
+            content = files.read(self._files.path(key))
+        return None if content is None else Found(content, files.etag(content))
+
+    async def size(self, key: str) -> int | None:
+        with translated():
+            return self._size(key)
+
+    def _size(self, key: str) -> int | None:
+        try:
+            return os.stat(self._files.path(key)).st_size  # noqa: PTH116 - paths are text here
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    async def put(
+        self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
+    ) -> str:
+        whole = b"".join(content)
+        await asyncio.to_thread(self._put, key, whole, absent, match)
+        return files.etag(whole)
+
+    def _put(self, key: str, content: bytes, absent: bool, match: str | None) -> None:
+        path = self._files.path(key)
+        folder = path.rpartition("/")[0]
+
+        def name(temporary: str) -> None:
+            try:
+                files.retried(lambda: os.link(temporary, path), folder)
+            except FileExistsError:
+                raise Conflict(key) from None
+
+        def rename(temporary: str) -> None:
+            with self._files.locked(key):
+                current = None if match is None else files.read(path)
+                if match is not None and (current is None or files.etag(current) != match):
+                    raise Conflict(key)
+                files.retried(lambda: os.replace(temporary, path), folder)  # noqa: PTH105
+
+        with translated():
+            self._files.write((content,), name if absent else rename)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        await asyncio.to_thread(self._delete, keys)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        with translated():
+            for key in keys:
+                path = self._files.path(key)
+                with self._files.locked(key):
+                    files.try_unlink(path)
+                self._files.prune(path)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
+        return await asyncio.to_thread(self._list, prefix, after, limit)
+
+    def _list(self, prefix: str, after: str, limit: int) -> Listing:
+        with translated():
+            entries = list(islice(self._entries(prefix, after), limit + 1))
+        return Listing(tuple(entries[:limit]), len(entries) > limit)
+
+    def _entries(self, prefix: str, after: str) -> Iterator[Entry]:
+        for key in self._files.walk(prefix, after):
+            try:
+                status = os.stat(self._files.path(key))  # noqa: PTH116 - paths are text here
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            yield Entry(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    async def open(self, key: str, span: Span | None = None) -> Chunks:
+        with translated():
+            try:
+                file = open(self._files.path(key), "rb", buffering=0)  # noqa: PTH123, SIM115, ASYNC230
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise Missing(key) from None
+            end = os.fstat(file.fileno()).st_size if span is None else span.end + 1
+        return _Windows(file, 0 if span is None else span.start, end)
+
+    async def begin(self, key: str) -> Multipart:
+        return await asyncio.to_thread(self._pieces.begin, key)
+
+    async def write(self, multipart: Multipart, place: Place, content: Sequence[Buffer]) -> Part:
+        return await asyncio.to_thread(self._pieces.write, multipart, place, content)
+
+    async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:
+        await asyncio.to_thread(self._pieces.complete, multipart, parts, fence)
+
+    async def abort(self, multipart: Multipart) -> None:
+        await asyncio.to_thread(self._pieces.abort, multipart)
+
+    async def unfinished(self, prefix: str) -> Sequence[Unfinished]:
+        return await asyncio.to_thread(self._pieces.unfinished, prefix)
+
+    async def sweep(self, before: datetime) -> int:
+        return await asyncio.to_thread(self._sweep, before)
+
+    def _sweep(self, before: datetime) -> int:
+        stale = []
+        with translated():
+            if self._files.temporary.is_dir():
+                for file in self._files.temporary.iterdir():
+                    try:
+                        if file.stat().st_mtime < before.timestamp():
+                            stale.append(str(file))
+                    except FileNotFoundError:
+                        continue
+            for path in stale:
+                files.try_unlink(path)
+        return len(stale)
+
+    async def close(self) -> None:
+        """Nothing is held open between operations."""
+
+
+class _Windows:
+    """Maps a file piece by piece. A window is unmapped when the last reader of its bytes lets go of it."""
+
+    def __init__(self, file: FileIO, start: int, end: int) -> None:
+        self._file = file
+        self._position = start
+        self._end = end
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        if self._position >= self._end:
+            self._file.close()
+            raise StopAsyncIteration
+        base = self._position - self._position % _WINDOW
+        length = min(_WINDOW, self._end - base)
+        with translated():
+            window = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=base)
+            window.madvise(mmap.MADV_WILLNEED)
+        start, self._position = self._position, base + length
+        return memoryview(window)[start - base :]
+
+    async def aclose(self) -> None:
+        self._file.close()

@@ -1,0 +1,183 @@
+"""Files of a directory: keys as paths, writes that are whole or not there, locks between processes.
+
+```
+<root>/objects/<key, its components escaped>
+<root>/parts/<escaped key>~<began>~<random>/<fence>   a file that is written in parts
+<root>/temporary/<random>                             one small object, before it gets its name
+<root>/locks/<00 to ff>                               flock for changing what is there
+```
+A process that is killed never leaves half an object: an object gets its name when its bytes are written
+and flushed to the disk. A loss of power may forget the newest names, never their content.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, unquote
+
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from registry_runtime.content.buffer import Buffer
+
+Result = TypeVar("Result")
+
+_SAFE = "!:~@,+="
+_IOV = 512  # buffers in one write; Linux takes 1,024
+_ATTEMPTS = 10  # a folder that another process prunes is made again
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The system's errors as the storage's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSED:
+            raise StorageRefused(
+                f"the directory cannot be used: {error}; give its owner to the registry's user, writable",
+                StorageReason.DENIED,
+            ) from error
+        raise StorageUnavailable(f"the directory failed: {error}") from error
+
+
+class Files:
+    """Paths below one root. Every function blocks for as long as the disk takes."""
+
+    def __init__(self, root: Path) -> None:
+        self.objects = root / "objects"
+        self.parts = root / "parts"
+        self.temporary = root / "temporary"
+        self._locks = root / "locks"
+
+    def path(self, key: str) -> str:
+        return f"{self.objects}/{'/'.join(map(escape, key.split('/')))}"
+
+    def write(self, content: Sequence[Buffer], name: Callable[[str], None]) -> None:
+        """Writes a temporary file; `name` gives it its place, or raises."""
+        temporary = f"{self.temporary}/{uuid.uuid4().hex}"
+        descriptor = retried(
+            lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
+            self.temporary,
+        )
+        try:
+            try:
+                write_at(descriptor, content, 0)
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+            name(temporary)
+        finally:
+            try_unlink(temporary)
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Only one thread of one process changes what is at the key."""
+        path = f"{self._locks}/{zlib.crc32(key.encode()) & 0xFF:02x}"
+        descriptor = retried(lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), self._locks)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def prune(self, path: str) -> None:
+        """Removes the folders above that are empty now."""
+        for folder in Path(path).parents:
+            if folder == self.objects:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def walk(self, prefix: str, after: str) -> Iterator[str]:
+        """Keys that start with `prefix` and come after `after`, in the order of their bytes."""
+        base = prefix.rpartition("/")[0]
+        yield from self._below(base + "/" if base else "", prefix, after)
+
+    def _below(self, folder: str, prefix: str, after: str) -> Iterator[str]:
+        try:
+            with os.scandir(self.path(folder[:-1]) if folder else self.objects) as entries:
+                # A folder sorts as its keys do, with the slash: "a-b" comes before "a/b".
+                keys = [
+                    f"{folder}{unquote(entry.name)}{'/' if entry.is_dir(follow_symlinks=False) else ''}"
+                    for entry in entries
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for key in sorted(key for key in keys if _reaches(key, prefix, after)):
+            if key.endswith("/"):
+                yield from self._below(key, prefix, after)
+            else:
+                yield key
+
+
+def _reaches(key: str, prefix: str, after: str) -> bool:
+    """Whether a key, or one below this folder, is wanted."""
+    if key.endswith("/"):
+        return (key.startswith(prefix) or prefix.startswith(key)) and (key > after or after.startswith(key))
+    return key.startswith(prefix) and key > after
+
+
+def retried(action: Callable[[], Result], folder: Path | str) -> Result:
+    """Does what needs a folder, which is made when it is missing."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return action()
+        except FileNotFoundError:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return action()
+
+
+def write_at(descriptor: int, content: Sequence[Buffer], offset: int) -> int:
+    """Writes all buffers from `offset` on; returns how many bytes that were."""
+    waiting = [memoryview(buffer).cast("B") for buffer in content if len(buffer)]
+    total = sum(map(len, waiting))
+    while waiting:
+        written = os.pwritev(descriptor, waiting[:_IOV], offset)
+        offset += written
+        while waiting and written >= len(waiting[0]):
+            written -= len(waiting.pop(0))
+        if written:
+            waiting[0] = waiting[0][written:]
+    return total
+
+
+def read(path: str) -> bytes | None:
+    """A whole file, or None where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def etag(content: bytes) -> str:
+    """Names content, as S3 does."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def try_unlink(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108 - paths are text here
+    except FileNotFoundError:
+        return
+
+
+def escape(component: str) -> str:
+    """One component of a key as a file's name: no slash, no leading dot, never empty."""
+    name = quote(component, safe=_SAFE)
+    return f"%2E{name[1:]}" if name.startswith(".") else name or "%"
