@@ -24,7 +24,7 @@ class Row:
 
 def median(what: str, unit: str, samples: Sequence[float], bar: float) -> Row:
     """The median of some rounds."""
-    spread = f"{min(samples):.2f} – {max(samples):.2f}, {len(samples)} rounds"
+    spread = f"{min(samples):.2f} to {max(samples):.2f}, {len(samples)} rounds"
     return Row(f"{what}, median", unit, statistics.median(samples), bar, spread)
 
 
@@ -41,7 +41,6 @@ def table(rows: Sequence[Row]) -> str:
     lines = ["| what | measured | bar | spread | |", "|---|---|---|---|---|"]
     for row in rows:
         verdict = "met" if row.met else "**missed**"
-        lines.append(
-            f"| {row.what} | {row.value:.2f} {row.unit} | ≤ {row.bar:g} {row.unit} | {row.spread} | {verdict} |"
-        )
+        measured, bar = f"{row.value:.2f} {row.unit}", f"≤ {row.bar:g} {row.unit}"
+        lines.append(f"| {row.what} | {measured} | {bar} | {row.spread} | {verdict} |")
     return "\n".join(lines)

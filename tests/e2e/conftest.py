@@ -18,7 +18,7 @@ from tests.e2e.platform import Platform
 
 @contextmanager
 def telling(name: str, loopback: str) -> Iterator[Platform]:
-    """`make up` on a cluster of this name, and `make down` at the end unless ROADSTEAD_KEEP_CLUSTER is set."""
+    """`make up` on a cluster of this name, and `make down` at the end, unless ROADSTEAD_KEEP_CLUSTER."""
     provider = LocalProvider(name, cache_root(), print, loopback)
     story = Story(provider, f"{name} (a test's)", Progress())
     try:

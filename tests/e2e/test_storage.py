@@ -17,8 +17,10 @@ def registry_like_the_sample(platform: Platform, name: str, **storage: Any) -> d
     sample = platform.kubectl.get("reg", REGISTRY, TENANT)
     assert sample
     s3 = {**sample["spec"]["storage"]["s3"], "prefix": f"{name}/", **storage}
-    return resource("Registry", name, TENANT, {
-        "hostname": f"{name}.roadstead.test", "replicas": 1, "zones": {"minimum": 1}, "storage": {"s3": s3}})  # fmt: skip
+    small = {"replicas": 1, "zones": {"minimum": 1}}
+    return resource(
+        "Registry", name, TENANT, {"hostname": f"{name}.roadstead.test", **small, "storage": {"s3": s3}}
+    )
 
 
 def secret(name: str, **values: str) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def secret(name: str, **values: str) -> dict[str, Any]:
 
 
 def test_a_missing_then_wrong_then_right_secret(platform: Platform) -> None:
-    """Each state of the credentials has its reason, and the right ones make the Registry ready by themselves."""
+    """Each state of the credentials has its reason, and the right ones make the Registry ready unaided."""
     right = platform.kubectl.secret("harbour-s3", TENANT)
     platform.kubectl.apply(
         registry_like_the_sample(platform, "keyless", credentialsSecretRef={"name": "keyless-s3"})

@@ -16,7 +16,7 @@ CONSENT = ("--clusterrole=roadstead-secrets", "--serviceaccount=roadstead-system
 
 
 def tenant(name: str) -> list[dict[str, Any]]:
-    """A small Registry with a Namespace and a token whose pull secret goes to another Kubernetes namespace."""
+    """A small Registry, a Namespace, and a token whose pull secret goes to another Kubernetes namespace."""
     reference = {"name": "small"}
     registry = {
         "hostname": f"{name}.roadstead.test",
