@@ -14,7 +14,7 @@ from registry_runtime.api.trace import trace_of
 from registry_runtime.errors import ManifestTooLarge, SizeInvalid
 from registry_runtime.repository import OpenBlob
 
-_PIECE = 256 * 1024  # bytes: under this a hop into a hashing thread costs more than the hashing
+_PIECE = 64 * 1024  # bytes: what httptools hands over is smaller, and each piece costs
 _WATCHED = 4 * 1024 * 1024  # bytes: a smaller blob is sent sooner than its client is missed
 _STALLED = 60.0  # seconds in which nothing moves, in or out
 
@@ -30,7 +30,7 @@ def announced(request: Request) -> int | None:
 
 
 async def received(request: Request) -> AsyncIterator[bytes]:
-    """The request's body in pieces of 256 KiB, the last one shorter.
+    """The request's body in pieces of 64 KiB or more, the last one shorter.
 
     Raises ClientGone where the connection ends or stalls before the body does, so that a body that
     was cut short can never be taken for one that is complete.

@@ -1,0 +1,162 @@
+"""Who may do what, against a slow and obvious second formulation."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_runtime.auth.decision import Reason, decide
+from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
+from registry_runtime.auth.scope import Scopes
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+APP = RepositoryName.parse("team/app")
+TOKEN = Token(
+    account="team-a",
+    owner="uid-a",
+    hashes=("00",),
+    grants=(Grant(repositories=("team/*",), actions=frozenset({Action.PULL, Action.PUSH})),),
+)
+POLICY = Policy(
+    namespaces={"team": Claim(account="team-a", owner="uid-a"), "other": Claim(account="b", owner="uid-b")},
+    tokens={"robot": TOKEN},
+)
+ROBOT = Identity("robot")
+
+
+def reason(
+    policy: Policy = POLICY, identity: Identity = ROBOT, name: str = "team/app", action: Action = Action.PULL
+) -> Reason:
+    repository = RepositoryName.parse(name)
+    return decide(policy, identity, Endpoint.PUBLIC, repository, action, now=NOW).reason
+
+
+def with_token(**changes: object) -> Policy:
+    return POLICY.model_copy(update={"tokens": {"robot": TOKEN.model_copy(update=changes)}})
+
+
+def test_what_is_granted_is_allowed() -> None:
+    """The plain case, so that the refusals below mean something."""
+    assert reason() is Reason.GRANTED
+    assert reason(action=Action.PUSH) is Reason.GRANTED
+
+
+@pytest.mark.parametrize(
+    ("policy", "identity", "name", "action", "expected"),
+    [
+        (POLICY, ANYBODY, "team/app", Action.PULL, Reason.CREDENTIALS_MISSING),
+        (POLICY, Identity("nobody"), "team/app", Action.PULL, Reason.TOKEN_UNKNOWN),
+        (POLICY, ROBOT, "team/app", Action.DELETE, Reason.NOT_GRANTED),
+        (POLICY, ROBOT, "team/app/web", Action.PULL, Reason.NOT_GRANTED),
+        (POLICY, ROBOT, "other/app", Action.PULL, Reason.OTHER_ACCOUNT),
+        (POLICY, ROBOT, "free/app", Action.PULL, Reason.NAMESPACE_UNBOUND),
+        (POLICY, Identity("robot", Scopes()), "team/app", Action.PULL, Reason.SCOPE_MISSING),
+        (POLICY, Identity("robot", Scopes()), "other/app", Action.PULL, Reason.OTHER_ACCOUNT),
+        (POLICY, Identity("robot", lapsed=True), "team/app", Action.PULL, Reason.BEARER_EXPIRED),
+        (with_token(suspended=True), ROBOT, "team/app", Action.PULL, Reason.TOKEN_SUSPENDED),
+        (with_token(not_after=NOW), ROBOT, "team/app", Action.PULL, Reason.TOKEN_EXPIRED),
+    ],
+)
+def test_refusals(policy: Policy, identity: Identity, name: str, action: Action, expected: Reason) -> None:
+    """Each refusal has its own reason."""
+    assert reason(policy, identity, name, action) is expected
+
+
+def test_a_namespace_made_again_inherits_nothing() -> None:
+    """The owner's UID counts, not its name: the same name under another UID is somebody else."""
+    policy = POLICY.model_copy(update={"namespaces": {"team": Claim(account="team-a", owner="uid-new")}})
+    assert reason(policy) is Reason.OTHER_ACCOUNT
+
+
+def test_a_grant_beyond_the_own_namespaces_is_worth_nothing() -> None:
+    """A token with the glob ** still acts within its own account's Namespaces only."""
+    everything = Grant(repositories=("**",), actions=frozenset(Action))
+    policy = with_token(grants=(everything,))
+    assert reason(policy, name="team/deep/app", action=Action.DELETE) is Reason.GRANTED
+    assert reason(policy, name="other/app") is Reason.OTHER_ACCOUNT
+
+
+def test_anybody_may_what_is_granted_to_anybody() -> None:
+    """Without credentials, and with any good ones; but not with bad ones."""
+    policy = POLICY.model_copy(
+        update={"anonymous": (Grant(repositories=("open/**",), actions=frozenset({Action.PULL})),)}
+    )
+    assert reason(policy, ANYBODY, "open/app") is Reason.ANYBODY
+    assert reason(policy, ROBOT, "open/app") is Reason.ANYBODY
+    assert reason(policy, Identity("nobody"), "open/app") is Reason.TOKEN_UNKNOWN
+    assert reason(policy, ANYBODY, "open/app", Action.PUSH) is Reason.CREDENTIALS_MISSING
+
+
+names = st.sampled_from(["a", "a/x", "a/x/y", "b", "b/x", "c/x"])
+owners = st.sampled_from(["uid-1", "uid-2"])
+actions = st.sampled_from(Action)
+grants = st.builds(
+    Grant,
+    repositories=st.lists(st.sampled_from(["**", "*", "a/*", "a/**", "b", "*/x"]), max_size=2).map(tuple),
+    actions=st.frozensets(actions, max_size=3),
+)
+tokens = st.builds(
+    Token,
+    account=st.just("n"),
+    owner=owners,
+    hashes=st.just(()),
+    grants=st.lists(grants, max_size=2).map(tuple),
+    not_after=st.sampled_from([None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(seconds=1)]),
+    suspended=st.booleans(),
+)
+policies = st.builds(
+    Policy,
+    namespaces=st.dictionaries(
+        st.sampled_from(["a", "b"]), st.builds(Claim, account=st.just("n"), owner=owners)
+    ),
+    tokens=st.dictionaries(st.sampled_from(["t", "u"]), tokens),
+    anonymous=st.lists(grants, max_size=1).map(tuple),
+)
+scopes = st.none() | st.builds(Scopes, st.dictionaries(names, st.frozensets(actions)), st.booleans())
+identities = st.builds(Identity, st.sampled_from([None, "t", "u", "x"]), scopes, st.booleans())
+
+
+def meaning(glob: str) -> str:
+    return glob.replace("**", "#").replace("*", "[^/]*").replace("#", ".*")
+
+
+def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Action) -> bool:
+    """All conditions, each on its own, without order and without reasons."""
+
+    def granted(some: tuple[Grant, ...]) -> bool:
+        return any(
+            action in grant.actions
+            and re.fullmatch(glob.replace("**", "#").replace("*", "[^/]*").replace("#", ".*"), name)
+            for grant in some
+            for glob in grant.repositories
+        )
+
+    if identity.lapsed:
+        return False
+    if identity.scopes is not None and action not in identity.scopes.repositories.get(name, frozenset()):
+        return False
+    if identity.token is None:
+        return granted(policy.anonymous)
+    token = policy.tokens.get(identity.token)
+    if token is None or token.suspended or (token.not_after is not None and token.not_after <= NOW):
+        return False
+    claim = policy.namespaces.get(name.split("/", maxsplit=1)[0])
+    own = claim is not None and claim.owner == token.owner and granted(token.grants)
+    return own or granted(policy.anonymous)
+
+
+@given(policies, identities, names, actions, st.sampled_from(Endpoint))
+def test_agrees_with_the_obvious(
+    policy: Policy, identity: Identity, name: str, action: Action, endpoint: Endpoint
+) -> None:
+    """Whatever policy, identity and repository: both formulations allow the same."""
+    decision = decide(policy, identity, endpoint, RepositoryName.parse(name), action, now=NOW)
+    assert decision.allowed is bool(obviously_allowed(policy, identity, name, action))
+    assert decision.endpoint is endpoint
+    assert not (decision.allowed and decision.other_credentials_may_help)
