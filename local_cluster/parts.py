@@ -145,14 +145,19 @@ def build_part(folder: Path, part: Part, report: Callable[[str], None]) -> None:
     report(f"{part.name}: {f'built in {time.monotonic() - started:.0f} s' if made else 'already built'}")
 
 
-def progress_of(name: str, started: float, report: Callable[[str], None]) -> Callable[[str], None]:
+def progress_of(
+    name: str,
+    started: float,
+    report: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[str], None]:
     """Counts what the compiler prints, and reports every ten seconds where it is."""
     lines, reported = 0, started
 
     def see(line: str) -> None:
         nonlocal lines, reported
         lines += 1
-        now = time.monotonic()
+        now = clock()
         if now - reported >= PROGRESS_SECONDS:
             reported = now
             report(f"{name}: {now - started:.0f} s, {lines} steps, now {line[:100]}")
