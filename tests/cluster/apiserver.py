@@ -1,0 +1,158 @@
+"""A real kube-apiserver over a real etcd, and nothing else: for what the API server alone decides."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from local_cluster.parts import Parts
+
+Object = dict[str, Any]
+JSON, APPLY = "application/json", "application/apply-patch+yaml"
+
+
+class Refusal(Exception):
+    """An answer of the API server that is no success: its Status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A client with every right. Paths are of the REST API."""
+
+    url: str
+    token: str = field(repr=False)
+    tls: ssl.SSLContext = field(repr=False)
+
+    def ask(
+        self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
+    ) -> Object:
+        """The answer's object. Raises Refusal."""
+        request = urllib.request.Request(  # noqa: S310 - https, our own server
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
+        )
+        try:
+            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
+                read: Object = json.load(answer)
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            message = json.loads(text)["message"] if text.startswith(b"{") else text.decode()
+            raise Refusal(error.code, message) from None
+        return read
+
+    def apply(self, path: str, body: Object, manager: str = "roadstead") -> Object:
+        """Server-side apply. Raises Refusal."""
+        return self.ask("PATCH", f"{path}?fieldManager={manager}&force=true", body, APPLY)
+
+
+@contextmanager
+def apiserver(folder: Path) -> Iterator[ApiServer]:
+    """Both processes for the time of the block; everything they write lies in `folder`."""
+    parts = Parts(Path(os.environ.get("ROADSTEAD_CACHE", Path.home() / ".cache" / "roadstead")))
+    etcd, peer, port = (_free_port() for _ in range(3))
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    _service_account_key(folder / "sa.key")
+    with ExitStack() as stack:
+        stack.enter_context(
+            _running(
+                folder / "etcd.log",
+                str(parts.binary("etcd")),
+                f"--data-dir={folder / 'etcd'}",
+                f"--listen-client-urls=http://127.0.0.1:{etcd}",
+                f"--advertise-client-urls=http://127.0.0.1:{etcd}",
+                f"--listen-peer-urls=http://127.0.0.1:{peer}",
+                "--unsafe-no-fsync",
+            )
+        )
+        server = stack.enter_context(
+            _running(
+                folder / "apiserver.log",
+                str(parts.binary("kube-apiserver")),
+                f"--etcd-servers=http://127.0.0.1:{etcd}",
+                f"--cert-dir={folder / 'certs'}",
+                "--bind-address=127.0.0.1",
+                "--advertise-address=192.0.2.1",  # of no machine; nobody follows it
+                "--endpoint-reconciler-type=none",
+                f"--secure-port={port}",
+                "--service-cluster-ip-range=10.96.0.0/16",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                f"--service-account-key-file={folder / 'sa.key'}",
+                f"--service-account-signing-key-file={folder / 'sa.key'}",
+                "--authorization-mode=RBAC",
+                f"--token-auth-file={folder / 'tokens.csv'}",
+                "--disable-admission-plugins=ServiceAccount",
+            )
+        )
+        certificate = folder / "certs" / "apiserver.crt"
+        api = _wait(server, certificate, f"https://127.0.0.1:{port}", token)
+        yield api
+
+
+def _wait(server: subprocess.Popen[bytes], certificate: Path, url: str, token: str) -> ApiServer:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert server.poll() is None, "kube-apiserver ended; see apiserver.log"
+        try:
+            tls = ssl.create_default_context(cafile=str(certificate))
+            api = ApiServer(url, token, tls)
+            api.ask("GET", "/api/v1/namespaces/default")
+            api.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view")
+        except (OSError, ssl.SSLError, Refusal):
+            time.sleep(0.1)
+        else:
+            return api
+    raise TimeoutError("kube-apiserver is not ready after 60 s")
+
+
+@contextmanager
+def _running(log: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _service_account_key(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )

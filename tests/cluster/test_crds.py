@@ -1,0 +1,261 @@
+"""The CRDs on a real API server: what is refused, with which sentence, and what is filled in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from registry_operator.models import AccessToken, Namespace, Registry
+
+from tests.cluster.apiserver import ApiServer, Object, Refusal, apiserver
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
+PLURALS = {"Registry": "registries", "Namespace": "namespaces", "AccessToken": "accesstokens"}
+
+S3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "credentialsSecretRef": {"name": "s3"}}
+VALID: dict[str, Object] = {
+    "Registry": {"hostname": "harbour.example.com", "storage": {"s3": S3}},
+    "Namespace": {"registryRef": {"name": "harbour"}, "name": "pier-one"},
+    "AccessToken": {
+        "registryRefs": [{"name": "harbour"}],
+        "permissions": [{"repositories": ["pier-one/**"], "actions": ["pull", "push"]}],
+        "pullSecrets": {"namespaces": ["shop"]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
+        for file in sorted((ROOT / "crds").glob("*.yaml")):
+            crd = yaml.safe_load(file.read_text())
+            path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+            server.ask("POST", path, crd)
+            _until_served(server, f"{path}/{crd['metadata']['name']}")
+        yield server
+
+
+def _until_served(server: ApiServer, path: str) -> None:
+    while True:
+        conditions = server.ask("GET", path).get("status", {}).get("conditions") or []
+        found = {one["type"]: one for one in conditions}
+        assert found.get("NonStructuralSchema", {}).get("status") != "True", found
+        if found.get("Established", {}).get("status") == "True":
+            return
+
+
+def resource(kind: str, called: str = "harbour", /, **spec: Any) -> Object:
+    """A valid resource, some of its spec replaced; None removes a field."""
+    whole = copy.deepcopy(VALID[kind]) | spec
+    return {
+        "apiVersion": "roadstead.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": called},
+        "spec": {key: value for key, value in whole.items() if value is not None},
+    }
+
+
+def path(kind: str) -> str:
+    return f"/apis/roadstead.dev/v1alpha1/namespaces/default/{PLURALS[kind]}"
+
+
+def create(server: ApiServer, body: Object, *, dry: bool = True) -> Object:
+    return server.ask("POST", path(body["kind"]) + ("?dryRun=All" if dry else ""), body)
+
+
+def s3(**changes: Any) -> Object:
+    return {"s3": {key: value for key, value in (S3 | changes).items() if value is not None}}
+
+
+ONE_OF = {"s3": S3, "ephemeral": {}}
+REFUSED = [
+    (resource("Registry", "h" * 41), "metadata.name must be at most 40"),
+    (resource("Registry", "7seas"), "metadata.name must be at most 40"),
+    (resource("Registry", hostname=None), "spec.hostname: Required value"),
+    (resource("Registry", hostname="harbour"), "spec.hostname"),
+    (resource("Registry", hostname="Harbour.example.com"), "spec.hostname"),
+    (resource("Registry", privateHostname="harbour.example.com"), "spec.privateHostname must differ"),
+    (resource("Registry", replicas=0), "spec.replicas"),
+    (resource("Registry", zones={"minimum": 0}), "spec.zones.minimum"),
+    (resource("Registry", storage=None), "spec.storage: Required value"),
+    (resource("Registry", storage={}), "spec.storage must have exactly one of s3 and ephemeral"),
+    (resource("Registry", storage=ONE_OF), "spec.storage must have exactly one of s3 and ephemeral"),
+    (resource("Registry", storage={"ephemeral": {}}), "spec.replicas must be 1 with spec.storage.ephemeral"),
+    (resource("Registry", storage=s3(endpoint="http://s3.test")), "or set spec.storage.s3.insecure: true"),
+    (resource("Registry", storage=s3(endpoint="s3.test")), "spec.storage.s3.endpoint"),
+    (resource("Registry", storage=s3(endpoint="https://user:pass@s3.test")), "spec.storage.s3.endpoint"),
+    (resource("Registry", storage=s3(bucket="No")), "spec.storage.s3.bucket"),
+    (resource("Registry", storage=s3(prefix="../other")), "spec.storage.s3.prefix"),
+    (resource("Registry", storage=s3(credentialsSecretRef=None)), "spec.storage.s3.credentialsSecretRef"),
+    (resource("Registry", tls={}), "spec.tls must have exactly one of selfSigned and secretRef"),
+    (
+        resource("Registry", tls={"selfSigned": {}, "secretRef": {"name": "x"}}),
+        "spec.tls must have exactly one of selfSigned and secretRef",
+    ),
+    (
+        resource("Registry", exposure={"hosts": ["private.harbour.example.com"]}),
+        "spec.exposure.hosts must not contain the private host name",
+    ),
+    (
+        resource("Registry", allowedNamespaces={"from": "Selector"}),
+        "spec.allowedNamespaces.selector is required with from: Selector",
+    ),
+    (
+        resource("Registry", allowedNamespaces={"from": "All", "selector": {}}),
+        "spec.allowedNamespaces.selector is required with from: Selector",
+    ),
+    (resource("Registry", resources={"limits": {"memory": "much"}}), "spec.resources.limits.memory"),
+    (resource("Namespace", name=None), "spec.name: Required value"),
+    *((resource("Namespace", name=name), "spec.name") for name in (
+        "abc", "a" * 31, "-pier", "pier-", "Pier", "pier.one", "pier/one", "pier___one", "pier_-one",
+    )),
+    (resource("Namespace", registryRef={}), "spec.registryRef.name: Required value"),
+    (resource("AccessToken", "t" * 59), "metadata.name must be at most 58"),
+    (resource("AccessToken", registryRefs=[]), "spec.registryRefs"),
+    (
+        resource("AccessToken", expiresAfter="90d", expiresAt="2030-01-01T00:00:00Z"),
+        "spec.expiresAfter and spec.expiresAt exclude each other",
+    ),
+    *((resource("AccessToken", expiresAfter=life), "spec.expiresAfter") for life in (
+        "0d", "soon", "1h30m", "-1d",
+    )),
+    (resource("AccessToken", expiresAt="tomorrow"), "spec.expiresAt"),
+    (
+        resource("AccessToken", permissions=[{"repositories": ["pier-one/**"], "actions": ["own"]}]),
+        "spec.permissions[0].actions[0]",
+    ),
+    (
+        resource("AccessToken", permissions=[{"repositories": ["/pier"], "actions": ["pull"]}]),
+        "spec.permissions[0].repositories[0]",
+    ),
+    (resource("AccessToken", permissions=[{"repositories": [], "actions": ["pull"]}]), "spec.permissions[0]"),
+    (resource("AccessToken", pullSecrets={}), "spec.pullSecrets must name its targets"),
+    (
+        resource("AccessToken", secretName="harbour-pull"),
+        "spec.pullSecrets.name must differ from spec.secretName",
+    ),
+    (
+        resource("AccessToken", pullSecrets={"namespaces": ["shop"], "name": "harbour"}),
+        "spec.pullSecrets.name must differ from spec.secretName",
+    ),
+]  # fmt: skip
+
+ACCEPTED = [
+    resource("Registry"),
+    resource("Registry", "h" * 40),
+    resource("Registry", storage=s3(endpoint=None)),
+    resource("Registry", storage=s3(endpoint="http://s3.test", insecure=True)),
+    resource("Registry", storage=s3(endpoint="https://[fd00::1]:9000/", prefix="a/b.c/")),
+    resource("Registry", storage=s3(prefix="", caBundleRef={"name": "s3-ca"})),
+    resource("Registry", storage={"ephemeral": {}}, replicas=1, zones={"minimum": 1}),
+    resource("Registry", tls={"secretRef": {"name": "public"}}),
+    resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
+    resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
+    resource("Registry", resources={"requests": {"cpu": 1, "memory": "64Mi"}}),
+    *(
+        resource("Namespace", name=name)
+        for name in ("pier", "a" * 30, "pier--one", "pier__one", "1234", "a_b-c")
+    ),
+    resource("AccessToken"),
+    resource("AccessToken", permissions=None, pullSecrets=None, expiresAfter="3650d"),
+    resource("AccessToken", pullSecrets={"selector": {}, "domains": ["Private"]}, suspended=True),
+    resource("AccessToken", expiresAt="2030-01-01T00:00:00+02:00"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_wrong_resource_is_refused_with_the_field(server: ApiServer, body: Object, sentence: str) -> None:
+    """The API server itself names the field and says what would be right."""
+    with pytest.raises(Refusal) as refused:
+        create(server, body)
+    assert refused.value.code == 422
+    assert sentence in refused.value.message
+
+
+@pytest.mark.parametrize("body", ACCEPTED)
+def test_a_right_resource_is_accepted_and_read_back(server: ApiServer, body: Object) -> None:
+    """What the API server accepts and fills in is what the models can read."""
+    stored = create(server, body)
+    kinds: dict[str, type[Registry | Namespace | AccessToken]] = {
+        "Registry": Registry,
+        "Namespace": Namespace,
+        "AccessToken": AccessToken,
+    }
+    assert kinds[body["kind"]].parse(stored).meta.name == body["metadata"]["name"]
+    assert stored["status"]["observedGeneration"] == -1
+
+
+def test_defaults_are_written_into_the_resource(server: ApiServer) -> None:
+    """The least Registry that one can write says in full what it means."""
+    spec = create(server, resource("Registry"))["spec"]
+    assert spec["replicas"] == 3
+    assert spec["zones"] == {"minimum": 3}
+    assert spec["tls"] == {"selfSigned": {}}
+    assert spec["allowedNamespaces"] == {"from": "Same"}
+    assert spec["exposure"] == {"serviceType": "ClusterIP"}
+    assert spec["storage"]["s3"]["pathStyle"] is True
+    assert spec["resources"]["limits"] == {"memory": "1Gi"}
+    assert create(server, resource("AccessToken"))["spec"]["pullSecrets"]["domains"] == ["Public", "Private"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"name": "pier-two"}, "spec.name is immutable"),
+        ({"registryRef": {"name": "other"}}, "spec.registryRef is immutable"),
+        ({"registryRef": {"name": "harbour", "namespace": "other"}}, "spec.registryRef is immutable"),
+    ],
+)
+def test_a_claim_never_moves(server: ApiServer, change: Object, sentence: str) -> None:
+    """The claimed name and its Registry are what a Namespace is."""
+    body = resource("Namespace", "immutable")
+    server.apply(f"{path('Namespace')}/immutable", body)
+    body["spec"] |= change
+    with pytest.raises(Refusal) as refused:
+        server.apply(f"{path('Namespace')}/immutable", body)
+    assert sentence in refused.value.message
+
+
+def test_scale_reads_and_writes_the_replicas(server: ApiServer) -> None:
+    """kubectl scale, and later an autoscaler, change a Registry through its scale subresource."""
+    create(server, resource("Registry", "scaled"), dry=False)
+    place = f"{path('Registry')}/scaled"
+    scale = server.ask("GET", f"{place}/scale")
+    assert scale["spec"]["replicas"] == 3
+    scale["spec"]["replicas"] = 6
+    server.ask("PUT", f"{place}/scale", scale)
+    assert server.ask("GET", place)["spec"]["replicas"] == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector"),
+    [("Namespace", "spec.name%3Dpier-one"), ("Registry", "spec.hostname%3Dharbour.example.com")],
+)
+def test_resources_are_selected_by_field(server: ApiServer, kind: str, selector: str) -> None:
+    """The fields that others are found by can be asked for."""
+    server.apply(f"{path(kind)}/found", resource(kind, "found"))
+    found = server.ask("GET", f"{path(kind)}?fieldSelector={selector}")["items"]
+    assert "found" in {one["metadata"]["name"] for one in found}
+    assert server.ask("GET", f"{path(kind)}?fieldSelector={selector}-not")["items"] == []
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_columns_and_names_for_kubectl(server: ApiServer, kind: str) -> None:
+    """A table is printed with a column for readiness, and each kind has its short name and category."""
+    names = server.ask("GET", "/apis/roadstead.dev/v1alpha1")["resources"]
+    found = {one["name"]: one for one in names}[PLURALS[kind]]
+    assert found["categories"] == ["roadstead"]
+    assert found["shortNames"] == [{"Registry": "reg", "Namespace": "rns", "AccessToken": "at"}[kind]]
+    crd = server.ask(
+        "GET",
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURALS[kind]}.roadstead.dev",
+    )
+    columns = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
+    assert "Ready" in columns
