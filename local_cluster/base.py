@@ -20,12 +20,14 @@ REMOVED = (
     "/var/cache/debconf",
     "/var/log",
 )
+# No program in a pod has a use for another user's rights.
+NO_SETUID = 'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +'
 HOOKS = "/usr/share/mmdebstrap/hooks/merged-usr"
 CONTAINERFILE = "FROM scratch\nADD rootfs.tar /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n"
 
 
 def key() -> str:
-    return digest_of((DEBIAN, *PACKAGES, *LEFT_OUT, *REMOVED, CONTAINERFILE))
+    return digest_of((DEBIAN, *PACKAGES, *LEFT_OUT, *REMOVED, NO_SETUID, CONTAINERFILE))
 
 
 def rootfs(folder: Path, report: Callable[[str], None]) -> Path:
@@ -50,6 +52,7 @@ def command(archive: Path, apt_options: list[str]) -> list[str]:
         *(f"--aptopt={option}" for option in apt_options),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
         *(f'--customize-hook=rm -rf "$1"{path}' for path in REMOVED),
+        f"--customize-hook={NO_SETUID}",
         DEBIAN,
         str(archive),
     ]
