@@ -11,12 +11,14 @@ CONFIG = "roadstead.dev/config"  # annotation of the pod template: a change of i
 RELEASE = "roadstead.dev/release"  # annotation of a Registry: names that may change their owner
 OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace than its owner
 OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
+ADOPT = "roadstead.dev/adopt"  # annotation of an object: the Registry of this name may take it over
 INSTANCE = "app.kubernetes.io/instance"
 NAME = "app.kubernetes.io/name"
 RUNTIME = "registry"  # NAME of what the runtime consists of
 OPERATOR_CLIENT = "roadstead-operator"  # the name in the operator's client certificates
 OPERATOR_LABELS = {NAME: "roadstead-operator"}  # of the operator's own pods, as in manifests/
 POLICY_SHARDS = 4  # a token is about 300 bytes: 10,000 of them stay clear of 1 MiB a Secret
+POLICY_BYTES = 1_000_000  # of a shard; the API server takes 1 MiB a Secret
 SIGNING_KEY = "token-signing.pem"  # in the Secret of `internal`
 
 

@@ -106,6 +106,7 @@ class RegistryObserved:
     `secrets` answers for all Secrets of the Registry's namespace (children, credentials, CA, TLS) and for
     the password Secret of each token. `claims` is the data of the ConfigMap of `names.claims`. `ca_bundle`
     is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none.
+    `replicas` lacks a pod that was not asked yet, and has None for one that was asked and did not answer.
     """
 
     registry: Registry
@@ -118,7 +119,7 @@ class RegistryObserved:
     ca_bundle: Mapping[str, str] | Absence | None = None
     rollout: Rollout | None = None
     endpoints: tuple[Endpoint, ...] = ()
-    replicas: Mapping[str, ReplicaState] = field(default_factory=dict)  # by pod, those that answered lately
+    replicas: Mapping[str, ReplicaState | None] = field(default_factory=dict)  # by pod
     waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
     conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
 
@@ -129,7 +130,8 @@ class Propagation:
 
     policy: Policy
     revision: str
-    reported: Mapping[str, str | None]  # by ready pod; None: it has not answered
+    reported: Mapping[str, str | None]  # by ready pod; None: it did not answer, or has no policy
+    unasked: frozenset[str] = frozenset()  # ready pods that were not asked yet
 
     @property
     def behind(self) -> tuple[str, ...]:
@@ -137,9 +139,11 @@ class Propagation:
         return tuple(sorted(pod for pod, revision in self.reported.items() if revision != self.revision))
 
     @property
-    def everywhere(self) -> bool:
-        """Some replica is ready, and every ready one has it in force."""
-        return bool(self.reported) and not self.behind
+    def everywhere(self) -> bool | None:
+        """Whether some replica is ready and every ready one has it in force; None: not known yet."""
+        if self.behind:
+            return False
+        return None if self.unasked else bool(self.reported)
 
 
 @dataclass(frozen=True)

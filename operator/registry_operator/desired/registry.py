@@ -18,6 +18,7 @@ from registry_runtime.contract.policy import KEY, Policy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from registry_operator.claims import Settlement
     from registry_operator.models import Key, Registry
     from registry_operator.observed import RegistryObserved
     from registry_operator.settings import Settings
@@ -35,15 +36,30 @@ def render(observed: RegistryObserved, settings: Settings) -> Rendered:
     if registry.meta.namespace in observed.secrets.refused:
         return Rendered((), whole, whole.revision, settled)
     made = certificates(observed)
+    policies = _policies(registry, whole)
     children = (
         *_identity(registry),
-        *_configuration(registry, settled.data),
+        *_configuration(registry, settled),
         *_certificates(registry, made),
-        *_policies(registry, whole),
+        *policies,
         *_network(registry, settings),
         *_replicas(registry, settings),
     )
-    return Rendered(children, whole, whole.revision, settled, _unwanted(registry, made))
+    return Rendered(
+        children, whole, whole.revision, settled, _unwanted(registry, made), too_large=not policies
+    )
+
+
+def render_access(observed: RegistryObserved) -> tuple[Child, ...]:
+    """Of these children only the claims, and then the policy: all that a change of access touches.
+
+    Empty while the Registry's Secrets must not be written. Raises RenderFailed.
+    """
+    registry = observed.registry
+    if registry.meta.namespace in observed.secrets.refused:
+        return ()
+    settled = settlement(observed)
+    return (_claims(registry, settled), *_policies(registry, policy(observed, settled)))
 
 
 def _identity(registry: Registry) -> tuple[Child, ...]:
@@ -56,12 +72,16 @@ def _identity(registry: Registry) -> tuple[Child, ...]:
     )
 
 
-def _configuration(registry: Registry, claims: Mapping[str, str]) -> tuple[Child, ...]:
+def _configuration(registry: Registry, settled: Settlement) -> tuple[Child, Child]:
     document = config(registry).model_dump_json(indent=1)
     return (
         _config_map(registry, names.config(registry), "registry", {"config.json": document}),
-        _config_map(registry, names.claims(registry), "policy", claims),
+        _claims(registry, settled),
     )
+
+
+def _claims(registry: Registry, settled: Settlement) -> Child:
+    return _config_map(registry, names.claims(registry), "policy", settled.data)
 
 
 def _certificates(registry: Registry, made: Certificates) -> tuple[Child, ...]:
@@ -85,10 +105,14 @@ def _unwanted(registry: Registry, made: Certificates) -> tuple[tuple[str, Key], 
 
 
 def _policies(registry: Registry, whole: Policy) -> tuple[Child, ...]:
+    """None of them where one does not fit: a policy is never in force in part."""
     keys = names.policies(registry)
+    documents = [shard.encode() for shard in shards(whole, len(keys))]
+    if max(map(len, documents)) > names.POLICY_BYTES:
+        return ()
     return tuple(
-        _secret(registry, key, "policy", {KEY: shard.encode()})
-        for key, shard in zip(keys, shards(whole, len(keys)), strict=True)
+        _secret(registry, key, "policy", {KEY: document})
+        for key, document in zip(keys, documents, strict=True)
     )
 
 

@@ -30,6 +30,7 @@ class Rendered:
     revision: str
     settlement: Settlement
     unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
+    too_large: bool = False  # the policy does not fit into its Secrets, which then stay as they are
 
     def child(self, kind: str, key: Key) -> Child | None:
         return next((child for child in self.children if identity(child) == (kind, key)), None)
