@@ -31,10 +31,14 @@ class ClientGone(Exception):
     """The client cut the connection, or sent less than it announced; nobody reads an answer."""
 
 
+class ClientStalled(ClientGone):
+    """The client is there, and neither sends nor takes anything."""
+
+
 def answer(scope: Scope, error: Exception, hosts: Hosts) -> Response:
     """The answer to an error; what nobody foresaw is told by its id only, and stands in the log."""
     trace = trace_of(scope)
-    if isinstance(error, ClientGone):
+    if isinstance(error, ClientStalled):
         trace.error = str(error)
         return body(408, "UNKNOWN", str(error), headers={"Connection": "close"})
     if not isinstance(error, RegistryError):

@@ -7,7 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry_runtime.api.errors import ClientGone, answer
+from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import Trace, begin, trace_of
 from registry_runtime.log import fields
@@ -68,11 +68,12 @@ class Front:
         try:
             await self._app(scope, receive, reply)
         except Exception as error:  # noqa: BLE001 - the last place that can turn it into an answer
+            if isinstance(error, ClientGone) and not isinstance(error, ClientStalled):
+                trace_of(scope).error = str(error)
+                return
             response = answer(scope, error, self._hosts)
             if reply.status is None:
                 await response(scope, receive, reply)
-            elif not isinstance(error, ClientGone):
-                _log.warning("cut an answer that had begun", extra=fields(request=trace_of(scope).id))
 
     def _record(self, scope: Scope, trace: Trace, reply: _Reply) -> None:
         seconds = time.perf_counter() - trace.started

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from registry_runtime.api.errors import ClientGone
+from registry_runtime.api.errors import ClientGone, ClientStalled
 from registry_runtime.api.trace import trace_of
 from registry_runtime.errors import ManifestTooLarge, SizeInvalid
 from registry_runtime.repository import OpenBlob
@@ -32,15 +32,20 @@ def announced(request: Request) -> int | None:
 async def received(request: Request) -> AsyncIterator[bytes]:
     """The request's body in pieces of 64 KiB or more, the last one shorter.
 
-    Raises ClientGone where the connection ends or stalls before the body does, so that a body that
-    was cut short can never be taken for one that is complete.
+    Raises ClientGone where the connection ends or stalls before the body does, after what came till
+    then: a body that was cut short can never be taken for one that is complete.
     """
     trace = trace_of(request.scope)
     pieces: list[bytes] = []
     held = 0
     more = True
     while more:
-        data, more = await _next(request.receive)
+        try:
+            data, more = await _next(request.receive)
+        except ClientGone:
+            if held:
+                yield b"".join(pieces)
+            raise
         trace.bytes_in += len(data)
         pieces.append(data)
         held += len(data)
@@ -67,7 +72,7 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
         async with asyncio.timeout(_STALLED):
             message = await receive()
     except TimeoutError:
-        raise ClientGone("the client sent nothing for too long") from None
+        raise ClientStalled("the client sent nothing for too long") from None
     if message["type"] == "http.disconnect":
         raise ClientGone("the client cut the connection in the middle of its request")
     return message.get("body", b""), message.get("more_body", False)
@@ -98,7 +103,7 @@ class BlobResponse(Response):
                     patience.reschedule(asyncio.get_running_loop().time() + _STALLED)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
-            raise ClientGone("the client took nothing for too long") from None
+            raise ClientStalled("the client took nothing for too long") from None
         finally:
             if gone is not None:
                 gone.cancel()

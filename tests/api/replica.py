@@ -1,0 +1,150 @@
+"""A replica as it runs in a pod: a process with a configuration file, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from registry_runtime.contract.credential import Password
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from tests.api.client import Client
+from tests.certificates import Authority
+
+ROBOT = Password.generate("0" * 16)  # may do everything in team/**
+READER = Password.generate("1" * 16)  # may pull in team/**
+STRANGER = Password.generate("2" * 16)  # of another account, which owns foreign/**
+EVERYTHING = frozenset(Action)
+_OPEN = Policy(anonymous=(Grant(repositories=("**",), actions=EVERYTHING),))
+_START_SECONDS = 30
+
+
+def token(password: Password, owner: str, glob: str, actions: frozenset[Action], **more: Any) -> Token:
+    grant = Grant(repositories=(glob,), actions=actions)
+    return Token(account=owner, owner=owner, hashes=(password.sha256,), grants=(grant,), **more)
+
+
+def closed() -> Policy:
+    """Accounts that own one Namespace each, and nothing for anybody."""
+    return Policy(
+        namespaces={
+            "team": Claim(account="ours", owner="ours"),
+            "foreign": Claim(account="theirs", owner="theirs"),
+        },
+        tokens={
+            ROBOT.id: token(ROBOT, "ours", "team/**", EVERYTHING),
+            READER.id: token(READER, "ours", "team/**", frozenset({Action.PULL})),
+            STRANGER.id: token(STRANGER, "theirs", "**", EVERYTHING),
+        },
+    )
+
+
+@dataclass
+class Replica:
+    """`directory` holds its configuration; `secure` means TLS and accounts, else anybody over HTTP."""
+
+    directory: Path
+    storage: dict[str, Any]
+    secure: bool = False
+    limits: dict[str, Any] = field(default_factory=lambda: {"drain_seconds": 5})
+    ports: dict[str, int] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.prepare()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def prepare(self) -> None:
+        self.authority = Authority(self.directory / "authority")
+        self.set_policy(closed() if self.secure else _OPEN)
+        self.authority.issue(self.directory / "server", "127.0.0.1", "public.test", "private.test")
+        self.authority.issue(self.directory / "internal", "127.0.0.1")
+
+    def set_policy(self, policy: Policy | bytes) -> None:
+        """Replaces the mounted file as the kubelet does: at once."""
+        file = self.directory / "policy" / "shard-0" / "policy.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_bytes(policy if isinstance(policy, bytes) else policy.encode())
+        new.replace(file)
+
+    def config(self) -> dict[str, Any]:
+        tls = {"server": str(self.directory / "server"), "internal": str(self.directory / "internal")}
+        return {
+            "registry": "tests/registry",
+            "owner": "owner-uid",
+            "hosts": ["public.test", "127.0.0.1"],
+            "private_hosts": ["private.test"],
+            "storage": self.storage,
+            "listeners": {
+                "address": "127.0.0.1",
+                "public": 0,
+                "private": 0,
+                "internal": 0 if self.secure else None,
+                "probes": 0,
+            },
+            "tls": tls if self.secure else {},
+            "policy": {"directory": str(self.directory / "policy"), "secrets": ["shard-0"]},
+            "limits": self.limits,
+        }
+
+    def start(self) -> None:
+        """Returns when it is ready."""
+        file = self.directory / "config.json"
+        file.write_text(json.dumps(self.config()))
+        with (self.directory / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "registry_runtime", "serve", "--config", str(file)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "POD_NAME": "replica-0", "ZONE": "zone-a"},
+            )
+        ends = time.monotonic() + _START_SECONDS
+        while not self._ready():
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < ends, self.log
+            time.sleep(0.05)
+
+    def client(self, password: Password | None = ROBOT, listener: str = "public") -> Client:
+        if not self.secure:
+            return Client("127.0.0.1", self.ports[listener])
+        trust = ssl.create_default_context(cafile=str(self.authority.file))
+        return Client("127.0.0.1", self.ports[listener], trust, password.text if password else None)
+
+    def probe(self, path: str) -> tuple[int, str]:
+        answer = Client("127.0.0.1", self.ports["probes"]).raw("GET", path)
+        return answer.status, answer.body.decode()
+
+    def terminate(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def lines(self, message: str) -> list[dict[str, Any]]:
+        """Lines of the log with this message."""
+        read = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in read if line["message"] == message]
+
+    def _ready(self) -> bool:
+        heard = self.lines("listening")
+        if not heard:
+            return False
+        names = {"public", "private", "internal", "probes"}
+        self.ports = {name: port for name, port in heard[-1].items() if name in names}
+        return self.probe("/readyz")[0] == 200
