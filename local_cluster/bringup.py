@@ -1,6 +1,5 @@
 """Starting what is not running, in the order that is quickest: each step waits only for what it needs."""
 
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from local_cluster.waiting import until
 
 ANY_PORT = Address("127.0.0.1", 0)
 READY_SECONDS = 60.0
-ENFORCER = "network-policy"
+ENFORCER = "enforcer"
 KNOWN_NAME = f"kubernetes.default.svc.{DNS_DOMAIN}"
 
 
@@ -44,7 +43,6 @@ class Bringup:
             nodes = background.submit(in_parallel, lambda each: self.boot_node(each, keys), self.layout.nodes)
             self.apiserver()
             nodes.result()
-        self.network.route_services()
         self.start_controllers()
         in_parallel(self.start_node, self.layout.nodes)
         in_parallel(self.wait_for_node, self.layout.nodes)
@@ -52,7 +50,6 @@ class Bringup:
     def node(self, which: Node) -> None:
         """One node, when the others and the control plane run."""
         self.boot_node(which, pki.ensure(self.layout))
-        self.network.route_services()
         self.start_node(which)
         self.wait_for_node(which)
 
@@ -83,11 +80,10 @@ class Bringup:
         self.cgroups.delegate(which.cgroup)
         machine.start(node.containerd(self.parts))
         self.network.plug(which)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "pause.tar"
-            pause = self.parts.binary("pause").read_bytes()
-            archive.write(path, node.SANDBOX, {"pause": pause}, {"Entrypoint": ["/pause"]})
-            self.import_image(machine, path, archive.images_in(path))
+        path = which.home / "pause.tar"
+        pause = self.parts.binary("pause").read_bytes()
+        archive.write(path, node.SANDBOX, {"pause": pause}, {"Entrypoint": ["/pause"]})
+        self.import_image(machine, path, archive.images_in(path))
 
     def apiserver(self) -> None:
         machine = self.machines[self.layout.control_plane.name]
@@ -105,7 +101,7 @@ class Bringup:
         machine = self.machines[self.layout.control_plane.name]
         machine.start(control_plane.controller_manager(self.parts))
         machine.start(control_plane.scheduler(self.parts))
-        self.host.start(forwards.python(ENFORCER, "enforcer", self.layout.name))
+        self.host.start(forwards.python(ENFORCER, ENFORCER, self.layout.name))
 
     def start_node(self, which: Node) -> None:
         for daemon in (

@@ -117,7 +117,7 @@ class Cgroups:
             root = self.tree.tracking.mount
             available = frozenset((root / "cgroup.controllers").read_text().split())
             for file, wanted in delegations(ancestry(group), available):
-                (root / file.lstrip("/")).write_text(wanted)
+                write_control(root / file.lstrip("/"), wanted)
 
     def processes(self, group: str) -> list[int]:
         """Ids of all processes in the group and below it."""
@@ -170,6 +170,16 @@ def inherit_cpuset(mount: Path, group: str) -> None:
             file = mount / child.lstrip("/") / name
             if not file.read_text().strip():
                 file.write_text((mount / parent.lstrip("/") / name).read_text())
+
+
+def write_control(file: Path, wanted: str) -> None:
+    try:
+        file.write_text(wanted)
+    except OSError as error:
+        raise HostUnfit(
+            f"{file} does not take {wanted!r} ({error.strerror}): "
+            "that cgroup itself has processes in it, or is not delegated to this container"
+        ) from error
 
 
 def kill_at_once(directory: Path, processes: list[int]) -> None:

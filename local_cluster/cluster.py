@@ -77,7 +77,6 @@ class Cluster:
     def crash(self, zone: str) -> None:
         """The zone's node is gone at once, as if its power had failed. Its disk stays."""
         self.machine(self.layout.node(zone).name).crash()
-        self.network.route_services()
 
     def boot(self, zone: str) -> None:
         """Returns when the node is Ready again, as seen by its own new kubelet, and its DNS answers."""

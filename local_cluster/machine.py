@@ -33,8 +33,6 @@ KUBELET_SYSCTLS = {
 }
 NETWORK_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
-    "net/ipv4/fib_multipath_hash_policy": "1",
-    "net/ipv4/fib_multipath_use_neigh": "1",
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
 }

@@ -3,8 +3,8 @@
 The host gets no link, route, sysctl or nftables rule of it, and no packet finds a way out. All pods of a node
 are behind its one link, so cutting that is cutting a zone off.
 
-The control plane itself, and with it the relays on the host, reach Services by way of the nodes, whose
-kube-proxies know the endpoints: one route with a next hop for each node that can be reached.
+A Service's address never travels: kube-proxy on a node, and services.py on the control plane, put a pod's in
+its place. Its route is there because a connect() without one fails before that.
 """
 
 import json
@@ -41,13 +41,8 @@ def switch_lines(nodes: tuple[Node, ...]) -> list[str]:
         f"link set {BRIDGE} up",
         f"address replace {CONTROL_PLANE_ADDRESS}/{NETWORK_BITS} dev {BRIDGE}",
         *(f"route replace {node.pod_range} via {node.address}" for node in nodes),
+        f"route replace {SERVICE_RANGE} dev {BRIDGE}",
     ]
-
-
-def service_route(reachable: list[Node]) -> str:
-    """The `ip -batch` line for Services, which needs at least one node."""
-    hops = " ".join(f"nexthop via {node.address}" for node in reachable)
-    return f"route replace {SERVICE_RANGE} {hops}"
 
 
 def node_lines(node: Node, nodes: tuple[Node, ...]) -> list[str]:
@@ -58,7 +53,6 @@ def node_lines(node: Node, nodes: tuple[Node, ...]) -> list[str]:
         f"address replace {node.address}/{NETWORK_BITS} dev {UPLINK}",
         f"address replace {DNS_ADDRESS}/32 dev lo",
         *(f"route replace {other.pod_range} via {other.address}" for other in others),
-        # Never taken: kube-proxy rewrites the destination. But without a route a connect() fails before that.
         f"route replace {SERVICE_RANGE} dev {UPLINK}",
     ]
 
@@ -126,7 +120,6 @@ class Network:
             PLUG_SECONDS,
             lambda: f"the link of {node.name} cannot be switched",
         )
-        self.route_services()
 
     def port_state(self, node: Node, state: str) -> bool:
         """Whether the kernel took it: a port whose carrier is just coming up refuses."""
@@ -138,12 +131,6 @@ class Network:
         shown = self.inside(self.control_plane, ["bridge", "-json", "link", "show"])
         ports = {port["ifname"]: port.get("state") for port in json.loads(shown or "[]")}
         return [node for node in self.layout.nodes if ports.get(node.zone) == "forwarding"]
-
-    def route_services(self) -> None:
-        """Sends what goes to a Service through the nodes that can be reached just now."""
-        reachable = self.reachable()
-        if reachable:
-            self.ip(self.control_plane, [service_route(reachable)])
 
     def links(self, machine: RunningMachine, name: str) -> list[dict[str, Any]]:
         """What `ip -json link show` says of a link; empty if there is none of this name."""

@@ -29,7 +29,7 @@ API_NAMES = (
     f"kubernetes.default.svc.{DNS_DOMAIN}",
 )
 DNS_USER = "local-cluster:dns"
-POLICY_USER = "local-cluster:network-policy"
+ENFORCER_USER = "local-cluster:enforcer"
 # File → (common name, organisation). What each may do is said by its organisation, or by rbac.py.
 API_CLIENTS = {
     "admin": ("local-cluster:admin", "system:masters"),
@@ -38,7 +38,7 @@ API_CLIENTS = {
     "scheduler": ("system:kube-scheduler", ""),
     "kube-proxy": ("system:kube-proxy", ""),
     "dns": (DNS_USER, ""),
-    "network-policy": (POLICY_USER, ""),
+    "enforcer": (ENFORCER_USER, ""),
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local_cluster.pki import API_CLIENTS, DNS_USER, POLICY_USER
+from local_cluster.pki import API_CLIENTS, DNS_USER, ENFORCER_USER
 
 READ = ["get", "list", "watch"]
 
@@ -17,8 +17,13 @@ def objects() -> list[dict[str, Any]]:
             DNS_USER, rule("", "namespaces", "pods", "services"), rule("discovery.k8s.io", "endpointslices")
         ),
         binding(DNS_USER, DNS_USER, DNS_USER),
-        role(POLICY_USER, rule("", "namespaces", "pods"), rule("networking.k8s.io", "networkpolicies")),
-        binding(POLICY_USER, POLICY_USER, POLICY_USER),
+        role(
+            ENFORCER_USER,
+            rule("", "namespaces", "pods", "services"),
+            rule("discovery.k8s.io", "endpointslices"),
+            rule("networking.k8s.io", "networkpolicies"),
+        ),
+        binding(ENFORCER_USER, ENFORCER_USER, ENFORCER_USER),
     ]
 
 
