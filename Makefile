@@ -59,9 +59,12 @@ bench: parts ## measure, and print a table
 crds: setup ## write crds/ from the models
 	@$(RUN) -m registry_operator.crd crds
 
-lock: setup ## write the lock files from pyproject.toml
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-emit-index-url --no-emit-find-links --no-annotate --all-extras pyproject.toml --output-file requirements.lock
+LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+    --no-emit-find-links --no-annotate pyproject.toml
+lock: setup ## write the lock files from pyproject.toml: for every machine, and for the images' Python on Linux
+	@$(VENV)/bin/$(LOCK) --universal --all-extras --output-file requirements.lock
+	@for extra in operator runtime; do $(VENV)/bin/$(LOCK) --python-platform linux --extra $$extra \
+	    --constraint requirements.lock --output-file images/requirements-$$extra.lock; done
 
 clean: ## forget what was built (the next `make up` builds it again)
 	@rm -rf "$${ROADSTEAD_CACHE:-$$HOME/.cache/roadstead}" $(VENV)
