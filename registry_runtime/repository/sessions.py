@@ -115,6 +115,10 @@ class Sessions:
             session, await self._records.write(paths.upload(session.uuid), self._encode(session), etag)
         )
 
+    async def unchanged(self, held: Held) -> bool:
+        """Whether no writer came after this one."""
+        return (await self._records.read(paths.upload(held.session.uuid))).etag == held.etag
+
     async def fail(self, held: Held) -> None:
         """Keeps every writer from it, for it is about to go. Raises Conflict where one was faster."""
         await self.save(replace(held.session, failed=True), held.etag)

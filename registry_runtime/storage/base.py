@@ -135,7 +135,8 @@ class Storage(Protocol):
     async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:
         """Makes the object of the parts, in their order, at once. `fence` is that of the writer.
 
-        Raises Missing where the multipart is gone, also when it was completed, and Conflict behind a fence.
+        Raises Conflict behind a fence, and Missing where the multipart is gone. One that was completed,
+        by whomever, with whatever parts, counts as gone, but some storages answer as the first time.
         """
         ...
 

@@ -1,1 +1,9 @@
-"""The driver of a bucket."""
+"""The driver of a bucket, with two hands.
+
+`wire` carries what is frequent or large: small objects, parts, streams; asynchronous, signed with
+botocore's signer. `administration` carries what is broad: listings, batches, multiparts; boto3 in threads.
+"""
+
+from registry_runtime.storage.s3.bucket import Bucket
+
+__all__ = ["Bucket"]

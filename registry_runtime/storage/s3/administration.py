@@ -1,0 +1,156 @@
+"""The broad: listings, batches of deletes, and multiparts, through boto3 in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage.base import Entry, Listing, Missing, Multipart, Part, Unfinished
+from registry_runtime.storage.s3.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from botocore.credentials import ReadOnlyCredentials
+    from botocore.session import Session
+    from mypy_boto3_s3 import S3Client
+
+    from registry_runtime.contract.config import S3Storage
+    from registry_runtime.storage.s3.credentials import Credentials
+
+Result = TypeVar("Result")
+
+
+class Administration:
+    """Operations on one bucket; keys are without the prefix. Raises StorageError."""
+
+    def __init__(self, settings: S3Storage, credentials: Credentials, session: Session) -> None:
+        self._bucket = settings.bucket
+        self._settings = settings
+        self._prefix = settings.prefix
+        self._credentials = credentials
+        self._session = session
+        self._client: S3Client | None = None
+        self._signs_as: ReadOnlyCredentials | None = None
+        self._making = asyncio.Lock()
+
+    async def list(self, prefix: str, after: str, limit: int) -> Listing:
+        def call(client: S3Client) -> Listing:
+            page = client.list_objects_v2(
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                StartAfter=self._prefix + after if after else "",
+                MaxKeys=limit,
+            )
+            entries = tuple(
+                Entry(found["Key"][len(self._prefix) :], found["Size"], found["LastModified"])
+                for found in page.get("Contents", ())
+            )
+            return Listing(entries, page["IsTruncated"])
+
+        return await self._call(call)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        def call(client: S3Client) -> None:
+            answer = client.delete_objects(
+                Bucket=self._bucket,
+                Delete={"Objects": [{"Key": self._prefix + key} for key in keys], "Quiet": True},
+            )
+            for error in answer.get("Errors", ()):
+                raise Fault(200, error.get("Code", ""), error.get("Message", "")).error(self._bucket)
+
+        await self._call(call)
+
+    async def begin(self, key: str) -> Multipart:
+        answer = await self._call(
+            lambda client: client.create_multipart_upload(Bucket=self._bucket, Key=self._prefix + key)
+        )
+        return Multipart(key, answer["UploadId"])
+
+    async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
+        """Raises Missing."""
+        await self._call(
+            lambda client: client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._prefix + multipart.key,
+                UploadId=multipart.id,
+                MultipartUpload={"Parts": [{"PartNumber": one.number, "ETag": one.etag} for one in parts]},
+            )
+        )
+
+    async def abort(self, multipart: Multipart) -> None:
+        """Raises Missing."""
+        await self._call(
+            lambda client: client.abort_multipart_upload(
+                Bucket=self._bucket, Key=self._prefix + multipart.key, UploadId=multipart.id
+            )
+        )
+
+    async def unfinished(self, prefix: str) -> Sequence[Unfinished]:
+        def call(client: S3Client) -> Sequence[Unfinished]:
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            return [
+                Unfinished(
+                    Multipart(upload["Key"][len(self._prefix) :], upload["UploadId"]), upload["Initiated"]
+                )
+                for page in pages
+                for upload in page.get("Uploads", ())
+            ]
+
+        return await self._call(call)
+
+    async def close(self) -> None:
+        if self._client:
+            self._client.close()
+
+    async def _call(self, action: Callable[[S3Client], Result]) -> Result:
+        client = await self._current()
+        try:
+            return await asyncio.to_thread(action, client)
+        except ClientError as error:
+            fault = Fault.of(error.response)
+            if fault.no_upload:
+                raise Missing("the multipart upload is gone") from error
+            raise fault.error(self._bucket) from error
+        except BotoCoreError as error:
+            raise StorageUnavailable(f"the storage cannot be reached: {error}") from error
+
+    async def _current(self) -> S3Client:
+        """A client that signs with the credentials of now."""
+        async with self._making:
+            credentials = await self._credentials.current()
+            if self._client is None or credentials != self._signs_as:
+                # The one before may be in use by another thread still; it closes when that lets go of it.
+                self._client = await asyncio.to_thread(self._make, credentials)
+                self._signs_as = credentials
+            return self._client
+
+    def _make(self, credentials: ReadOnlyCredentials) -> S3Client:
+        settings = self._settings
+        client: S3Client = boto3.session.Session(botocore_session=self._session).client(
+            "s3",
+            region_name=settings.region,
+            endpoint_url=settings.endpoint,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+            verify=str(settings.ca_file) if settings.ca_file else None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if settings.path_style else "virtual"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"mode": "standard", "total_max_attempts": 5},
+                connect_timeout=5,
+                read_timeout=30,
+                max_pool_connections=16,
+            ),
+        )
+        return client

@@ -1,0 +1,198 @@
+"""`Bucket`: the storage's protocol on S3."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+from botocore.session import Session
+
+from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage.base import (
+    PAGE,
+    Conflict,
+    Found,
+    Listing,
+    Missing,
+    Multipart,
+    Part,
+    Place,
+    Unfinished,
+)
+from registry_runtime.storage.s3.administration import Administration
+from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
+from registry_runtime.storage.s3.wire import Refused, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from registry_runtime.content.buffer import Buffer, Chunks
+    from registry_runtime.content.range import Span
+    from registry_runtime.contract.config import S3Storage
+
+_RESUMPTIONS = 5  # of one stream; each begins where the one before broke off
+
+
+class Bucket:
+    """A bucket, or the keys of it that begin with a prefix."""
+
+    def __init__(self, settings: S3Storage) -> None:
+        session = Session()
+        credentials = (
+            FileCredentials(settings.credentials) if settings.credentials else FoundCredentials(session)
+        )
+        self._bucket = settings.bucket
+        self._wire = Wire(settings, credentials)
+        self._administration = Administration(settings, credentials, session)
+
+    async def get(self, key: str) -> Found | None:
+        try:
+            answer = await self._wire.send("GET", key)
+        except Refused as refused:
+            if refused.fault.missing:
+                return None
+            raise refused.fault.error(self._bucket) from None
+        return Found(answer.content, answer.headers["ETag"])
+
+    async def size(self, key: str) -> int | None:
+        try:
+            answer = await self._wire.send("HEAD", key)
+        except Refused as refused:
+            if refused.fault.missing:
+                return None
+            raise refused.fault.error(self._bucket) from None
+        return int(answer.headers["Content-Length"])
+
+    async def put(
+        self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
+    ) -> str:
+        headers = {"If-None-Match": "*"} if absent else {"If-Match": match} if match else {}
+        try:
+            answer = await self._wire.send("PUT", key, headers=headers, body=content)
+        except Refused as refused:
+            if not headers or not (refused.fault.status in {409, 412} or refused.fault.missing):
+                raise refused.fault.error(self._bucket) from None
+            if refused.uncertain:
+                # An earlier try may have been what changed the object: then it holds what we wrote.
+                found = await self.get(key)
+                if found is not None and found.content == b"".join(content):
+                    return found.etag
+            raise Conflict(key) from None
+        return answer.headers["ETag"]
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if len(keys) > 1:
+            await self._administration.delete(keys)
+            return
+        for key in keys:
+            try:
+                await self._wire.send("DELETE", key)
+            except Refused as refused:
+                if not refused.fault.missing:
+                    raise refused.fault.error(self._bucket) from None
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
+        return await self._administration.list(prefix, after, limit)
+
+    async def open(self, key: str, span: Span | None = None) -> Chunks:
+        stream = _Stream(self._wire, self._bucket, key, span)
+        await stream.begin()
+        return stream
+
+    async def begin(self, key: str) -> Multipart:
+        return await self._administration.begin(key)
+
+    async def write(self, multipart: Multipart, place: Place, content: Sequence[Buffer]) -> Part:
+        query = {"partNumber": str(place.number), "uploadId": multipart.id}
+        try:
+            answer = await self._wire.send("PUT", multipart.key, query=query, body=content)
+        except Refused as refused:
+            if refused.fault.no_upload:
+                raise Missing(multipart.key) from None
+            raise refused.fault.error(self._bucket) from None
+        return Part(place.number, sum(map(len, content)), answer.headers["ETag"])
+
+    async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:  # noqa: ARG002
+        """Parts are named by number and ETag here, so nobody else's can get in."""
+        await self._administration.complete(multipart, parts)
+
+    async def abort(self, multipart: Multipart) -> None:
+        with suppress(Missing):
+            await self._administration.abort(multipart)
+
+    async def unfinished(self, prefix: str) -> Sequence[Unfinished]:
+        return await self._administration.unfinished(prefix)
+
+    async def sweep(self, before: datetime) -> int:  # noqa: ARG002
+        """A bucket keeps nothing but objects and multiparts."""
+        return 0
+
+    async def close(self) -> None:
+        await self._wire.close()
+        await self._administration.close()
+
+
+class _Stream:
+    """The bytes of an object; a connection that breaks is taken up again where it broke off."""
+
+    def __init__(self, wire: Wire, bucket: str, key: str, span: Span | None) -> None:
+        self._wire = wire
+        self._bucket = bucket
+        self._key = key
+        self._position = span.start if span else 0
+        self._end = span.end + 1 if span else None  # until the first answer tells
+        self._etag = ""
+        self._left = _RESUMPTIONS
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def begin(self) -> None:
+        """Raises Missing."""
+        headers = {"If-Match": self._etag} if self._etag else {}
+        if self._end is not None:
+            headers["Range"] = f"bytes={self._position}-{self._end - 1}"
+        try:
+            response = await self._wire.stream(self._key, headers)
+        except Refused as refused:
+            if refused.fault.missing:
+                raise Missing(self._key) from None
+            raise refused.fault.error(self._bucket) from None
+        if "Range" in headers and response.status != 206:  # noqa: PLR2004
+            response.close()
+            raise StorageUnavailable("the storage does not answer to a range with that range")
+        if self._end is None:
+            self._end = int(response.headers["Content-Length"])
+        self._etag = response.headers["ETag"]
+        self._response = response
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        while self._end is not None and self._position < self._end:
+            try:
+                if self._response is None:
+                    await self.begin()
+                assert self._response
+                chunk = await self._response.content.readany()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                await self.aclose()
+                if self._left == 0:
+                    raise self._wire.unreachable(error) from error
+                self._left -= 1
+                continue
+            if chunk:
+                self._position += len(chunk)
+                return chunk
+            await self.aclose()  # it ended before its length
+            if self._left == 0:
+                raise StorageUnavailable("the storage sends less than it announces")
+            self._left -= 1
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        if self._response is not None:
+            self._response.close()  # returns the connection to the pool when all was read
+            self._response = None

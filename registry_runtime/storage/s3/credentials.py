@@ -1,0 +1,92 @@
+"""Credentials: files of a mounted Secret, or what botocore finds (a workload's identity).
+
+Files are looked at once a second, so a rotated key is in use without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session
+
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_FILES = ("accessKeyID", "secretAccessKey")
+_TOKEN = "sessionToken"  # noqa: S105 - the name of a file
+_SECONDS = 1.0
+
+
+class Credentials(Protocol):
+    """Whose requests are signed now."""
+
+    async def current(self) -> ReadOnlyCredentials:
+        """Raises StorageRefused where there are none."""
+        ...
+
+
+class FileCredentials:
+    """The files `accessKeyID`, `secretAccessKey` and perhaps `sessionToken` of a directory."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._read_at = float("-inf")
+        self._seen: ReadOnlyCredentials | None = None
+
+    async def current(self) -> ReadOnlyCredentials:
+        now = self._clock()
+        if self._seen is None or now - self._read_at >= _SECONDS:
+            self._seen, self._read_at = self._read(), now
+        return self._seen
+
+    def _read(self) -> ReadOnlyCredentials:
+        access, secret = (self._text(name) for name in _FILES)
+        if not access or not secret:
+            missing = _FILES[1] if access else _FILES[0]
+            raise StorageRefused(
+                f"the credentials have no {missing}: the Secret that credentialsSecretRef names needs "
+                f"the keys {' and '.join(_FILES)}",
+                StorageReason.CREDENTIALS_MISSING,
+            )
+        return ReadOnlyCredentials(access, secret, self._text(_TOKEN) or None, None)
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self._directory / name).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+class FoundCredentials:
+    """What botocore finds: web identity, container or instance; it renews them itself."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def current(self) -> ReadOnlyCredentials:
+        try:
+            found = await asyncio.to_thread(self._frozen)
+        except BotoCoreError as error:
+            message = f"the credentials of the workload's identity cannot be had: {error}"
+            raise StorageRefused(message, StorageReason.CREDENTIALS_MISSING) from error
+        if found is None:
+            raise StorageRefused(
+                "there are no credentials: name a Secret in credentialsSecretRef, or give the registry's "
+                "ServiceAccount an identity at the cloud",
+                StorageReason.CREDENTIALS_MISSING,
+            )
+        return found
+
+    def _frozen(self) -> ReadOnlyCredentials | None:
+        """Blocks while they are renewed."""
+        credentials = self._session.get_credentials()
+        return credentials.get_frozen_credentials() if credentials else None

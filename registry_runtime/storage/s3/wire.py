@@ -1,0 +1,228 @@
+"""The frequent and the large: signed requests on an asynchronous HTTP client.
+
+Over TLS the payload is not hashed for the signature: TLS protects it, and content is checked against its
+digest. Over plain HTTP it is.
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from yarl import URL
+
+from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage.s3.faults import Fault
+from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, pause
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from registry_runtime.content.buffer import Buffer
+    from registry_runtime.contract.config import S3Storage
+    from registry_runtime.storage.s3.credentials import Credentials
+
+UNSIGNED = "UNSIGNED-PAYLOAD"
+_WHOLE = 512 * 1024  # bytes of a body that are sent in one piece
+_THREAD = 256 * 1024
+_CONNECTIONS = 128
+_READ_BUFFER = 512 * 1024
+_SLOWEST = 256 * 1024  # bytes in a second that a body must make to be worth waiting for
+
+
+class Refused(Exception):
+    """The storage answered, and it is no success; `uncertain` if an earlier try may have had effect."""
+
+    def __init__(self, fault: Fault, *, uncertain: bool) -> None:
+        super().__init__(f"{fault.status} {fault.code}")
+        self.fault = fault
+        self.uncertain = uncertain
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success, read to its end."""
+
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Signer(S3SigV4Auth):
+    """botocore's signer, told the hash of the payload instead of being given the payload."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return str(request.context["payload_hash"])
+
+
+class Wire:
+    """Requests to the objects of one bucket. Raises StorageError, and Refused for what callers judge."""
+
+    def __init__(self, settings: S3Storage, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._base = base_url(settings)
+        self._secure = self._base.startswith("https:")
+        self._budget = Budget()
+        self._client: aiohttp.ClientSession | None = None
+
+    async def send(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[Buffer] = (),
+    ) -> Answer:
+        """One request, and more where a retry is worth it."""
+        uncertain = False
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with await self.open(method, key, query=query, headers=headers, body=body) as response:
+                    answer = Answer(response.headers, await response.read())
+            except Refused as refused:
+                if not (refused.fault.worth_a_retry and self._again(attempt)):
+                    raise Refused(refused.fault, uncertain=uncertain) from None
+                uncertain = uncertain or refused.fault.status >= 500  # noqa: PLR2004
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if not self._again(attempt):
+                    self._unreachable(error)
+                uncertain = True
+            else:
+                self._budget.succeed()
+                return answer
+            await pause(attempt)
+        raise AssertionError("the last attempt answers or raises")
+
+    async def stream(self, key: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """A GET whose body the caller reads and closes."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = await self.open("GET", key, headers=headers)
+            except Refused as refused:
+                if not (refused.fault.worth_a_retry and self._again(attempt)):
+                    raise
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if not self._again(attempt):
+                    self._unreachable(error)
+            else:
+                self._budget.succeed()
+                return response
+            await pause(attempt)
+        raise AssertionError("the last attempt answers or raises")
+
+    async def open(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[Buffer] = (),
+    ) -> aiohttp.ClientResponse:
+        """One request, once. Raises Refused."""
+        url = self._url(key, query)
+        size = sum(map(len, body))
+        signed = await self._sign(method, url, headers or {}, await self._payload_hash(body, size))
+        response = await self._session().request(
+            method,
+            URL(url, encoded=True),
+            headers={**signed, "Content-Length": str(size)} if method == "PUT" else signed,
+            data=_data(body, size) if size else None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None if method == "GET" else 30 + size / _SLOWEST, sock_connect=5, sock_read=20
+            ),
+        )
+        if response.status in {200, 204, 206}:
+            return response
+        async with response:
+            raise Refused(Fault.read(response.status, await response.read()), uncertain=False)
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+
+    def unreachable(self, error: Exception) -> StorageUnavailable:
+        where = urlsplit(self._base).netloc
+        return StorageUnavailable(f"the storage at {where} cannot be reached: {_cause(error)}")
+
+    def _unreachable(self, error: Exception) -> NoReturn:
+        raise self.unreachable(error) from error
+
+    def _again(self, attempt: int) -> bool:
+        return attempt < ATTEMPTS and self._budget.spend()
+
+    def _url(self, key: str, query: Mapping[str, str] | None) -> str:
+        path = quote(self._settings.prefix + key, safe="/-_.~")
+        if not query:
+            return f"{self._base}/{path}"
+        words = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))
+        return f"{self._base}/{path}?{words}"
+
+    async def _sign(
+        self, method: str, url: str, headers: Mapping[str, str], payload_hash: str
+    ) -> dict[str, str]:
+        request = AWSRequest(method=method, url=url, headers=dict(headers))
+        request.context["payload_hash"] = payload_hash
+        credentials = await self._credentials.current()
+        Signer(credentials, "s3", self._settings.region).add_auth(request)
+        return dict(request.headers.items())
+
+    async def _payload_hash(self, body: Sequence[Buffer], size: int) -> str:
+        if self._secure:
+            return UNSIGNED
+        return await asyncio.to_thread(_sha256, body) if size >= _THREAD else _sha256(body)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The client belongs to the event loop that first asks for it."""
+        if self._client is None:
+            ca_file = self._settings.ca_file
+            trust = ssl.create_default_context(cafile=ca_file) if self._secure else False
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=trust),
+                auto_decompress=False,
+                read_bufsize=_READ_BUFFER,
+                skip_auto_headers=("Accept-Encoding", "Content-Type"),
+            )
+        return self._client
+
+
+def base_url(settings: S3Storage) -> str:
+    """Where the bucket's keys begin, in path or in virtual-host style; without a slash at the end."""
+    china = ".cn" if settings.region.startswith("cn-") else ""
+    endpoint = (settings.endpoint or f"https://s3.{settings.region}.amazonaws.com{china}").rstrip("/")
+    if settings.path_style:
+        return f"{endpoint}/{settings.bucket}"
+    scheme, _, rest = endpoint.partition("://")
+    return f"{scheme}://{settings.bucket}.{rest}"
+
+
+def _data(body: Sequence[Buffer], size: int) -> bytes | AsyncIterator[Buffer]:
+    return b"".join(body) if size <= _WHOLE else _pieces(body)
+
+
+async def _pieces(body: Sequence[Buffer]) -> AsyncIterator[Buffer]:
+    for block in body:
+        view = memoryview(block)
+        for start in range(0, len(view), _WHOLE):
+            yield view[start : start + _WHOLE]
+
+
+def _sha256(body: Sequence[Buffer]) -> str:
+    hasher = hashlib.sha256()
+    for block in body:
+        hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _cause(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,180 @@
+"""A real S3 server (versitygw) on the loopback, with TLS from a certificate authority of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from local_cluster.parts import Parts
+from registry_runtime.contract.config import S3Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+ACCESS = "roadstead-test"
+SECRET = "only-for-tests-on-the-loopback"
+START_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server that is up; `folder` holds ca.crt, and `credentials/` with the files of a mounted Secret."""
+
+    endpoint: str
+    folder: Path
+    ca_file: Path | None
+
+    @property
+    def credentials(self) -> Path:
+        return self.folder / "credentials"
+
+    def client(self) -> S3Client:
+        """boto3, for a test to prepare and to look behind the driver."""
+        client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            verify=str(self.ca_file) if self.ca_file else None,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        return client
+
+    def bucket(self, name: str, prefix: str = "") -> S3Storage:
+        """The configuration of a new bucket."""
+        client = self.client()
+        client.create_bucket(Bucket=name)
+        client.close()
+        return self.settings(name, prefix)
+
+    def settings(self, name: str, prefix: str = "") -> S3Storage:
+        """The configuration of a bucket, there or not."""
+        return S3Storage(
+            bucket=name,
+            endpoint=self.endpoint,
+            prefix=prefix,
+            ca_file=self.ca_file,
+            credentials=self.credentials,
+        )
+
+
+@contextmanager
+def s3_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
+    """Starts a server on a free port, its buckets below `folder`, and stops it in the end."""
+    binary = Parts(Path(os.environ.get("ROADSTEAD_CACHE", "~/.cache/roadstead")).expanduser()).binary(
+        "versitygw"
+    )
+    (folder / "buckets").mkdir(parents=True)
+    (folder / "credentials").mkdir()
+    (folder / "credentials" / "accessKeyID").write_text(ACCESS)
+    (folder / "credentials" / "secretAccessKey").write_text(SECRET)
+    if tls:
+        write_certificates(folder)
+    port = free_port()
+    certificate = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")] if tls else []
+    flags = ["--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", *certificate]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [binary, *flags, "posix", str(folder / "buckets")],
+            env={"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        ca_file = folder / "ca.crt" if tls else None
+        server = S3Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", folder, ca_file)
+        _wait(server, process)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(server: S3Server, process: subprocess.Popen[bytes]) -> None:
+    trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else None
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(server.endpoint, context=trust, timeout=1):  # noqa: S310
+                return
+        except urllib.error.HTTPError as answer:
+            answer.close()  # no credentials, but it is there
+            return
+        except OSError:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise RuntimeError((server.folder / "server.log").read_text()) from None
+            time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_certificates(folder: Path) -> None:
+    """ca.crt, and tls.crt with tls.key for 127.0.0.1 and localhost."""
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the test's certificate authority")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    )
+    ca = (
+        _builder(ca_name, ca_name, ca_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    certificate = (
+        _builder(name, ca_name, key)
+        .add_extension(names, critical=False)
+        .add_extension(issuer, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    (folder / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
