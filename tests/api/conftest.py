@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.api.client import Client
 from tests.api.replica import Replica
+from tests.s3_server import S3Server, s3_server
 
-KINDS = ["directory", "directory-secure"]
+KINDS = ["directory", "directory-secure", "s3", "s3-secure"]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3-server") / "tls") as running:
+        yield running
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def replica(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     directory = tmp_path_factory.mktemp(request.param)
-    with Replica(directory, directory_storage(directory), secure="secure" in request.param) as running:
+    secure = "secure" in request.param
+    with Replica(directory, storage_of(request, directory), secure=secure) as running:
         yield running
 
 
@@ -26,5 +35,9 @@ def client(replica: Replica) -> Client:
     return replica.client()
 
 
-def directory_storage(directory: Path) -> dict[str, str]:
-    return {"kind": "directory", "path": str(directory / "data")}
+def storage_of(request: pytest.FixtureRequest, directory: Path) -> dict[str, Any]:
+    if request.param.startswith("directory"):
+        return {"kind": "directory", "path": str(directory / "data")}
+    server: S3Server = request.getfixturevalue("server")
+    settings: dict[str, Any] = server.bucket(f"tests-{request.param}", prefix="tenant/").model_dump(mode="json")
+    return settings
