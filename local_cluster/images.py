@@ -90,13 +90,14 @@ def build(
     parts: Parts, engine: Engine, report: Callable[[str], None], wanted: Iterable[str] = NAMES
 ) -> Images:
     """Builds what is not built yet, from built parts. Raises ClusterError with the failing tool's words."""
-    for name in wanted:
-        build_one(parts, engine, name, report)
-    return images(parts)
+    built = {name: build_one(parts, engine, name, report) for name in wanted}
+    return Images(**{name: built.get(name) or image(parts, name) for name in NAMES})
 
 
-def build_one(parts: Parts, engine: Engine, name: str, report: Callable[[str], None]) -> None:
+def build_one(parts: Parts, engine: Engine, name: str, report: Callable[[str], None]) -> Image:
     started = time.monotonic()
+    if name in PYTHON_IMAGES:
+        python_packages.dependencies(folder(parts), name, report)  # slow, so before the sources are looked at
     result = image(parts, name)
 
     def waiting() -> None:
@@ -105,7 +106,7 @@ def build_one(parts: Parts, engine: Engine, name: str, report: Callable[[str], N
     def make(archive: Path) -> None:
         report(f"image {name}: building")
         with tempfile.TemporaryDirectory(dir=archive.parent) as context:
-            fill(parts, name, Path(context), report)
+            fill(parts, name, Path(context))
             if image(parts, name) != result:  # or the archive would lie about what is in it
                 raise SourcesChanged(f"image {name}: its sources changed while they were read; build again")
             # One engine at a time: what a build that was killed left in its storage can then be swept safely.
@@ -116,13 +117,14 @@ def build_one(parts: Parts, engine: Engine, name: str, report: Callable[[str], N
     if made:
         forget_older(result)
     report(f"image {name}: {f'built in {time.monotonic() - started:.1f} s' if made else 'already built'}")
+    return result
 
 
-def fill(parts: Parts, name: str, context: Path, report: Callable[[str], None]) -> None:
+def fill(parts: Parts, name: str, context: Path) -> None:
     """Puts into a build context what the Containerfile's target `name` asks for."""
     shutil.copy(CONTAINERFILE, context / "Containerfile")
     if name in PYTHON_IMAGES:
-        dependencies = python_packages.dependencies(folder(parts), name, report)
+        dependencies = python_packages.dependencies_tar(folder(parts), name)
         (context / "dependencies.tar").hardlink_to(dependencies)
         python_packages.write_project(context / "project.tar")
         return

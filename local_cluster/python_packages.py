@@ -29,9 +29,13 @@ def dependencies_key(extra: str) -> str:
     return digest_of((*target(), lock(extra).read_text()))
 
 
+def dependencies_tar(folder: Path, extra: str) -> Path:
+    return folder / f"dependencies-{extra}-{dependencies_key(extra)}.tar"
+
+
 def dependencies(folder: Path, extra: str, report: Callable[[str], None]) -> Path:
     """A tar of the packages of `images/requirements-EXTRA.lock`, checked by their hashes, made once."""
-    entry = folder / f"dependencies-{extra}-{dependencies_key(extra)}.tar"
+    entry = dependencies_tar(folder, extra)
 
     def make(archive: Path) -> None:
         report(f"image {extra}: Python packages of {lock(extra).name}")

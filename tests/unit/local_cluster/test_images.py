@@ -105,9 +105,9 @@ def test_sources_that_change_meanwhile_make_no_image(
         archive.touch()
         (project / "registry_runtime" / "new.py").write_text("NEW = 1\n")
 
-    dependencies = built.root / "dependencies.tar"
+    dependencies = python_packages.dependencies_tar(built.root / "images", "runtime")
+    dependencies.parent.mkdir()
     dependencies.touch()
-    monkeypatch.setattr(python_packages, "dependencies", lambda *_words: dependencies)
     monkeypatch.setattr(python_packages, "write_project", edit_meanwhile)
 
     with pytest.raises(SourcesChanged, match="build again"):
@@ -152,6 +152,16 @@ def test_wheels_are_chosen_for_the_images_python() -> None:
     assert {"--python-version=3.11", "--abi=cp311", "--only-binary=:all:"} < set(options)
     assert any(option.startswith("--platform=manylinux_2_36_") for option in options)
     assert not any(option.startswith("--platform=manylinux_2_37_") for option in options)
+
+
+@pytest.mark.parametrize("extra", images.PYTHON_IMAGES)
+def test_images_get_the_versions_that_are_tested(extra: str) -> None:
+    """What an image's lock pins, requirements.lock pins as well, at the same version."""
+
+    def pins(lock: Path) -> set[str]:
+        return {line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()}
+
+    assert pins(python_packages.lock(extra)) <= pins(python_packages.PROJECT / "requirements.lock")
 
 
 @pytest.mark.parametrize("extra", images.PYTHON_IMAGES)
