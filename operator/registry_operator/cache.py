@@ -4,12 +4,12 @@ Every `see…` method takes what was seen, or None for what is gone, and returns
 what did not change means none.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from registry_operator import names
-from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import (
     Endpoint,
@@ -39,6 +39,11 @@ class Child:
     deleting: bool = False
     rollout: Rollout | None = None  # of a Deployment
 
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Of a ConfigMap."""
+        return json.loads(self.content).get("data") or {}
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -62,12 +67,15 @@ class Table(Generic[R]):
 
     def __init__(self) -> None:
         self.objects: dict[Key, R] = {}
-        self.invalid: dict[Key, tuple[InvalidResource, Mapping[str, Any]]] = {}  # with metadata and status
         self._by_registry: dict[Key, set[Key]] = {}
 
     def of(self, registry: Key) -> Iterator[R]:
         """Those that name this Registry."""
         return (self.objects[key] for key in sorted(self._by_registry.get(registry, ())))
+
+    def versions(self) -> dict[Key, str]:
+        """The resource version of each."""
+        return {key: obj.meta.resource_version for key, obj in self.objects.items()}
 
     def put(self, key: Key, obj: R | None) -> R | None:
         """Returns what was there before. What is older than that (a late event) changes nothing."""
@@ -79,7 +87,6 @@ class Table(Generic[R]):
             self._by_registry[registry].discard(key)
             if not self._by_registry[registry]:
                 del self._by_registry[registry]
-        self.invalid.pop(key, None)
         if obj is not None:
             self.objects[key] = obj
             for registry in registries_of(obj):
@@ -205,11 +212,11 @@ class Cache:
         return set() if before == seen else self._dependents(registry)
 
     def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
-        """A Secret was made, changed or removed; `seen` is it before and after, where it was there."""
+        """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""
         work: set[Work] = set()
         for data in seen:
-            if registry := data.labels.get(names.INSTANCE):
-                work.add(Work(Kind.REGISTRY, key.namespace, registry))
+            if data.labels.get(names.NAME) == names.RUNTIME and names.INSTANCE in data.labels:
+                work.add(Work(Kind.REGISTRY, key.namespace, data.labels[names.INSTANCE]))
         owners = {data.labels.get(names.OWNER_UID) for data in seen} - {None}
         for token in self.tokens.objects.values():
             if token.secret == key or token.meta.uid in owners:
@@ -220,6 +227,43 @@ class Cache:
             if one.namespace == key.namespace and key.name in references(registry_):
                 work.add(Work(Kind.REGISTRY, *one))
         return work
+
+    def consent_changed(self, namespace: str) -> set[Work]:
+        """The Secrets of a namespace can be read, for the first time or again, or no longer."""
+        work = {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == namespace}
+        for key, token in self.tokens.objects.items():
+            if key.namespace == namespace or may_target(token, namespace):
+                work.add(Work(Kind.ACCESS_TOKEN, *key))
+            if key.namespace == namespace:
+                work |= {Work(Kind.REGISTRY, *registry) for registry in token.registries}
+        return work | {
+            Work(Kind.POLICY, one.namespace, one.name) for one in work if one.kind is Kind.REGISTRY
+        }
+
+    def wanted_secrets(self, namespace: str) -> frozenset[str]:
+        """Names of Secrets there that some resource names: the user's, and those that we would write."""
+        wanted: set[str] = set()
+        for key, registry in self.registries.objects.items():
+            if key.namespace == namespace:
+                wanted |= references(registry)
+        for token in self.tokens.objects.values():
+            if token.secret.namespace == namespace:
+                wanted.add(token.secret.name)
+            if may_target(token, namespace):
+                wanted.add(token.pull_secret_name)
+        return frozenset(wanted)
+
+    def namespaces_of_interest(self) -> set[str]:
+        """Where there are Registries or AccessTokens, and the targets of pull secrets."""
+        found = {key.namespace for key in (*self.registries.objects, *self.tokens.objects)}
+        for token in self.tokens.objects.values():
+            if wanted := token.spec.pull_secrets:
+                found |= set(wanted.namespaces or ())
+                if wanted.selector is not None:
+                    found |= {
+                        one.name for one in self.accounts.values() if wanted.selector.matches(one.labels)
+                    }
+        return found & self.accounts.keys()
 
     def rivals(self, claim: Namespace) -> tuple[Namespace, ...]:
         """Other Namespaces that claim the same name in the same Registry."""

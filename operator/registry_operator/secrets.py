@@ -37,14 +37,15 @@ class Changes(Protocol):
 class Secrets:
     """The Secrets of all namespaces that are followed."""
 
-    def __init__(self, opener: Opener, wanted: Callable[[Key], bool], changes: Changes) -> None:
+    def __init__(self, opener: Opener, wanted: Callable[[str], frozenset[str]], changes: Changes) -> None:
         self._opener = opener
-        self._wanted = wanted  # whether a resource names this Secret
+        self._wanted = wanted  # names of Secrets in a namespace that a resource names
         self._changes = changes
         self._found: dict[Key, SecretData] = {}
         self._streams: dict[str, tuple[Stream[SecretData], asyncio.Task[None]]] = {}
         self._known: set[str] = set()  # namespaces that answered, be it with 403
         self._refused: set[str] = set()
+        self._looked: set[Key] = set()  # Secrets that are kept if they are there
 
     @property
     def view(self) -> SecretView:
@@ -61,6 +62,10 @@ class Secrets:
     def known(self, namespaces: Iterable[str]) -> bool:
         """Whether all these namespaces have answered: before that nothing must be concluded from absence."""
         return self._known.issuperset(namespaces)
+
+    def unlooked(self, keys: Iterable[Key]) -> set[Key]:
+        """Of these Secrets those that may be there although they are not kept: nobody named them before."""
+        return {key for key in keys if key not in self._looked and key.namespace not in self._refused}
 
     def placed(self, uid: str) -> frozenset[Key]:
         """Secrets that carry this UID as their owner's."""
@@ -83,14 +88,15 @@ class Secrets:
             self._refused.discard(gone)
             for key in [key for key in self._found if key.namespace == gone]:
                 del self._found[key]
+            self._looked = {key for key in self._looked if key.namespace != gone}
         for new in sorted(wanted - self.followed):
-            stream = self._opener(Scope(new), Namespace(new, self), self.keep)
-            self._streams[new] = (stream, asyncio.create_task(stream.run(), name=f"secrets of {new}"))
+            self._start(new)
 
-    def granted(self, namespace: str) -> None:
-        """A RoleBinding of this namespace changed."""
+    def restart(self, namespace: str) -> None:
+        """A RoleBinding of this namespace came or went: ask anew, a running watch would go on either way."""
         if namespace in self._streams:
-            self._streams[namespace][0].poke()
+            self._streams[namespace][1].cancel()
+            self._start(namespace)
 
     async def close(self) -> None:
         tasks = [task for _, task in self._streams.values()]
@@ -98,15 +104,25 @@ class Secrets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _start(self, namespace: str) -> None:
+        stream = self._opener(Scope(namespace), Namespace(namespace, self), self.keep)
+        task = asyncio.create_task(stream.run(), name=f"secrets of {namespace}")
+        self._streams[namespace] = (stream, task)
+
     def keep(self, obj: Mapping[str, Any]) -> SecretData | None:
         """What is worth its memory: Roadstead's own Secrets, and those that a resource names."""
         metadata = obj["metadata"]
         labels = metadata.get("labels") or {}
         ours = labels.get(MANAGED_BY) == "roadstead" or names.OWNER_UID in labels
-        return read(obj) if ours or self._wanted(Key(metadata["namespace"], metadata["name"])) else None
+        key = Key(metadata["namespace"], metadata["name"])
+        if ours or key.name in self._wanted(key.namespace):
+            return read(obj)
+        self._looked.discard(key)
+        return None
 
     def put(self, key: Key, after: SecretData | None) -> None:
         """What was read or written otherwise. What is older than what is known changes nothing."""
+        self._looked.add(key)
         before = self._found.get(key)
         if before and after and older(after, before):
             return
@@ -116,12 +132,19 @@ class Secrets:
         if before != after:
             self._changes.secret(key, before, after)
 
+    def remove(self, key: Key) -> None:
+        """It is gone, or is no longer kept."""
+        before = self._found.pop(key, None)
+        if before is not None:
+            self._changes.secret(key, before, None)
+
     def listed(self, namespace: str, found: Mapping[Key, SecretData]) -> None:
         """All Secrets of the namespace that are of interest."""
         for key in [key for key in self._found if key.namespace == namespace and key not in found]:
-            self.put(key, None)
+            self.remove(key)
         for key, data in found.items():
             self.put(key, data)
+        self._looked |= {Key(namespace, name) for name in self._wanted(namespace)}
         news = namespace not in self._known or namespace in self._refused
         self._known.add(namespace)
         self._refused.discard(namespace)
@@ -152,7 +175,7 @@ class Namespace:
         self._secrets.put(Key(self._name, key.partition("/")[2]), obj)
 
     def removed(self, key: str) -> None:
-        self._secrets.put(Key(self._name, key.partition("/")[2]), None)
+        self._secrets.remove(Key(self._name, key.partition("/")[2]))
 
     def failed(self, error: ClusterError) -> None:
         if isinstance(error, NotPermitted):

@@ -16,7 +16,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 FIRST_RETRY = 0.2  # seconds
 LAST_RETRY = 5.0
-FORBIDDEN_RETRY = 30.0  # a new right is told by its RoleBinding; this is for rights that come another way
+FORBIDDEN_RETRY = 30.0  # most rights are told by a RoleBinding; this is for those that come another way
 WATCH_SECONDS = 300
 EVERYTHING = Scope()
 
@@ -60,13 +60,8 @@ class Stream(Generic[T]):
         self._scope = scope
         self._version = ""  # to watch from; "" where a list is needed
         self._wait = FIRST_RETRY
-        self._poked = asyncio.Event()
         self.restarts = 0  # how often something went wrong
         self.alive_at = time.monotonic()  # when the API server last said something
-
-    def poke(self) -> None:
-        """Try now if the stream is waiting after a failure: a right was granted."""
-        self._poked.set()
 
     async def run(self) -> None:
         """Returns only by cancellation."""
@@ -77,14 +72,14 @@ class Stream(Generic[T]):
                 await self._watch()
             except Gone:
                 self._version = ""
-                await self._pause(self._wait)
+                await self._pause(LAST_RETRY)
             except NotPermitted as error:
                 self._version = ""
                 self._sink.failed(error)
                 await self._pause(FORBIDDEN_RETRY)
             except ClusterError as error:
                 self._sink.failed(error)
-                await self._pause(self._wait)
+                await self._pause(LAST_RETRY)
 
     async def _list(self) -> None:
         found: dict[str, T] = {}
@@ -118,12 +113,8 @@ class Stream(Generic[T]):
 
     async def _pause(self, longest: float) -> None:
         self.restarts += 1
-        self._wait = min(LAST_RETRY, self._wait * 2)
-        self._poked.clear()
-        try:
-            await asyncio.wait_for(self._poked.wait(), longest * random.uniform(0.5, 1))
-        except TimeoutError:
-            return
+        self._wait = min(longest, self._wait * 2)
+        await asyncio.sleep(self._wait * random.uniform(0.5, 1))
 
 
 def key_of(obj: Object) -> str:

@@ -1,0 +1,103 @@
+"""The operator: `python -m registry_operator`, in a pod or, with a kubeconfig, on a workstation."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from registry_operator import health
+from registry_operator.cluster import Cluster, Credentials
+from registry_operator.controller import Controller
+from registry_operator.errors import OperatorError
+from registry_operator.leader import Leader
+from registry_operator.log import configure
+from registry_operator.metrics import Metrics
+from registry_operator.models import Key
+from registry_operator.settings import Settings
+
+log = logging.getLogger("registry_operator")
+
+
+def main() -> int:
+    """0 after a signal; 1 where it cannot run, or leads no longer."""
+    configure(os.environ.get("LOG_LEVEL", "INFO"))
+    try:
+        return asyncio.run(operate(os.environ))
+    except OperatorError as error:
+        log.error(error.message)  # noqa: TRY400 - the sentence is for people
+        return 1
+
+
+async def operate(environ: Mapping[str, str]) -> int:
+    """Serves health and metrics, waits for the Lease, works until a signal or until the Lease is lost."""
+    settings, metrics = read(environ), Metrics()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    kubeconfig = environ.get("KUBECONFIG")
+    credentials = Credentials.find(Path(kubeconfig) if kubeconfig else None)
+    instance = environ.get("POD_NAME") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    async with Cluster(credentials, metrics.request) as cluster:
+        leader = Leader(cluster, Key(settings.namespace, "roadstead-operator"), instance)
+        cluster.may_write = lambda: leader.holds
+        controller = Controller(cluster, credentials, settings, metrics, instance)
+        ports = int(environ.get("LIVENESS_PORT", "8080")), int(environ.get("METRICS_PORT", "8081"))
+        async with health.serving(ports[0], controller.faults, ports[1], metrics.text):
+            return await lead(leader, controller, stop)
+
+
+async def lead(leader: Leader, controller: Controller, stop: asyncio.Event) -> int:
+    """Runs the controller while the Lease is held. Whoever lost it exits: nothing of it may go on."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    waiting = asyncio.create_task(hold(leader, controller), name="lead")
+    await asyncio.wait({stopping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        stopping.cancel()
+        return await waiting
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    log.info("stopped")
+    return 0
+
+
+async def hold(leader: Leader, controller: Controller) -> int:
+    """1 when the Lease was lost."""
+    async with leader.leading() as lost:
+        working = asyncio.create_task(controller.run(), name="controller")
+        losing = asyncio.create_task(lost.wait(), name="lost")
+        try:
+            await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
+        finally:
+            for task in (working, losing):
+                task.cancel()
+            await asyncio.gather(working, losing, return_exceptions=True)
+    return 1
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """The only place that reads the environment. Raises OperatorError for what is missing or wrong."""
+    image = environ.get("RUNTIME_IMAGE", "")
+    if not image:
+        raise OperatorError("RUNTIME_IMAGE must name the image of the registry's runtime")
+    defaults = Settings(image=image)
+    ports = environ.get("API_PORTS", ",".join(map(str, defaults.api_ports)))
+    if not all(port.strip().isdigit() for port in ports.split(",")):
+        raise OperatorError(f"API_PORTS={ports}: must be port numbers, separated by commas")
+    return Settings(
+        image=image,
+        namespace=environ.get("OPERATOR_NAMESPACE", defaults.namespace),
+        service_account=environ.get("SERVICE_ACCOUNT", defaults.service_account),
+        pull_policy=environ.get("RUNTIME_PULL_POLICY", defaults.pull_policy),
+        api_ports=tuple(int(port) for port in ports.split(",")),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""All parts put together: what is seen goes into the cache, its work into the queue, workers take it."""
+
+import asyncio
+import logging
+import random
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from registry_operator import seen
+from registry_operator.cache import Cache
+from registry_operator.cluster import Cluster, Credentials, Resource
+from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
+from registry_operator.errors import ClusterError, InvalidResource
+from registry_operator.events import Recorder
+from registry_operator.handlers import Watchdog
+from registry_operator.metrics import Metrics
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.queue import Queue, Work
+from registry_operator.reconcile.access import Access
+from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.sweep import Sweep
+from registry_operator.reconcile.worker import Worker
+from registry_operator.replicas import Replicas
+from registry_operator.settings import Settings
+from registry_operator.watches import Watches
+from registry_runtime.contract.state import ReplicaState
+
+WORKERS = 12
+SLOW = 6  # of these at most so many with Registries
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """The operator while it leads."""
+
+    def __init__(
+        self, cluster: Cluster, credentials: Credentials, settings: Settings, metrics: Metrics, instance: str
+    ) -> None:
+        self._metrics = metrics
+        self._cache = Cache()
+        self._queue = Queue(SLOW)
+        self._watches = Watches(cluster, self._cache, self._queue)
+        self._replicas = Replicas(self._report)
+        self._context = Context(
+            cluster=cluster,
+            cache=self._cache,
+            secrets=self._watches.secrets,
+            replicas=self._replicas,
+            queue=self._queue,
+            recorder=Recorder(cluster, instance),
+            settings=settings,
+            now=lambda: datetime.now(UTC),
+        )
+        self._sweep = Sweep(self._context, self._see, metrics)
+        self._watchdog = Watchdog(self._see, credentials, metrics.restarts.add)
+        self._measure()
+
+    def faults(self) -> list[str]:
+        """Why the process should be started anew; empty while all is well."""
+        faults = [self._watchdog.fault] if self._watchdog.fault else []
+        return [*faults, *(["the sweep is late"] if self._sweep.late else [])]
+
+    async def run(self) -> None:
+        """Returns only by cancellation, or by an error that nothing here can mend."""
+        access = Access(self._context)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._replicas)
+            await self._prime()
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            group.create_task(self._watchdog.run(), name="kopf watchdog")
+            started = asyncio.Event()
+            group.create_task(self._watches.run(started), name="watches")
+            await started.wait()
+            log.info("started", extra={"registries": len(self._cache.registries.objects)})
+            for number in range(WORKERS):
+                worker = Worker(self._context, access, self._metrics)
+                group.create_task(worker.run(), name=f"worker {number}")
+            group.create_task(self._sweep.run(), name="sweep")
+
+    async def _prime(self) -> None:
+        wait = 0.25
+        while True:
+            try:
+                return await self._sweep.prime()
+            except ClusterError as error:
+                log.warning("cannot read the cluster yet", extra={"error": error.message})
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            wait = min(10.0, wait * 2)
+
+    def _see(self, resource: Resource, obj: dict[str, Any], gone: bool) -> None:
+        metadata = obj["metadata"]
+        key = Key(metadata.get("namespace") or "", metadata["name"])
+        try:
+            work = self._seen(resource, key, None if gone else obj)
+        except InvalidResource as error:
+            log.error("a stored resource cannot be read", extra={"error": error.message})  # noqa: TRY400
+            work = self._seen(resource, key, None)
+        for one in work:
+            self._queue.add(one)
+        if work:
+            self._watches.changed()
+
+    def _seen(self, resource: Resource, key: Key, obj: dict[str, Any] | None) -> set[Work]:
+        cache = self._cache
+        if resource is NAMESPACES:
+            before = set(cache.accounts)
+            work = cache.see_account(key.name, seen.account(obj) if obj else None)
+            if before != set(cache.accounts):
+                self._watches.changed()
+            return work
+        if resource is REGISTRIES:
+            return cache.see_registry(key, Registry.parse(obj) if obj else None)
+        if resource is CLAIMS:
+            return cache.see_claim(key, Namespace.parse(obj) if obj else None)
+        if resource is ACCESS_TOKENS:
+            return cache.see_token(key, AccessToken.parse(obj) if obj else None)
+        return set()
+
+    def _report(self, registry: Key, pod: str, state: ReplicaState | None) -> None:
+        for work in self._cache.see_replica(registry, pod, state):
+            self._queue.add(work)
+
+    def _measure(self) -> None:
+        cache, gauge = self._cache, self._metrics.gauge
+        gauge("roadstead_queue_depth", "Work that is due.", lambda: self._queue.depth)
+        gauge("roadstead_registries", "Registries.", lambda: len(cache.registries.objects))
+        gauge("roadstead_namespaces", "Namespaces.", lambda: len(cache.claims.objects))
+        gauge("roadstead_access_tokens", "AccessTokens.", lambda: len(cache.tokens.objects))
+        gauge("roadstead_secret_streams", "Namespaces followed.", lambda: len(self._watches.secrets.followed))
+        gauge("roadstead_replica_polls", "Replicas that are polled.", lambda: self._replicas.followed)
+        gauge("roadstead_stream_failures", "Failures of watch streams.", lambda: self._watches.restarts)

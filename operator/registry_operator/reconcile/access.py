@@ -1,0 +1,52 @@
+"""The policy of a Registry: one writer, at once, and no more often than replicas can follow."""
+
+import asyncio
+import time
+
+from registry_operator.desired.registry import render_access
+from registry_operator.models import Key
+from registry_operator.observed import Conflict
+from registry_operator.queue import Kind, Work
+from registry_operator.reconcile.apply import apply, apply_all
+from registry_operator.reconcile.context import Context
+
+PACE = 0.05  # seconds between two writes: a burst of tokens is a few writes; a single one waits for nothing
+
+
+class Access:
+    """Writes claims and policies; both the policy's own work and a Registry's reconcile come through here."""
+
+    def __init__(self, at: Context) -> None:
+        self._at = at
+        self._locks: dict[Key, asyncio.Lock] = {}
+        self._began: dict[Key, float] = {}
+
+    async def reconcile(self, key: Key) -> None:
+        """Raises ClusterError."""
+        if key not in self._at.cache.registries.objects:
+            self._locks.pop(key, None)
+            self._began.pop(key, None)
+            return
+        rest = self._began.get(key, 0.0) + PACE - time.monotonic()
+        if rest > 0:
+            self._at.queue.add_after(Work(Kind.POLICY, *key), rest)
+            return
+        await self.write(key)
+
+    async def write(self, key: Key) -> list[Conflict]:
+        """Claims first: the policy must never promise a name that a restart could give to another."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            registry = self._at.cache.registries.objects.get(key)
+            if registry is None or registry.meta.deleting or not self._known(key):
+                return []
+            self._began[key] = time.monotonic()
+            claims, *policies = render_access(self._at.observe_registry(registry)) or (None,)
+            if claims is None:
+                return []
+            conflict = await apply(self._at, registry, claims)
+            return ([conflict] if conflict else []) + await apply_all(self._at, registry, policies)
+
+    def _known(self, key: Key) -> bool:
+        """A policy that is rendered before all passwords have been read would lock their users out."""
+        namespaces = {key.namespace, *(token.meta.namespace for token in self._at.cache.tokens.of(key))}
+        return self._at.secrets.known(namespaces & self._at.cache.accounts.keys())

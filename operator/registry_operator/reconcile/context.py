@@ -1,0 +1,110 @@
+"""What every reconcile has in its hands."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from registry_operator import names
+from registry_operator.cache import Cache, bundle_of
+from registry_operator.cluster import Cluster
+from registry_operator.cluster.resources import SECRETS
+from registry_operator.desired.access_token import targets
+from registry_operator.errors import NotFound
+from registry_operator.events import Recorder
+from registry_operator.models import AccessToken, Key, Registry
+from registry_operator.observed import (
+    Absence,
+    Conflict,
+    Endpoint,
+    RegistryObserved,
+    SecretData,
+    TokenObserved,
+)
+from registry_operator.queue import Queue
+from registry_operator.replicas import Replicas
+from registry_operator.secrets import Secrets, read
+from registry_operator.settings import Settings
+
+
+@dataclass
+class Context:
+    """`now` is the wall clock. `normal` are children that the API server stores in another form than ours."""
+
+    cluster: Cluster
+    cache: Cache
+    secrets: Secrets
+    replicas: Replicas
+    queue: Queue
+    recorder: Recorder
+    settings: Settings
+    now: Callable[[], datetime]
+    normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
+
+    def observe_registry(self, registry: Registry, conflicts: Iterable[Conflict] = ()) -> RegistryObserved:
+        """From what is cached: no request."""
+        cache, key = self.cache, registry.key
+        claims = cache.children.get(("ConfigMap", names.claims(registry)))
+        deployment = cache.children.get(("Deployment", key))
+        bundle = bundle_of(registry)
+        endpoints = self.endpoints(registry)
+        return RegistryObserved(
+            registry=registry,
+            now=self.now(),
+            namespaces=tuple(cache.claims.of(key)),
+            tokens=tuple(cache.tokens.of(key)),
+            kubernetes_namespaces=cache.accounts,
+            secrets=self.secrets.view,
+            claims=claims.data if claims else {},
+            ca_bundle=None if bundle is None else cache.bundles.get(bundle, Absence.MISSING),
+            rollout=deployment.rollout if deployment else None,
+            endpoints=endpoints,
+            replicas=dict(cache.replicas.get(key, {})),
+            waiting={
+                pod.name: one.waiting
+                for pod, one in cache.pods.items()
+                if one.registry == key and one.waiting
+            },
+            conflicts=tuple(conflicts),
+        )
+
+    def observe_token(self, token: AccessToken, conflicts: Iterable[Conflict] = ()) -> TokenObserved:
+        """From what is cached: no request."""
+        cache = self.cache
+        registries = {key: cache.registries.objects.get(key) for key in token.registries}
+        return TokenObserved(
+            token=token,
+            now=self.now(),
+            registries={key: one for key, one in registries.items() if one is not None},
+            propagations={
+                key: cache.propagations[key] for key in token.registries if key in cache.propagations
+            },
+            kubernetes_namespaces=cache.accounts,
+            secrets=self.secrets.view,
+            placed=self.secrets.placed(token.meta.uid),
+            conflicts=tuple(conflicts),
+        )
+
+    def endpoints(self, registry: Registry) -> tuple[Endpoint, ...]:
+        """The pods behind the public Service; one may stand in two slices for a moment."""
+        found: dict[str, Endpoint] = {}
+        for one in self.cache.slices.values():
+            if one.registry == registry.key and one.service == registry.meta.name:
+                found |= {endpoint.pod: endpoint for endpoint in one.endpoints}
+        return tuple(found[pod] for pod in sorted(found))
+
+    def client_secret(self, registry: Registry) -> SecretData | None:
+        found = self.secrets.view.get(names.operator_client(registry))
+        return found if isinstance(found, SecretData) else None
+
+    async def look(self, namespace: str, wanted: Iterable[str]) -> None:
+        """Reads Secrets that a resource names only now; from here on their stream keeps them."""
+        for key in self.secrets.unlooked(Key(namespace, name) for name in wanted):
+            try:
+                self.secrets.put(key, read(await self.cluster.get(SECRETS, *key)))
+            except NotFound:
+                self.secrets.put(key, None)
+
+    def known(self, token: AccessToken) -> bool:
+        """Whether the Secrets of the token's namespace and of its targets have been read, or refused."""
+        wanted = {token.meta.namespace, *(key.namespace for key in targets(self.observe_token(token)))}
+        return self.secrets.known(wanted & self.cache.accounts.keys())

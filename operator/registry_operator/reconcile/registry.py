@@ -1,0 +1,55 @@
+"""Registry: children, replicas, status."""
+
+from registry_operator import names
+from registry_operator.cache import references
+from registry_operator.checks import registry as checks
+from registry_operator.desired.registry import render
+from registry_operator.desired.rendered import Rendered, identity
+from registry_operator.models import Key, Registry
+from registry_operator.observed import Conflict
+from registry_operator.reconcile import status
+from registry_operator.reconcile.access import Access
+from registry_operator.reconcile.apply import apply, apply_all, remove
+from registry_operator.reconcile.context import Context
+
+
+async def reconcile(at: Context, access: Access, key: Key) -> None:
+    """Raises ClusterError and RenderFailed."""
+    registry = at.cache.registries.objects.get(key)
+    if registry is None or registry.meta.deleting:
+        at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
+        return
+    tokens = {token.meta.namespace for token in at.cache.tokens.of(key)}
+    if not at.secrets.known({key.namespace, *tokens} & at.cache.accounts.keys()):
+        return  # `consent` brings it back when the last of them has answered
+    await at.look(key.namespace, references(registry))
+    conflicts = await access.write(key)
+    rendered = render(at.observe_registry(registry), at.settings)
+    conflicts += await apply_children(at, registry, rendered)
+    at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
+    await judge(at, key, rendered, conflicts)
+
+
+async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> list[Conflict]:
+    """All that the Deployment needs, then the Deployment: its pods never wait for what they mount."""
+    written = {("ConfigMap", names.claims(registry)), *(("Secret", key) for key in names.policies(registry))}
+    children = [child for child in rendered.children if identity(child) not in written]
+    first = [child for child in children if child["kind"] != "Deployment"]
+    conflicts = await apply_all(at, registry, first)
+    for child in children[len(first) :]:
+        conflict = await apply(at, registry, child)
+        conflicts += [conflict] if conflict else []
+    for kind, key in rendered.unwanted:
+        await remove(at, kind, key, registry)
+    return conflicts
+
+
+async def judge(at: Context, key: Key, rendered: Rendered, conflicts: list[Conflict]) -> None:
+    """By what is known after the applies."""
+    registry = at.cache.registries.objects.get(key)
+    if registry is None:
+        return
+    observed = at.observe_registry(registry, conflicts)
+    for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
+        at.queue.add(work)
+    await status.write(at, registry, checks.judge(observed, rendered, at.settings))

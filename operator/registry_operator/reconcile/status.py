@@ -1,0 +1,71 @@
+"""Statuses and their Events, written only when they differ."""
+
+from typing import Any
+
+from registry_operator.checks import failure
+from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, REGISTRIES, Resource
+from registry_operator.errors import NotFound, OperatorError
+from registry_operator.events import notes
+from registry_operator.models import (
+    AccessToken,
+    AccessTokenStatus,
+    Namespace,
+    NamespaceStatus,
+    Registry,
+    RegistryStatus,
+)
+from registry_operator.reconcile.context import Context
+
+RESOURCES: dict[str, Resource] = {
+    Registry.KIND: REGISTRIES,
+    Namespace.KIND: CLAIMS,
+    AccessToken.KIND: ACCESS_TOKENS,
+}
+
+
+async def write(
+    at: Context,
+    of: Registry | Namespace | AccessToken,
+    status: RegistryStatus | NamespaceStatus | AccessTokenStatus,
+) -> None:
+    """Raises WriteConflict where the resource is another than the one that was judged."""
+    document = status.document()
+    if document == of.status.document():
+        return
+    resource = RESOURCES[of.KIND]
+    meta = of.meta
+    body: dict[str, Any] = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "namespace": meta.namespace,
+            "name": meta.name,
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+        },
+        "status": document,
+    }
+    try:
+        answer = await at.cluster.apply_status(body)
+    except NotFound:
+        return  # deleted meanwhile
+    match of:
+        case Registry():
+            at.cache.see_registry(of.key, Registry.parse(answer))
+        case Namespace():
+            at.cache.see_claim(of.key, Namespace.parse(answer))
+        case AccessToken():
+            at.cache.see_token(of.key, AccessToken.parse(answer))
+    await at.recorder.record(of, notes(of.status.conditions, status.conditions))
+
+
+async def fail(at: Context, of: Registry | Namespace | AccessToken, error: OperatorError) -> None:
+    """Says in the status what went wrong."""
+    generation, now = of.meta.generation, at.now()
+    match of:
+        case Registry():
+            await write(at, of, failure.judge(of.status, generation, error, now, at.settings))
+        case Namespace():
+            await write(at, of, failure.judge(of.status, generation, error, now, at.settings))
+        case AccessToken():
+            await write(at, of, failure.judge(of.status, generation, error, now, at.settings))

@@ -1,0 +1,141 @@
+"""What no event told: deletions that a lost watch swallowed, leftovers of owners that are gone.
+
+Each round lists metadata only and compares it with the cache; then every object is reconciled once more,
+spread over the time until the next round.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from registry_operator import names
+from registry_operator.cluster import Resource, Scope
+from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES, SECRETS
+from registry_operator.errors import ClusterError, NotFound
+from registry_operator.metrics import Metrics
+from registry_operator.models import AccessToken, Key
+from registry_operator.queue import Kind, Work
+from registry_operator.reconcile.context import Context
+
+PERIOD = 300.0  # seconds, on average
+log = logging.getLogger(__name__)
+
+See = Callable[[Resource, dict[str, Any], bool], None]
+
+
+class Sweep:
+    """`see` is told of what the cache did not have, as by a watch."""
+
+    def __init__(self, at: Context, see: See, metrics: Metrics, period: float = PERIOD) -> None:
+        self._at = at
+        self._see = see
+        self._metrics = metrics
+        self._period = period
+        self.done_at = time.monotonic()  # the last round that went well
+
+    @property
+    def late(self) -> bool:
+        """Whether several rounds are missing."""
+        return time.monotonic() - self.done_at > 4 * self._period
+
+    async def prime(self) -> None:
+        """Fills the cache before anything is reconciled: an empty one must not look like an empty cluster."""
+        for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
+            async for page in self._at.cluster.pages(resource, Scope()):
+                for obj in page.items:
+                    self._see(resource, obj, False)
+        self.done_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Returns only by cancellation."""
+        wait = min(self._period, 30.0)  # leftovers of the time before this start are not left for long
+        while True:
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            wait = 1.5 * self._period
+            try:
+                await self.round()
+            except ClusterError as error:
+                log.warning("no sweep", extra={"error": error.message})
+                wait = self._period / 4
+
+    async def round(self) -> None:
+        """Raises ClusterError."""
+        for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
+            await self._compare(resource)
+        await self._collect()
+        for work in self._all():
+            self._at.queue.add_after(work, random.uniform(0, self._period))
+        self.done_at = time.monotonic()
+
+    async def _compare(self, resource: Resource) -> None:
+        known = self._known(resource)
+        there: dict[Key, str] = {}
+        async for page in self._at.cluster.pages(resource, Scope(), metadata=True):
+            for obj in page.items:
+                metadata = obj["metadata"]
+                there[Key(metadata.get("namespace", ""), metadata["name"])] = metadata["resourceVersion"]
+        for key in known.keys() - there.keys():
+            if self._known(resource).get(key) == known[key]:
+                self._heal(resource, {"metadata": {"namespace": key.namespace, "name": key.name}}, gone=True)
+        for key in [key for key, version in there.items() if is_newer(version, known.get(key))]:
+            if is_newer(there[key], self._known(resource).get(key)):
+                await self._fetch(resource, key)
+
+    async def _fetch(self, resource: Resource, key: Key) -> None:
+        try:
+            obj = await self._at.cluster.get(resource, key.namespace or None, key.name)
+        except NotFound:
+            return
+        self._heal(resource, obj, gone=False)
+
+    def _heal(self, resource: Resource, obj: dict[str, Any], *, gone: bool) -> None:
+        log.warning("healed by the sweep", extra={"kind": resource.kind, "name_": obj["metadata"]["name"]})
+        self._metrics.healed.add(resource=resource.plural)
+        self._see(resource, obj, gone)
+
+    def _known(self, resource: Resource) -> dict[Key, str]:
+        """Resource versions in the cache; accounts have none, because nobody writes their status here."""
+        cache = self._at.cache
+        if resource is NAMESPACES:
+            return {Key("", name): "" for name in cache.accounts}
+        if resource is REGISTRIES:
+            return cache.registries.versions()
+        return cache.claims.versions() if resource is CLAIMS else cache.tokens.versions()
+
+    async def _collect(self) -> None:
+        """Deletes Secrets of tokens that are gone, where a token was deleted while no operator was there."""
+        owners = frozenset(token.meta.uid for token in self._at.cache.tokens.objects.values())
+        for key, data in self._at.secrets.strays(owners).items():
+            if await self._is_gone(data.annotations.get(names.OWNER, ""), data.labels[names.OWNER_UID]):
+                await self._at.cluster.delete(SECRETS, *key, data.uid)
+                log.info("leftover deleted", extra={"secret": str(key)})
+
+    async def _is_gone(self, owner: str, uid: str) -> bool:
+        """Asked of the API server itself: a Secret is not deleted by what a cache does not know."""
+        kind, _, place = owner.partition(" ")
+        namespace, _, name = place.partition("/")
+        if kind != AccessToken.KIND or not name:
+            return False  # nothing of ours, whatever its label says
+        try:
+            found = await self._at.cluster.get(ACCESS_TOKENS, namespace, name)
+        except NotFound:
+            return True
+        return bool(found["metadata"]["uid"] != uid)
+
+    def _all(self) -> list[Work]:
+        cache = self._at.cache
+        return [
+            *(Work(Kind.REGISTRY, *key) for key in cache.registries.objects),
+            *(Work(Kind.NAMESPACE, *key) for key in cache.claims.objects),
+            *(Work(Kind.ACCESS_TOKEN, *key) for key in cache.tokens.objects),
+        ]
+
+
+def is_newer(version: str, known: str | None) -> bool:
+    """Whether the cache lacks this version; "" in the cache stands for any."""
+    if known is None:
+        return True
+    return version.isdigit() and known.isdigit() and int(version) > int(known)

@@ -1,0 +1,90 @@
+"""From the queue to the reconciles, and back with the result."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from registry_operator.errors import OperatorError, WriteConflict
+from registry_operator.metrics import Metrics
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.queue import Kind, Work
+from registry_operator.reconcile import access_token, namespace, registry, status
+from registry_operator.reconcile.access import Access
+from registry_operator.reconcile.context import Context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Takes work until it is cancelled; several run at a time."""
+
+    at: Context
+    access: Access
+    metrics: Metrics
+
+    async def run(self) -> None:
+        while True:
+            work = await self.at.queue.take()
+            began = time.monotonic()
+            try:
+                result = await self._reconcile(work)
+            except asyncio.CancelledError:
+                self.at.queue.done(work)
+                raise
+            self.metrics.reconciles.add(kind=work.kind, result=result)
+            self.metrics.durations.observe(time.monotonic() - began, kind=work.kind)
+
+    async def _reconcile(self, work: Work) -> str:
+        """What fails comes back later. One faulty object, or a fault of ours, never stops the others."""
+        try:
+            await self._dispatch(work)
+        except WriteConflict as error:
+            log.info("changed meanwhile", extra={"work": str(work), "error": error.message})
+            self.at.queue.failed(work)
+            return "conflict"
+        except OperatorError as error:
+            await self._say(work, error)
+            wait = self.at.queue.failed(work)
+            fields = {"work": str(work), "error": error.message, "retry_seconds": round(wait, 1)}
+            log.warning("not reconciled", extra=fields)
+            return "error"
+        except Exception:
+            wait = self.at.queue.failed(work)
+            log.exception("fault", extra={"work": str(work), "retry_seconds": round(wait, 1)})
+            return "fault"
+        self.at.queue.done(work)
+        return "done"
+
+    async def _dispatch(self, work: Work) -> None:
+        key = Key(work.namespace, work.name)
+        match work.kind:
+            case Kind.POLICY:
+                await self.access.reconcile(key)
+            case Kind.ACCESS_TOKEN:
+                await access_token.reconcile(self.at, key)
+            case Kind.NAMESPACE:
+                await namespace.reconcile(self.at, key)
+            case Kind.REGISTRY:
+                await registry.reconcile(self.at, self.access, key)
+
+    async def _say(self, work: Work, error: OperatorError) -> None:
+        """The condition of a failed reconcile; that it cannot be written is no news."""
+        found = self._object(work)
+        if found is None:
+            return
+        try:
+            await status.fail(self.at, found, error)
+        except OperatorError as second:
+            log.info("status not written", extra={"work": str(work), "error": second.message})
+
+    def _object(self, work: Work) -> Registry | Namespace | AccessToken | None:
+        key = Key(work.namespace, work.name)
+        match work.kind:
+            case Kind.ACCESS_TOKEN:
+                return self.at.cache.tokens.objects.get(key)
+            case Kind.NAMESPACE:
+                return self.at.cache.claims.objects.get(key)
+            case _:
+                return self.at.cache.registries.objects.get(key)

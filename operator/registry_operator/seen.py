@@ -1,0 +1,135 @@
+"""Objects of the API server → what the operator keeps of them. Everything else is dropped at once."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from registry_operator import names
+from registry_operator.cache import Child, Pod, Slice
+from registry_operator.models import Key
+from registry_operator.observed import Endpoint, KubernetesNamespace, Rollout, Waiting
+
+SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
+CONSENT = "roadstead-secrets"  # the ClusterRole that a namespace binds to opt in
+PLACED_AS_POD_WAITS = frozenset({"PodInitializing", "ContainerCreating"})
+Object = Mapping[str, Any]
+
+
+def child(obj: Object) -> Child | None:
+    """A child of a Registry; None where the label that names the Registry is missing."""
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    if names.INSTANCE not in labels:
+        return None
+    key = Key(metadata["namespace"], metadata["name"])
+    return Child(
+        kind=obj["kind"],
+        key=key,
+        uid=metadata["uid"],
+        registry=Key(key.namespace, labels[names.INSTANCE]),
+        rendered=(metadata.get("annotations") or {}).get(names.RENDERED, ""),
+        content=content(obj),
+        owners=owners(obj),
+        deleting="deletionTimestamp" in metadata,
+        rollout=rollout(obj) if obj["kind"] == "Deployment" else None,
+    )
+
+
+def content(obj: Object) -> bytes:
+    """What drift is looked for in: the object without what the API server and others write into it."""
+    metadata = {name: obj["metadata"].get(name) for name in ("labels", "annotations", "ownerReferences")}
+    rest = {name: value for name, value in obj.items() if name not in {"metadata", "status"}}
+    return json.dumps({"metadata": metadata, **rest}, separators=(",", ":")).encode()
+
+
+def owners(obj: Object) -> frozenset[str]:
+    return frozenset(owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ())
+
+
+def rollout(obj: Object) -> Rollout:
+    status = obj.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    stuck = [
+        conditions[kind].get("message", "")
+        for kind, bad in (("ReplicaFailure", "True"), ("Progressing", "False"))
+        if kind in conditions and conditions[kind]["status"] == bad
+    ]
+    return Rollout(
+        rendered=(obj["metadata"].get("annotations") or {}).get(names.RENDERED, ""),
+        generation=obj["metadata"].get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        stuck=stuck[0] if stuck else "",
+    )
+
+
+def pod(obj: Object) -> Pod | None:
+    """A pod of a Registry, and why it waits."""
+    metadata = obj["metadata"]
+    instance = (metadata.get("labels") or {}).get(names.INSTANCE)
+    if instance is None or "deletionTimestamp" in metadata:
+        return None
+    return Pod(Key(metadata["namespace"], instance), waiting(obj.get("status") or {}))
+
+
+def waiting(status: Object) -> Waiting | None:
+    """The first reason that is more than being on the way."""
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        found = (container.get("state") or {}).get("waiting") or {}
+        if found.get("reason") and found["reason"] not in PLACED_AS_POD_WAITS:
+            return Waiting(found["reason"], found.get("message", ""))
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Waiting(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    return None
+
+
+def endpoint_slice(obj: Object) -> Slice | None:
+    """One EndpointSlice of a Registry's Service."""
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    if names.INSTANCE not in labels or SERVICE not in labels:
+        return None
+    found = tuple(filter(None, (_endpoint(one) for one in obj.get("endpoints") or ())))
+    return Slice(Key(metadata["namespace"], labels[names.INSTANCE]), labels[SERVICE], found)
+
+
+def _endpoint(one: Object) -> Endpoint | None:
+    target = one.get("targetRef") or {}
+    if target.get("kind") != "Pod" or not one.get("addresses"):
+        return None
+    conditions = one.get("conditions") or {}
+    ready = conditions.get("ready", True)
+    return Endpoint(
+        pod=target["name"],
+        zone=one.get("zone") or "",
+        ready=ready,
+        serving=conditions.get("serving", ready),
+        terminating=conditions.get("terminating", False),
+        address=one["addresses"][0],
+    )
+
+
+def account(obj: Object) -> KubernetesNamespace:
+    """A core/v1 Namespace."""
+    metadata = obj["metadata"]
+    return KubernetesNamespace(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        labels=metadata.get("labels") or {},
+        terminating="deletionTimestamp" in metadata,
+    )
+
+
+def consent(obj: Object) -> bool | None:
+    """True for a RoleBinding by which its namespace opts in; None for any other."""
+    role = obj["roleRef"]
+    return True if (role["kind"], role["name"]) == ("ClusterRole", CONSENT) else None
+
+
+def bundle(obj: Object) -> Mapping[str, str]:
+    """The data of a ConfigMap."""
+    return obj.get("data") or {}

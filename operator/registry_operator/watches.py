@@ -1,0 +1,191 @@
+"""Everything that is watched outside kopf, and whom a change concerns.
+
+kopf's watches take no label selector: they would bring every Pod and ConfigMap of the cluster here. So kopf
+watches the custom resources and the accounts, and these streams watch what has Roadstead's labels.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from registry_operator import names, seen
+from registry_operator.cache import Cache, Child, bundle_of
+from registry_operator.cluster import Cluster, Resource, Scope, Stream
+from registry_operator.cluster.resources import (
+    BUDGETS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    NETWORK_POLICIES,
+    PODS,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+)
+from registry_operator.cluster.stream import Sink
+from registry_operator.errors import ClusterError
+from registry_operator.models import Key
+from registry_operator.observed import SecretData
+from registry_operator.queue import Queue, Work
+from registry_operator.secrets import Keep, Secrets
+
+T = TypeVar("T")
+OURS = f"{names.NAME}={names.RUNTIME},app.kubernetes.io/managed-by=roadstead"
+CHILDREN = (
+    *(CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, DEPLOYMENTS),
+    *(BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
+)
+
+
+class Table(Generic[T]):
+    """The sink of a stream: what it is told goes into the cache, and the work of it into the queue."""
+
+    def __init__(
+        self,
+        see: Callable[[Key, T | None], set[Work]],
+        there: Callable[[], Iterable[Key]],
+        queue: Queue,
+    ) -> None:
+        self._see = see
+        self._there = there
+        self._queue = queue
+        self.listed_once = asyncio.Event()
+
+    def listed(self, objects: Mapping[str, T]) -> None:
+        for gone in [key for key in set(self._there()) if str(key) not in objects]:
+            self._add(self._see(gone, None))
+        for key, obj in objects.items():
+            self.changed(key, obj)
+        self.listed_once.set()
+
+    def changed(self, key: str, obj: T) -> None:
+        self._add(self._see(as_key(key), obj))
+
+    def removed(self, key: str) -> None:
+        self._add(self._see(as_key(key), None))
+
+    def failed(self, error: ClusterError) -> None:
+        """What was known stays: the stream goes on."""
+
+    def _add(self, work: set[Work]) -> None:
+        for one in work:
+            self._queue.add(one)
+
+
+class Watches:
+    """All streams, those of Secrets included, and what a change in them brings about."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, queue: Queue) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._queue = queue
+        self._bindings: set[Key] = set()  # RoleBindings by which a namespace opted in
+        self._bundles: dict[Key, asyncio.Task[None]] = {}
+        self._refollow = asyncio.Event()
+        self._streams: list[Stream[Any]] = []
+        self._listed: list[asyncio.Event] = []
+        self.secrets = Secrets(self._secrets_of, cache.wanted_secrets, self)
+        for resource in CHILDREN:
+            self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
+        self._watch(PODS, cache.see_pod, lambda: cache.pods, seen.pod, Scope(labels=OURS))
+        self._watch(
+            ENDPOINT_SLICES, cache.see_slice, lambda: cache.slices, seen.endpoint_slice, Scope(labels=OURS)
+        )
+        self._watch(ROLE_BINDINGS, self._see_consent, lambda: self._bindings, seen.consent, Scope())
+
+    @property
+    def restarts(self) -> int:
+        return sum(stream.restarts for stream in self._streams) + self.secrets.restarts
+
+    async def run(self, started: asyncio.Event) -> None:
+        """Sets `started` when everything was listed once; returns only by cancellation."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stream in self._streams:
+                    group.create_task(stream.run(), name="stream")
+                for listed in self._listed:
+                    await listed.wait()
+                started.set()
+                await self._follow()
+        finally:
+            for task in self._bundles.values():
+                task.cancel()
+            await asyncio.gather(*self._bundles.values(), return_exceptions=True)
+            await self.secrets.close()
+
+    def changed(self) -> None:
+        """Resources or accounts changed: other namespaces may be of interest."""
+        self._refollow.set()
+
+    def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
+        for work in self._cache.secret_changed(key, [data for data in (before, after) if data is not None]):
+            self._queue.add(work)
+
+    def consent(self, namespace: str) -> None:
+        for work in self._cache.consent_changed(namespace):
+            self._queue.add(work)
+
+    async def _follow(self) -> None:
+        while True:
+            consenting = {key.namespace for key in self._bindings}
+            self.secrets.follow(
+                (self._cache.namespaces_of_interest() | consenting) & self._cache.accounts.keys()
+            )
+            self._follow_bundles()
+            await self._refollow.wait()
+            self._refollow.clear()
+            await asyncio.sleep(0.02)  # a burst of changes is one look
+
+    def _follow_bundles(self) -> None:
+        """ConfigMaps of users, each by its name: nothing else of a namespace is read."""
+        wanted = set(filter(None, map(bundle_of, self._cache.registries.objects.values())))
+        for gone in self._bundles.keys() - wanted:
+            self._bundles.pop(gone).cancel()
+            self._cache.see_bundle(gone, None)
+        for new in wanted - self._bundles.keys():
+            table = Table(self._cache.see_bundle, partial(frozenset, (new,)), self._queue)
+            scope = Scope(new.namespace, fields=f"metadata.name={new.name}")
+            stream = Stream(self._cluster, CONFIG_MAPS, table, seen.bundle, scope)
+            self._bundles[new] = asyncio.create_task(stream.run(), name=f"bundle {new}")
+
+    def _see_consent(self, key: Key, given: bool | None) -> set[Work]:
+        if given is None and key not in self._bindings:
+            return set()
+        if given is None:
+            self._bindings.discard(key)
+            # The API server's own authorizer hears of it some moments later than we do.
+            asyncio.get_running_loop().call_later(2, self.secrets.restart, key.namespace)
+        else:
+            self._bindings.add(key)
+        self.secrets.restart(key.namespace)
+        self.changed()
+        return set()
+
+    def _child_of(self, kind: str) -> tuple[Callable[[Key, Child | None], set[Work]], Callable[[], set[Key]]]:
+        return (
+            partial(self._cache.see_child, kind),
+            lambda: {key for there, key in self._cache.children if there == kind},
+        )
+
+    def _watch(
+        self,
+        resource: Resource,
+        see: Callable[[Key, T | None], set[Work]],
+        there: Callable[[], Iterable[Key]],
+        keep: Callable[[dict[str, Any]], T | None],
+        scope: Scope,
+    ) -> None:
+        table = Table(see, there, self._queue)
+        self._listed.append(table.listed_once)
+        self._streams.append(Stream(self._cluster, resource, table, keep, scope))
+
+    def _secrets_of(self, scope: Scope, sink: Sink[SecretData], keep: Keep) -> Stream[SecretData]:
+        return Stream(self._cluster, SECRETS, sink, keep, scope)
+
+
+def as_key(text: str) -> Key:
+    namespace, _, name = text.partition("/")
+    return Key(namespace, name)
