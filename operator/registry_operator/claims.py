@@ -87,6 +87,11 @@ def allowed(registry: Registry, account: KubernetesNamespace | None) -> bool:
             return rule.selector is not None and rule.selector.matches(account.labels)
 
 
+def owner_of(name: str, persisted: Mapping[str, str]) -> Claim | None:
+    """Whose the name is, by what the ConfigMap says."""
+    return _read({name: persisted[name]})[name] if name in persisted else None
+
+
 def released(registry: Registry) -> frozenset[str]:
     """Names that may change their owner."""
     words = registry.meta.annotations.get(names.RELEASE, "").split(",")

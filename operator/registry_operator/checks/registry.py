@@ -4,18 +4,118 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_operator import names
+from registry_operator.checks import propagation as policy
+from registry_operator.checks import storage, tls, zones
+from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
+from registry_operator.checks.propagation import propagation
+from registry_operator.checks.sentences import conflict, not_permitted
+from registry_operator.desired.rendered import fingerprint
+from registry_operator.models import Endpoints, RegistryStatus
+
 if TYPE_CHECKING:
     from registry_operator.desired.rendered import Rendered
-    from registry_operator.models import RegistryStatus
-    from registry_operator.observed import Propagation, RegistryObserved
+    from registry_operator.observed import RegistryObserved, Rollout
     from registry_operator.settings import Settings
+
+__all__ = ["judge", "propagation"]
+READY = "Ready"
 
 
 def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) -> RegistryStatus:
     """The whole status. `lastTransitionTime` of a condition moves only with its status."""
-    raise NotImplementedError
+    registry = observed.registry
+    reached = propagation(observed, rendered)
+    by_zone = zones.zones(observed)
+    storage_ready = storage.check(observed, settings)
+    tls_ready = tls.check(observed, rendered, settings)
+    ready = _ready(observed, rendered, settings, (storage_ready, tls_ready))
+    findings = (
+        ready,
+        *progress(ready),
+        zones.available(observed),
+        storage_ready,
+        tls_ready,
+        policy.check(observed, rendered, reached),
+        zones.redundant(observed, by_zone),
+    )
+    rollout = observed.rollout
+    return RegistryStatus(
+        observed_generation=registry.meta.generation,
+        conditions=conditions(findings, registry.status, registry.meta.generation, observed.now),
+        endpoints=Endpoints(
+            public=f"https://{registry.spec.hostname}", private=f"https://{registry.spec.private_host}"
+        ),
+        replicas=rollout.replicas if rollout else 0,
+        ready_replicas=len(zones.serving(observed)),
+        selector=",".join(f"{label}={value}" for label, value in names.selector(registry).items()),
+        zones=by_zone,
+        policy_revision=rendered.revision,
+        policy_acknowledged_by=policy.acknowledged(observed, reached),
+        ca_bundle=_ca_bundle(observed, rendered),
+    )
 
 
-def propagation(observed: RegistryObserved, rendered: Rendered) -> Propagation:
-    """How far the policy has come; reconciles of Namespaces and AccessTokens judge by it."""
-    raise NotImplementedError
+def _ready(
+    observed: RegistryObserved, rendered: Rendered, settings: Settings, parts: tuple[Finding, ...]
+) -> Finding:
+    """What is declared in this generation is what serves. The first that holds it back is the reason."""
+    blocked = _blocked(observed, rendered, settings)
+    if blocked:
+        return blocked
+    for part in parts:
+        if part.status == "False":
+            return no(READY, part.reason, part.message, mend=part.mend)
+    rolled_out = _rolled_out(observed, rendered)
+    unsure = next((part for part in parts if part.status == "Unknown"), None)
+    if rolled_out.status == "True" and unsure:
+        return no(READY, unsure.reason, unsure.message)
+    return rolled_out
+
+
+def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings) -> Finding | None:
+    """Children that could not be applied at all."""
+    namespace = observed.registry.meta.namespace
+    if namespace in observed.secrets.refused:
+        return no(READY, "SecretsNotPermitted", not_permitted([namespace], settings), mend=True)
+    if observed.conflicts:
+        return no(READY, "NameConflict", conflict(observed.conflicts), mend=True)
+    if rendered.too_large:
+        return no(READY, "PolicyTooLarge", "see PolicyPropagated", mend=True)
+    return None
+
+
+def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
+    """Whether every replica that is wanted is of this generation, and serves."""
+    wanted, rollout = observed.registry.spec.replicas, observed.rollout
+    if rollout is None:
+        return unknown(READY, "Progressing", "the Deployment is not there yet")
+    serve = len(zones.serving(observed))
+    count = f"{serve} of {wanted} replicas serve"
+    current = _is_current(observed, rendered, rollout)
+    if current and min(serve, rollout.available) >= wanted:
+        return yes(READY, "ReplicasServe", f"{count}, all of this generation")
+    if observed.waiting:
+        pod, waiting = min(observed.waiting.items())
+        return no(READY, waiting.reason, f"{count}; {pod}: {waiting.message or waiting.reason}")
+    if rollout.stuck:
+        return no(READY, "RolloutStuck", f"{count}; {rollout.stuck}")
+    return no(READY, "ReplicasNotReady" if current else "RollingOut", count)
+
+
+def _is_current(observed: RegistryObserved, rendered: Rendered, rollout: Rollout) -> bool:
+    """The Deployment is as rendered, its controller has seen that, and no older pod is left."""
+    child = rendered.child("Deployment", observed.registry.key)
+    wanted = observed.registry.spec.replicas
+    return (
+        child is not None
+        and rollout.rendered == fingerprint(child)
+        and rollout.observed_generation >= rollout.generation
+        and rollout.updated >= wanted
+        and rollout.replicas <= wanted
+    )
+
+
+def _ca_bundle(observed: RegistryObserved, rendered: Rendered) -> str | None:
+    key = names.ca_bundle(observed.registry)
+    return key.name if rendered.child("ConfigMap", key) else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from registry_operator.models import AccessToken, Registry
 
 DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
+DOCKER_KEY = ".dockerconfigjson"
 BASIC_AUTH = "kubernetes.io/basic-auth"
 
 
@@ -98,7 +99,7 @@ def docker_config(observed: TokenObserved, current: Password) -> dict[str, Any]:
 
 
 def docker_config_json(auths: Mapping[str, Any]) -> bytes:
-    """The bytes of `.dockerconfigjson`: equal for equal entries."""
+    """The bytes of `DOCKER_KEY`: equal for equal entries."""
     return json.dumps({"auths": auths}, sort_keys=True).encode()
 
 
@@ -108,7 +109,7 @@ def _password_secret(token: AccessToken, current: Password) -> Child:
 
 
 def _pull_secret(token: AccessToken, key: Key, auths: Mapping[str, Any]) -> Child:
-    values = {".dockerconfigjson": docker_config_json(auths)}
+    values = {DOCKER_KEY: docker_config_json(auths)}
     return _secret(token, key, "pull-secret", values, DOCKER_CONFIG)
 
 

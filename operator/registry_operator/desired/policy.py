@@ -12,6 +12,7 @@ from registry_runtime.contract.policy import Action, Grant, Policy, Token
 
 if TYPE_CHECKING:
     from registry_operator.models import AccessToken, Permission
+    from registry_operator.observed import KubernetesNamespace
 
 ACTIONS = {
     "pull": frozenset({Action.PULL, Action.LIST}),  # clients that pull ask for tags, too
@@ -31,17 +32,21 @@ def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
     for token in observed.tokens:
         account = observed.kubernetes_namespaces.get(token.meta.namespace)
         found = password(token, observed.secrets.get(token.secret))
-        if account is None or token.meta.deleting or not allowed(observed.registry, account) or not found:
-            continue
-        tokens[found.id] = Token(
-            account=account.name,
-            owner=account.uid,
-            hashes=(found.sha256,),
-            grants=tuple(grant(permission) for permission in token.spec.permissions),
-            not_after=token.expires,
-            suspended=token.spec.suspended,
-        )
+        if account and found and allowed(observed.registry, account) and not token.meta.deleting:
+            tokens[found.id] = entry(token, account, found)
     return Policy(namespaces=dict(settled.bound), tokens=tokens)
+
+
+def entry(token: AccessToken, account: KubernetesNamespace, found: Password) -> Token:
+    """What every Registry of the token must know of it."""
+    return Token(
+        account=account.name,
+        owner=account.uid,
+        hashes=(found.sha256,),
+        grants=tuple(grant(permission) for permission in token.spec.permissions),
+        not_after=token.expires,
+        suspended=token.spec.suspended,
+    )
 
 
 def grant(permission: Permission) -> Grant:

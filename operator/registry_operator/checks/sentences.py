@@ -1,0 +1,32 @@
+"""Sentences that more than one check says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry_operator.observed import Conflict
+    from registry_operator.settings import Settings
+
+SHOWN = 3
+
+
+def not_permitted(namespaces: Sequence[str], settings: Settings) -> str:
+    """Who has not opted in, and the command for each, on lines of their own."""
+    commands = "\n".join(settings.grant(namespace) for namespace in namespaces[:SHOWN])
+    rest = len(namespaces) - SHOWN
+    more = f"\nand for {rest} more namespaces" if rest > 0 else ""
+    return f"Roadstead may not use Secrets in {listed(namespaces)}; run:\n{commands}{more}"
+
+
+def conflict(conflicts: Sequence[Conflict]) -> str:
+    found = listed([f"{one.kind} {one.key}" for one in conflicts])
+    return f"{found}: an object of this name is there and is not Roadstead's; rename or delete it"
+
+
+def listed(words: Iterable[str]) -> str:
+    """The first of them, and how many more there are."""
+    every = sorted(words)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
