@@ -91,13 +91,21 @@ def test_an_image_says_what_it_runs_and_as_whom(images: Images, name: str) -> No
     assert config["Labels"]["org.opencontainers.image.version"] == image.reference.rpartition(":")[2]
 
 
-@pytest.mark.parametrize("name", PYTHON_IMAGES)
-def test_the_program_starts_in_its_image(unpack: Callable[[str], Unpacked], name: str) -> None:
+def test_the_runtime_starts_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
     """`--help` imports the program with the image's own Python and packages, as the user of the pod."""
-    ended = unpack(name).run("python3", "-W", "error", "-m", f"registry_{name}", "--help")
+    ended = unpack("runtime").run("python3", "-W", "error", "-m", "registry_runtime", "--help")
 
     assert ended.returncode == 0, ended.stderr
-    assert f"registry_{name}" in ended.stdout
+    assert "serve" in ended.stdout
+
+
+def test_the_operator_starts_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
+    """All of it is imported, and it asks for the first setting that a Deployment would give it."""
+    ended = unpack("operator").run("python3", "-W", "error", "-m", "registry_operator")
+
+    assert ended.returncode == 1
+    assert "RUNTIME_IMAGE must name the image" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("name", PYTHON_IMAGES)
