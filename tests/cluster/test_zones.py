@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cluster
 
 
 def test_pods_run_in_every_zone_and_know_it(pods: Pods) -> None:
-    """A preloaded image runs in three zones, as restricted as can be; each pod bears the label of its zone."""
+    """A preloaded image runs in three zones, restricted as can be; each pod bears its zone's label."""
     pods.cluster.kubectl(
         "label", "namespace", pods.namespace, "pod-security.kubernetes.io/enforce=restricted"
     )
