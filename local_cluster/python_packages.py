@@ -20,13 +20,18 @@ PYTHON = "3.11"  # of Debian bookworm and of the Containerfile's default BASE
 GLIBC_MINOR = 36  # of bookworm: no wheel may want a newer one
 SOURCES = ("operator/registry_operator", "registry_runtime")
 
+# Folders that nothing of ours imports, of which each node would store thousands of files: the descriptions of
+# 400 services of AWS (the runtime speaks S3, and STS for credentials), and a second client of Kubernetes.
+SERVICES = ("s3", "sts")
+UNUSED = ("kubernetes/aio",)
+
 
 def lock(extra: str) -> Path:
     return PROJECT / "images" / f"requirements-{extra}.lock"
 
 
 def dependencies_key(extra: str) -> str:
-    return digest_of((*target(), lock(extra).read_text()))
+    return digest_of((*target(), *SERVICES, *UNUSED, lock(extra).read_text()))
 
 
 def dependencies_tar(folder: Path, extra: str) -> Path:
@@ -112,7 +117,7 @@ def pack(folder: Path, archive: Path) -> None:
     """A tar without what differs from machine to machine: times, owners and order."""
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        if "__pycache__" in member.name:
+        if not needed(member):
             return None
         member.mtime = member.uid = member.gid = 0
         member.uname = member.gname = ""
@@ -122,3 +127,10 @@ def pack(folder: Path, archive: Path) -> None:
     with tarfile.open(archive, "w") as tar:
         for path in sorted(folder.iterdir()):
             tar.add(path, arcname=path.name, filter=plain)
+
+
+def needed(member: tarfile.TarInfo) -> bool:
+    path = Path(member.name)
+    if path.parent == Path("botocore/data") and member.isdir():
+        return path.name in SERVICES
+    return path.name != "__pycache__" and member.name not in UNUSED

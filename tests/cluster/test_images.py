@@ -99,6 +99,15 @@ def test_the_runtime_starts_in_its_image(unpack: Callable[[str], Unpacked]) -> N
     assert "serve" in ended.stdout
 
 
+def test_the_runtime_speaks_s3_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
+    """Of boto3 everything is there that S3 and its credentials need, though most of its data is left out."""
+    program = "import boto3; [boto3.client(name, region_name='eu-central-1') for name in ('s3', 'sts')]"
+
+    ended = unpack("runtime").run("python3", "-c", program)
+
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_the_operator_starts_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
     """All of it is imported, and it asks for the first setting that a Deployment would give it."""
     ended = unpack("operator").run("python3", "-W", "error", "-m", "registry_operator")

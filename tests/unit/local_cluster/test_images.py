@@ -145,6 +145,25 @@ def test_the_wheel_becomes_a_tar_that_is_equal_each_time(project: Path, tmp_path
     assert not any("__pycache__" in name for name in names)
 
 
+def test_packages_leave_behind_what_no_image_imports(tmp_path: Path) -> None:
+    """Of botocore's services those stay that the runtime speaks, and what stands beside them."""
+    site = tmp_path / "site"
+    for file in (
+        "data/s3/2006/service.json",
+        "data/ec2/2016/service.json",
+        "data/endpoints.json",
+        "__pycache__/x.pyc",
+    ):
+        (site / "botocore" / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / "botocore" / file).touch()
+
+    python_packages.pack(site, tmp_path / "out.tar")
+
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        files = {member.name for member in tar if member.isfile()}
+    assert files == {"botocore/data/s3/2006/service.json", "botocore/data/endpoints.json"}
+
+
 def test_wheels_are_chosen_for_the_images_python() -> None:
     """Whatever Python runs this, pip is asked for Debian's, down from its glibc, and for wheels only."""
     options = python_packages.target()
