@@ -7,6 +7,7 @@ five minutes, and a built cluster must start where Go is no longer installed.
 """
 
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ SOURCES = Path(__file__).parent / "parts"
 KUBERNETES = "1.36.3"
 MAJOR, MINOR, _PATCH = KUBERNETES.split(".")
 PROGRESS_SECONDS = 10.0
+NEEDED = {"go": "Go 1.26.6 or newer (https://go.dev/dl/)", "cc": "a C compiler (apt-get install gcc)"}
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,10 @@ def build_part(folder: Path, part: Part, report: Callable[[str], None]) -> None:
     started = time.monotonic()
 
     def make(output: Path) -> None:
+        if shutil.which(part.command[0]) is None:
+            raise PartMissing(
+                f"{part.name}: building it needs {NEEDED[part.command[0]]}, which is not on PATH"
+            )
         report(f"{part.name}: building")
         output.mkdir()
         run(

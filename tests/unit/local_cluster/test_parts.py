@@ -87,6 +87,18 @@ def test_a_build_that_fails_shows_the_compilers_words(tmp_path: Path, sources: P
         Parts(tmp_path).binary("pause")
 
 
+def test_a_machine_without_go_is_told_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go is the one thing that the project cannot install; the sentence says which version, and where it is."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(
+        PartMissing, match=r"etcd: building it needs Go 1\.26\.6 or newer \(https://go\.dev/dl/\)"
+    ):
+        build(tmp_path, lambda _line: None, CLUSTER[:1])
+
+
 def test_a_missing_part_says_how_to_build_it(tmp_path: Path) -> None:
     """The remedy stands in the error; a name that nothing builds is another error."""
     with pytest.raises(PartMissing, match=r"kubelet: not built .* run `make parts`"):
