@@ -14,7 +14,8 @@ from registry_operator.models import API_VERSION, AccessToken, Condition, Namesp
 
 CONTROLLER = "roadstead.dev/operator"
 NOTE = 1024  # characters, by the API server
-GOOD_WHEN_FALSE = frozenset({"Stalled", "Reconciling"})
+BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
+SILENT = frozenset({"Reconciling"})  # it comes and goes with everything
 log = logging.getLogger(__name__)
 
 
@@ -29,21 +30,26 @@ class Note:
 
 
 def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]:
-    """What became of the conditions: one note for each whose status or reason is another now.
+    """What became of the conditions: a note for each that came true, or holds no longer.
 
-    What is merely not known yet (Unknown, and Reconciling coming and going) is no news.
+    What does not hold yet, or is not known, is no news; a new reason for what is bad is.
     """
     known = {condition.type: condition for condition in before}
     found = []
     for condition in after:
         old = known.get(condition.type)
-        same = old is not None and (old.status, old.reason) == (condition.status, condition.reason)
-        begins_well = old is None and condition.type in GOOD_WHEN_FALSE and condition.status == "False"
-        if same or begins_well or condition.status == "Unknown" or condition.type == "Reconciling":
+        bad = condition.type in BAD_WHEN_TRUE
+        if condition.type in SILENT or condition.status == "Unknown":
             continue
-        good = condition.status == ("False" if condition.type in GOOD_WHEN_FALSE else "True")
-        text = f"{condition.type}={condition.status}: {condition.message}"
-        found.append(Note("Normal" if good else "Warning", condition.reason, condition.type, text[:NOTE]))
+        if condition.status == "True":
+            news = old is None or old.status != "True" or (bad and old.reason != condition.reason)
+        else:
+            news = old is not None and old.status == "True"
+        if news:
+            warning = (condition.status == "True") is bad
+            text = f"{condition.type}={condition.status}: {condition.message}"
+            kind = "Warning" if warning else "Normal"
+            found.append(Note(kind, condition.reason, condition.type, text[:NOTE]))
     return found
 
 

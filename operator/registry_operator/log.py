@@ -29,4 +29,5 @@ def configure(level: str) -> None:
     handler.setFormatter(Json())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # signals are not kopf's here
     logging.getLogger("asyncio").setLevel(logging.WARNING)

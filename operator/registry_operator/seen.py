@@ -39,7 +39,7 @@ def content(obj: Object) -> bytes:
     """What drift is looked for in: the object without what the API server and others write into it."""
     metadata = {name: obj["metadata"].get(name) for name in ("labels", "annotations", "ownerReferences")}
     rest = {name: value for name, value in obj.items() if name not in {"metadata", "status"}}
-    return json.dumps({"metadata": metadata, **rest}, separators=(",", ":")).encode()
+    return json.dumps({"metadata": metadata, **rest}, sort_keys=True, separators=(",", ":")).encode()
 
 
 def owners(obj: Object) -> frozenset[str]:

@@ -98,7 +98,9 @@ class Cluster:
         place, path = resource.place(namespace, None), resource.path(namespace)
         while True:
             answer = await self._json("list", resource, path, place, namespace, query=query, headers=headers)
-            yield Page(answer.get("items") or [], answer["metadata"]["resourceVersion"])
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}  # items of a list lack it
+            items = [kind | item for item in answer.get("items") or ()]
+            yield Page(items, answer["metadata"]["resourceVersion"])
             following = answer["metadata"].get("continue")
             if not following:
                 return

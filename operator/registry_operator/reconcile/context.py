@@ -28,7 +28,10 @@ from registry_operator.settings import Settings
 
 @dataclass
 class Context:
-    """`now` is the wall clock. `normal` are children that the API server stores in another form than ours."""
+    """`now` is the wall clock. `normal` are children that the API server stores in another form than ours;
+
+    `mounted` are the revisions of mounted Secrets that pods were last told of.
+    """
 
     cluster: Cluster
     cache: Cache
@@ -39,6 +42,7 @@ class Context:
     settings: Settings
     now: Callable[[], datetime]
     normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
+    mounted: dict[Key, str] = field(default_factory=dict)
 
     def observe_registry(self, registry: Registry, conflicts: Iterable[Conflict] = ()) -> RegistryObserved:
         """From what is cached: no request."""

@@ -7,10 +7,12 @@ from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict
-from registry_operator.reconcile import status
+from registry_operator.reconcile import mounts, status
 from registry_operator.reconcile.access import Access
-from registry_operator.reconcile.apply import apply, apply_all, remove
+from registry_operator.reconcile.apply import apply_all, remove
 from registry_operator.reconcile.context import Context
+
+LAST = frozenset({"RoleBinding", "Deployment"})
 
 
 async def reconcile(at: Context, access: Access, key: Key) -> None:
@@ -18,6 +20,7 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     registry = at.cache.registries.objects.get(key)
     if registry is None or registry.meta.deleting:
         at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
+        at.mounted.pop(key, None)
         return
     tokens = {token.meta.namespace for token in at.cache.tokens.of(key)}
     if not at.secrets.known({key.namespace, *tokens} & at.cache.accounts.keys()):
@@ -26,19 +29,19 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     conflicts = await access.write(key)
     rendered = render(at.observe_registry(registry), at.settings)
     conflicts += await apply_children(at, registry, rendered)
+    await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
     await judge(at, key, rendered, conflicts)
 
 
 async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> list[Conflict]:
-    """All that the Deployment needs, then the Deployment: its pods never wait for what they mount."""
+    """What others need first: pods never wait for what they mount, a RoleBinding needs its Role."""
     written = {("ConfigMap", names.claims(registry)), *(("Secret", key) for key in names.policies(registry))}
     children = [child for child in rendered.children if identity(child) not in written]
-    first = [child for child in children if child["kind"] != "Deployment"]
-    conflicts = await apply_all(at, registry, first)
-    for child in children[len(first) :]:
-        conflict = await apply(at, registry, child)
-        conflicts += [conflict] if conflict else []
+    conflicts = []
+    for last in (False, True):
+        phase = [child for child in children if (child["kind"] in LAST) is last]
+        conflicts += await apply_all(at, registry, phase)
     for kind, key in rendered.unwanted:
         await remove(at, kind, key, registry)
     return conflicts

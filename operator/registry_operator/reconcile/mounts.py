@@ -1,0 +1,45 @@
+"""Secrets that pods have mounted: a change of one reaches them at once.
+
+The kubelet looks after a pod's mounts when something of the pod changes, and else about once a minute. An
+annotation is such a change; it restarts nothing. What changed while no operator was there waits for that
+minute.
+"""
+
+import hashlib
+
+from registry_operator import names
+from registry_operator.cache import references
+from registry_operator.cluster.resources import PODS
+from registry_operator.errors import NotFound
+from registry_operator.models import Key, Registry
+from registry_operator.observed import SecretData
+from registry_operator.reconcile.context import Context
+
+REVISION = "roadstead.dev/credentials-revision"
+
+
+async def refresh(at: Context, registry: Registry) -> None:
+    """Annotates the pods when a mounted Secret is another than at the last look."""
+    revision = revision_of(at, registry)
+    before = at.mounted.get(registry.key)
+    if before not in {None, revision}:
+        for pod in [pod for pod, one in at.cache.pods.items() if one.registry == registry.key]:
+            try:
+                await at.cluster.merge(PODS, *pod, {"metadata": {"annotations": {REVISION: revision}}})
+            except NotFound:
+                continue
+    at.mounted[registry.key] = revision
+
+
+def revision_of(at: Context, registry: Registry) -> str:
+    """Names versions, which tell nothing of the values."""
+    wanted = {names.tls(registry), names.internal(registry)}
+    wanted |= {Key(registry.meta.namespace, name) for name in references(registry)}
+    view = at.secrets.view
+    found = {str(key): view.get(key) for key in sorted(wanted)}
+    words = [
+        f"{key}={data.uid}/{data.resource_version}"
+        for key, data in found.items()
+        if isinstance(data, SecretData)
+    ]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
