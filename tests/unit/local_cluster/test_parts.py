@@ -90,7 +90,7 @@ def test_a_build_that_fails_shows_the_compilers_words(tmp_path: Path, sources: P
 def test_a_machine_without_go_is_told_where_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Go is the one thing that the project cannot install; the sentence says which version, and where it is."""
+    """Go is what the project cannot install; the sentence says which version, and where to get it."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
