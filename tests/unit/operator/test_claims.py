@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator import names
 from registry_operator.claims import Outcome, settle
+from registry_operator.models import Namespace
 from registry_operator.observed import KubernetesNamespace
 
 from registry_runtime.contract.policy import Claim
@@ -125,8 +127,10 @@ CLAIMS = st.lists(
 
 
 @given(CLAIMS, CLAIMS, st.randoms())
-def test_each_claimed_name_has_exactly_one_winner_that_stays(before, after, random) -> None:  # type: ignore[no-untyped-def]
-    """Whatever was claimed in whatever order: one winner a name, the same for any order, kept while it lives."""
+def test_each_claimed_name_has_exactly_one_winner_that_stays(
+    before: list[Namespace], after: list[Namespace], random: Random
+) -> None:
+    """Whatever was claimed, in whatever order: one winner a name, kept while it lives."""
     known = accounts("east", "west")
     first = settle(registry(**ALL), before, known, {})
     winners = [one.spec.name for one in before if first.outcomes[one.meta.uid] is Outcome.BOUND]

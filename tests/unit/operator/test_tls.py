@@ -118,7 +118,7 @@ def test_a_certificate_of_the_user_is_read(authority: Authority) -> None:
     assert not found.covers("a.private.harbour.test")
     assert not found.covers("test")
     other = authority.leaf(None, HOSTS, Usage.SERVER, NOW)
-    with pytest.raises(ValueError, match="tls.key is not the key of tls.crt"):
+    with pytest.raises(ValueError, match=r"tls\.key is not the key of tls\.crt"):
         Certificate.read({**pair, "tls.key": other["tls.key"]})
     with pytest.raises(ValueError, match="must be PEM"):
         Certificate.read({"tls.crt": b"", "tls.key": b"secret"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from registry_operator.errors import InvalidResource
@@ -50,7 +51,7 @@ def test_what_cannot_be_read_is_named_without_its_value() -> None:
         ({"expiresAt": "2030-01-01T02:00:00+02:00"}, datetime(2030, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_the_end_of_a_token(spec: dict[str, str], end: datetime | None) -> None:
+def test_the_end_of_a_token(spec: dict[str, Any], end: datetime | None) -> None:
     """By the clock, or counted from when the resource was made: whoever reads it comes to the same."""
     assert token(**spec).expires == end
 
@@ -88,9 +89,8 @@ def test_a_status_survives_the_way_to_the_api_and_back() -> None:
         "expiresAt": "2030-01-01T00:00:00Z",
         "targets": {"wanted": 2, "reached": 1},
     }
-    read = AccessToken.parse(
-        {"metadata": metadata("t"), "spec": {"registryRefs": [{"name": "a"}]}, "status": status}
-    )
+    spec = {"registryRefs": [{"name": "a"}]}
+    read = AccessToken.parse({"metadata": metadata("t"), "spec": spec, "status": status})
     assert read.status.document() == status
 
 
