@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.table import Row, p99
 from quickstart.story import HOSTNAME, TENANT, TOKEN
+from tests.e2e.client import basic
 from tests.e2e.platform import Platform
 
 COUNT = 200
@@ -81,9 +82,8 @@ class _Token:
         return set(await asyncio.gather(*map(self._login, self.addresses))) <= set(statuses)
 
     async def _login(self, address: str) -> int:
-        auth = aiohttp.BasicAuth("bench", self.password)
-        url, headers = f"https://{address}/v2/", {"Host": HOSTNAME}
-        async with self.registry.get(url, auth=auth, headers=headers, server_hostname=HOSTNAME) as answer:
+        url, headers = f"https://{address}/v2/", {"Host": HOSTNAME, **basic("bench", self.password)}
+        async with self.registry.get(url, headers=headers, server_hostname=HOSTNAME) as answer:
             return answer.status
 
 

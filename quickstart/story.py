@@ -90,21 +90,25 @@ class Story:
             destination = ("--dest-authfile", f"{folder}/auth.json", "--dest-cert-dir", str(trust))
             run("skopeo", "copy", "--insecure-policy", *destination, f"docker-archive:{archive}", image)
 
+    def _path(self) -> str:
+        """What makes kubectl known to a shell, where it is not on PATH."""
+        folder = Path(self.provider.kubectl).parent
+        return "" if folder == Path() else f" PATH={folder}:$PATH"
+
     def _ending(self, kubectl: Kubectl) -> str:
         resources = kubectl("get", "reg,rns,at", "--all-namespaces")
         pods = kubectl("get", "pods", "-n", APPLICATION, "-L", "topology.kubernetes.io/zone")
-        config = f"KUBECONFIG={self.provider.kubeconfig}"
-        secret = f"{self.provider.kubectl} get secret {TOKEN} -n {TENANT} -o jsonpath='{{.data.password}}'"
-        ca = f"{self.provider.kubectl} get secret {REGISTRY}-tls -n {TENANT} -o jsonpath='{{.data.ca\\.crt}}'"
+        secret = f"kubectl get secret {TOKEN} -n {TENANT} -o jsonpath='{{.data.password}}'"
+        ca = f"kubectl get secret {REGISTRY}-tls -n {TENANT} -o jsonpath='{{.data.ca\\.crt}}'"
         folder = f"/etc/containers/certs.d/{HOSTNAME}"
         zones = "\n".join(f"  {command}" for command in self.provider.break_a_zone())
         return f"""
 {resources}
 {pods}
 Try next:
-  export {config}
-  {self.provider.kubectl} get reg,rns,at -A
-  {self.provider.kubectl} describe reg {REGISTRY} -n {TENANT}
+  export KUBECONFIG={self.provider.kubeconfig}{self._path()}
+  kubectl get reg,rns,at -A
+  kubectl describe reg {REGISTRY} -n {TENANT}
 Log in and push from this machine (docker reads /etc/docker/certs.d instead):
   mkdir -p {folder} && {ca} | base64 -d > {folder}/ca.crt
   {secret} | base64 -d | skopeo login -u {TOKEN} --password-stdin {HOSTNAME}

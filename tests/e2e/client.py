@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import ssl
@@ -33,6 +34,11 @@ class Answer:
         return [error["code"] for error in json.loads(self.body)["errors"]]
 
 
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of RFC 7617."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
 @dataclass(frozen=True)
 class Client:
     """One identity at one host; a new connection for each request, so that each meets the Service anew."""
@@ -50,11 +56,10 @@ class Client:
         connector = aiohttp.TCPConnector(
             ssl=context, force_close=True, resolver=resolver, use_dns_cache=False, limit=64
         )
-        auth = aiohttp.BasicAuth(self.user, self.password) if self.password else None
         return aiohttp.ClientSession(
             f"https://{self.host}",
             connector=connector,
-            auth=auth,
+            headers=basic(self.user, self.password) if self.password else {},
             timeout=aiohttp.ClientTimeout(total=self.timeout),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quickstart.kubectl import Object
 from quickstart.story import APPLICATION, DEPLOYMENT, NAMESPACE, REGISTRY, TENANT, TOKEN
 from tests.e2e.platform import Platform, resource
 
@@ -23,14 +24,20 @@ def test_a_pod_in_each_zone_runs_an_image_pulled_with_the_generated_secret(platf
     pulled = platform.kubectl.list("event", "-n", APPLICATION, "--field-selector", "reason=Pulled")
     assert any("Successfully pulled" in str(event.get("message")) for event in pulled)
 
-    image = pods[0]["spec"]["containers"][0]["image"].rsplit(":", 1)[0] + ":no-secret"
-    platform.kubectl("run", "refused", "-n", APPLICATION, f"--image={image}", "--restart=Never")
+    platform.kubectl.apply(without_secret(pods[0]))
     try:
         platform.kubectl.until(
             "the pod without a secret is refused", lambda: _waiting(platform, "refused"), seconds=60
         )
     finally:
         platform.kubectl("delete", "pod", "refused", "-n", APPLICATION, "--grace-period=0", "--force")
+
+
+def without_secret(pod: Object) -> Object:
+    """The same pod, under another name, without the pull secret."""
+    spec = {key: value for key, value in pod["spec"].items() if key not in ("imagePullSecrets", "nodeName")}
+    metadata = {"name": "refused", "namespace": APPLICATION}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def _waiting(platform: Platform, pod: str) -> bool:
@@ -43,6 +50,7 @@ def _waiting(platform: Platform, pod: str) -> bool:
 
 def test_the_columns_are_true(platform: Platform) -> None:
     """kubectl get reg,rns,at shows what the conditions and the endpoints say."""
+    platform.kubectl.until_ready("reg", REGISTRY, TENANT)
     text = platform.kubectl("get", "reg,rns,at", "-A")
     print(text)
     registry = platform.kubectl.get("reg", REGISTRY, TENANT)
