@@ -111,6 +111,8 @@ class Storage(Protocol):
         """Writes a small object and returns its ETag.
 
         With `absent` only where there is none, with `match` only over this ETag; else raises Conflict.
+        Who finds the very bytes that it wanted to write may be told that it wrote them: where it matters
+        who did, the bytes must say it.
         """
         ...
 

@@ -33,3 +33,10 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         opened = await open_storage(server.bucket(f"b-{uuid.uuid4().hex[:20]}", prefix="tenant/a/"))
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def plain_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The same without TLS, for a proxy to stand before it."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "plain", tls=False) as server:
+        yield server

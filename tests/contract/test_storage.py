@@ -97,18 +97,19 @@ async def test_counting_by_compare_and_swap_loses_nothing(storage: Storage) -> N
     """Eight writers that add one by If-Match, ten times each, make eighty."""
     await storage.put("p/count", [b"0"])
 
-    async def add() -> None:
-        for _ in range(10):
+    async def add(writer: int) -> None:
+        for step in range(10):
             while True:
                 seen = await storage.get("p/count")
                 assert seen is not None
-                if await holds(storage.put("p/count", [b"%d" % (int(seen.content) + 1)], match=seen.etag)):
+                more = int(seen.content.split()[0]) + 1
+                if await holds(storage.put("p/count", [b"%d %d %d" % (more, writer, step)], match=seen.etag)):
                     break
 
-    await asyncio.gather(*(add() for _ in range(8)))
+    await asyncio.gather(*(add(writer) for writer in range(8)))
     found = await storage.get("p/count")
     assert found is not None
-    assert found.content == b"80"
+    assert found.content.startswith(b"80 ")
 
 
 async def test_listing_is_in_the_order_of_bytes(storage: Storage) -> None:

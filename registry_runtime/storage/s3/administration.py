@@ -34,7 +34,7 @@ class Administration:
         self._settings = settings
         self._prefix = settings.prefix
         self._credentials = credentials
-        self._session = session
+        self._session = boto3.session.Session(botocore_session=session)
         self._client: S3Client | None = None
         self._signs_as: ReadOnlyCredentials | None = None
         self._making = asyncio.Lock()
@@ -134,7 +134,7 @@ class Administration:
 
     def _make(self, credentials: ReadOnlyCredentials) -> S3Client:
         settings = self._settings
-        client: S3Client = boto3.session.Session(botocore_session=self._session).client(
+        client: S3Client = self._session.client(
             "s3",
             region_name=settings.region,
             endpoint_url=settings.endpoint,

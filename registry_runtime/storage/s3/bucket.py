@@ -74,11 +74,11 @@ class Bucket:
         except Refused as refused:
             if not headers or not (refused.fault.status in {409, 412} or refused.fault.missing):
                 raise refused.fault.error(self._bucket) from None
-            if refused.uncertain:
-                # An earlier try may have been what changed the object: then it holds what we wrote.
-                found = await self.get(key)
-                if found is not None and found.content == b"".join(content):
-                    return found.etag
+            # It may have been our own write whose answer got lost, tried again here, by the client
+            # library or by something on the way: then the object holds what we wrote.
+            found = await self.get(key)
+            if found is not None and found.content == b"".join(content):
+                return found.etag
             raise Conflict(key) from None
         return answer.headers["ETag"]
 

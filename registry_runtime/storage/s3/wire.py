@@ -39,12 +39,11 @@ _SLOWEST = 256 * 1024  # bytes in a second that a body must make to be worth wai
 
 
 class Refused(Exception):
-    """The storage answered, and it is no success; `uncertain` if an earlier try may have had effect."""
+    """The storage answered, and it is no success."""
 
-    def __init__(self, fault: Fault, *, uncertain: bool) -> None:
+    def __init__(self, fault: Fault) -> None:
         super().__init__(f"{fault.status} {fault.code}")
         self.fault = fault
-        self.uncertain = uncertain
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +82,16 @@ class Wire:
         body: Sequence[Buffer] = (),
     ) -> Answer:
         """One request, and more where a retry is worth it."""
-        uncertain = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with await self.open(method, key, query=query, headers=headers, body=body) as response:
                     answer = Answer(response.headers, await response.read())
             except Refused as refused:
                 if not (refused.fault.worth_a_retry and self._again(attempt)):
-                    raise Refused(refused.fault, uncertain=uncertain) from None
-                uncertain = uncertain or refused.fault.status >= 500  # noqa: PLR2004
+                    raise
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if not self._again(attempt):
+                if isinstance(error, aiohttp.ClientSSLError) or not self._again(attempt):
                     self._unreachable(error)
-                uncertain = True
             else:
                 self._budget.succeed()
                 return answer
@@ -111,7 +107,7 @@ class Wire:
                 if not (refused.fault.worth_a_retry and self._again(attempt)):
                     raise
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if not self._again(attempt):
+                if isinstance(error, aiohttp.ClientSSLError) or not self._again(attempt):
                     self._unreachable(error)
             else:
                 self._budget.succeed()
@@ -145,7 +141,7 @@ class Wire:
         if response.status in {200, 204, 206}:
             return response
         async with response:
-            raise Refused(Fault.read(response.status, await response.read()), uncertain=False)
+            raise Refused(Fault.read(response.status, await response.read()))
 
     async def close(self) -> None:
         if self._client:
@@ -153,6 +149,11 @@ class Wire:
 
     def unreachable(self, error: Exception) -> StorageUnavailable:
         where = urlsplit(self._base).netloc
+        if isinstance(error, aiohttp.ClientSSLError):
+            return StorageUnavailable(
+                f"TLS with the storage at {where} fails, its certificate authority must be in the CA bundle: "
+                f"{_cause(error)}"
+            )
         return StorageUnavailable(f"the storage at {where} cannot be reached: {_cause(error)}")
 
     def _unreachable(self, error: Exception) -> NoReturn:

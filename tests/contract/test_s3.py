@@ -1,0 +1,231 @@
+"""The bucket as it is found: wrong, refused, slow, careless, and with a network that breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.name import RepositoryName
+from registry_runtime.content.range import Span
+from registry_runtime.contract.config import Limits, S3Storage
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused, StorageUnavailable
+from registry_runtime.repository import Registry
+from registry_runtime.storage import open_storage
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.s3.wire import base_url
+from tests.contract.test_storage import whole
+from tests.images import body, pull
+from tests.s3_proxy import Proxy, s3_proxy
+from tests.s3_server import S3Server, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from registry_runtime.contract.state import StorageState
+    from registry_runtime.storage.base import Storage
+
+NAME = RepositoryName("team/app")
+
+
+def fresh() -> str:
+    return f"b-{uuid.uuid4().hex[:20]}"
+
+
+@asynccontextmanager
+async def opened(settings: S3Storage) -> AsyncIterator[Storage]:
+    storage = await open_storage(settings)
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+@pytest.fixture
+async def proxied(plain_s3: S3Server) -> AsyncIterator[tuple[Proxy, Storage]]:
+    """A bucket behind a proxy that does what the test wants."""
+    async with s3_proxy(plain_s3) as (proxy, server):
+        bucket = fresh()
+        plain_s3.bucket(bucket)
+        async with opened(server.settings(bucket)) as storage:
+            yield proxy, storage
+
+
+def registry_of(storage: Storage) -> Registry:
+    return Registry(storage, Limits(), lambda: datetime.now(UTC), "owner")
+
+
+async def check(settings: S3Storage) -> StorageState:
+    async with opened(settings) as storage:
+        return await registry_of(storage).check()
+
+
+async def test_what_is_wrong_is_named(s3: S3Server, tmp_path: Path) -> None:
+    """No bucket, no server, no trust, a wrong key, no credentials: each its reason and its remedy."""
+    good = s3.bucket(fresh())
+    assert (await check(good)).reason is StorageReason.READY
+    missing = await check(s3.settings(fresh()))
+    assert missing.reason is StorageReason.NOT_FOUND
+    assert "create it" in missing.message
+    away = good.model_copy(update={"endpoint": f"https://127.0.0.1:{free_port()}"})
+    untrusted = good.model_copy(update={"ca_file": None})
+    for settings, word in ((away, "reached"), (untrusted, "CA bundle")):
+        unreachable = await check(settings)
+        assert unreachable.reason is StorageReason.UNREACHABLE, unreachable
+        assert word in unreachable.message
+    shutil.copytree(s3.credentials, tmp_path / "wrong")
+    (tmp_path / "wrong" / "secretAccessKey").write_text("a wrong one")
+    denied = await check(good.model_copy(update={"credentials": tmp_path / "wrong"}))
+    assert denied.reason is StorageReason.DENIED
+    assert "Secret" in denied.message
+    assert "a wrong one" not in denied.message
+    (tmp_path / "wrong" / "secretAccessKey").unlink()
+    none = await check(good.model_copy(update={"credentials": tmp_path / "wrong"}))
+    assert none.reason is StorageReason.CREDENTIALS_MISSING
+    assert "secretAccessKey" in none.message
+
+
+async def test_a_key_is_rotated_without_a_restart(s3: S3Server, tmp_path: Path) -> None:
+    """Both hands of the driver use the files as they are now, a second after they change."""
+    shutil.copytree(s3.credentials, tmp_path / "mounted")
+    settings = s3.bucket(fresh()).model_copy(update={"credentials": tmp_path / "mounted"})
+    async with opened(settings) as storage:
+        await storage.put("a", [b"1"])
+        assert len((await storage.list("")).entries) == 1
+        (tmp_path / "mounted" / "secretAccessKey").write_text("revoked")
+        await _eventually(storage, StorageReason.DENIED)
+        with pytest.raises(StorageRefused):
+            await storage.list("")
+        shutil.copytree(s3.credentials, tmp_path / "mounted", dirs_exist_ok=True)
+        await _eventually(storage, None)
+        assert len((await storage.list("")).entries) == 1
+
+
+async def _eventually(storage: Storage, reason: StorageReason | None) -> None:
+    """Until a read fails for this reason, or succeeds for none."""
+    seen: StorageReason | None = StorageReason.CHECKING
+    for _ in range(30):
+        try:
+            assert await storage.get("a")
+            seen = None
+        except StorageRefused as refused:
+            seen = refused.reason
+        if seen is reason:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still {seen}")
+
+
+@pytest.mark.parametrize("ignored", ["if-match", "if-none-match"])
+async def test_a_server_that_ignores_conditions_is_refused(
+    proxied: tuple[Proxy, Storage], ignored: str
+) -> None:
+    """The race finds it out, and leaves nothing but the marker."""
+    proxy, storage = proxied
+    proxy.ignored = {ignored}
+    state = await registry_of(storage).check()
+    assert state.reason is StorageReason.NO_CONDITIONAL_WRITES
+    assert [entry.key for entry in (await storage.list("")).entries] == ["roadstead.json"]
+    proxy.ignored = set()
+    assert (await registry_of(storage).check()).reason is StorageReason.READY
+
+
+async def test_a_busy_storage_is_asked_again(proxied: tuple[Proxy, Storage]) -> None:
+    """503 now and then is nothing that a caller notices; 503 for ever is said."""
+    proxy, storage = proxied
+    proxy.instead = lambda _request: 503 if len(proxy.seen) % 2 else None
+    for number in range(10):
+        await storage.put(f"k/{number}", [b"x"], absent=True)
+    assert len((await storage.list("k/")).entries) == 10
+    proxy.instead = lambda _request: 503
+    with pytest.raises(StorageUnavailable, match="SlowDown"):
+        await storage.get("k/1")
+
+
+async def test_retries_have_a_budget(proxied: tuple[Proxy, Storage]) -> None:
+    """A storage that fails all the time is soon asked once for each call, and no more."""
+    proxy, storage = proxied
+    proxy.instead = lambda _request: 503
+    storage._wire._budget.left = 3  # type: ignore[attr-defined]
+    for _ in range(5):
+        with pytest.raises(StorageUnavailable):
+            await storage.get("k")
+    assert len(proxy.seen) == 5 + 3
+
+
+async def test_an_answer_that_is_lost_is_no_conflict(proxied: tuple[Proxy, Storage]) -> None:
+    """The write took effect, its answer did not come, the retry meets its own work."""
+    proxy, storage = proxied
+    lost: set[str] = set()
+
+    def lose(request: object) -> bool:
+        first = request.method == "PUT" and proxy.seen[-1] not in lost  # type: ignore[attr-defined]
+        lost.add(proxy.seen[-1])
+        return first
+
+    proxy.lose = lose
+    etag = await storage.put("k/new", [b"unique 1"], absent=True)
+    found = await storage.get("k/new")
+    assert found is not None
+    assert (found.content, found.etag) == (b"unique 1", etag)
+    lost.clear()
+    await storage.put("k/new", [b"unique 2"], match=etag)
+    lost.clear()
+    with pytest.raises(Conflict):
+        await storage.put("k/new", [b"unique 3"], match=etag)
+
+
+async def test_a_stream_that_breaks_goes_on_where_it_broke(proxied: tuple[Proxy, Storage]) -> None:
+    """A read that is cut after some bytes, and again, still gives every byte once."""
+    proxy, storage = proxied
+    content = os.urandom(3_000_000)
+    await storage.put("data/long", [content])
+    proxy.truncate = lambda request: 900_000 if request.method == "GET" else None
+    assert await whole(await storage.open("data/long")) == content
+    assert await whole(await storage.open("data/long", Span(10, 2_000_000))) == content[10:2_000_001]
+    proxy.truncate = lambda request: 0 if request.method == "GET" else None
+    with pytest.raises(StorageUnavailable):
+        await whole(await storage.open("data/long"))
+
+
+async def test_a_push_survives_a_bad_network(proxied: tuple[Proxy, Storage]) -> None:
+    """Every third request fails before or after its effect: the blob is there, whole, once."""
+    proxy, storage = proxied
+    proxy.instead = lambda _request: 503 if len(proxy.seen) % 3 == 0 else None
+    proxy.lose = lambda _request: len(proxy.seen) % 5 == 0
+    content = os.urandom(20_000_000)
+    registry = registry_of(storage)
+    upload = await registry.uploads.start(NAME, "me")
+    await registry.uploads.append(NAME, upload.uuid, body(content))
+    await registry.uploads.commit(NAME, upload.uuid, Digest.of(content))
+    assert await pull(registry, NAME, Digest.of(content)) == content
+    assert len((await storage.list("data/")).entries) == 1
+    assert (await storage.list("uploads/")).entries == ()
+
+
+async def test_without_tls_the_payload_is_signed(plain_s3: S3Server) -> None:
+    """Small and large objects pass a server that checks what was signed."""
+    async with opened(plain_s3.bucket(fresh())) as storage:
+        registry = registry_of(storage)
+        content = os.urandom(10_000_000)
+        await registry.uploads.push(NAME, Digest.of(content), body(content), "me")
+        assert await pull(registry, NAME, Digest.of(content)) == content
+
+
+def test_both_styles_of_addresses() -> None:
+    """Path and virtual-host style, with an endpoint and without."""
+    settings = S3Storage(bucket="b", endpoint="https://s3.example:9000/", path_style=True)
+    assert base_url(settings) == "https://s3.example:9000/b"
+    virtual = settings.model_copy(update={"path_style": False})
+    assert base_url(virtual) == "https://b.s3.example:9000"
+    aws = S3Storage(bucket="b", region="eu-central-1", path_style=False)
+    assert base_url(aws) == "https://b.s3.eu-central-1.amazonaws.com"
