@@ -27,16 +27,19 @@ class _Shard:
     policy: Policy | None = None
     problem: str | None = None
     stamp: tuple[int, int] | None = None
-    seen: dict[bytes, None] = field(default_factory=dict)  # digests of contents, the oldest first
+    mounted: bytes = b""  # digest of what the file held when it was last looked into
+    watched: dict[bytes, None] = field(default_factory=dict)  # digests of what the watch brought
 
-    def remember(self, content: bytes) -> bool:
-        """Whether this content is new here."""
-        digest = hashlib.sha256(content).digest()
-        new = digest not in self.seen
-        self.seen[digest] = None
-        while len(self.seen) > _REMEMBERED:
-            del self.seen[next(iter(self.seen))]
-        return new
+    def remember(self, content: bytes) -> None:
+        self.watched[_digest(content)] = None
+        while len(self.watched) > _REMEMBERED:
+            del self.watched[next(iter(self.watched))]
+
+    def is_newer(self, content: bytes) -> bool:
+        """Whether the file has changed to something that the watch did not bring before."""
+        digest = _digest(content)
+        before, self.mounted = self.mounted, digest
+        return digest != before and digest not in self.watched
 
 
 class PolicyFollower:
@@ -79,7 +82,7 @@ class PolicyFollower:
         """Looks at the mounted files: cheap, to be called every second.
 
         The kubelet is slower than the watch, so a file counts only at the start, and while the watch
-        is away; and then only with a content that was never seen here before.
+        is away; and then only with a content that the watch has not brought before.
         """
         for name, shard in self._shards.items():
             stamp = _stamp(shard.file)
@@ -92,7 +95,7 @@ class PolicyFollower:
             except OSError:
                 continue
             shard.stamp = stamp
-            if shard.remember(content):
+            if shard.is_newer(content):
                 self._take(name, content, "file")
 
     def _watching(self, name: str, watch: SecretWatch) -> Job:
@@ -141,6 +144,10 @@ def _problem(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['type']}" if where else str(first["type"])
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

@@ -39,5 +39,7 @@ def storage_of(request: pytest.FixtureRequest, directory: Path) -> dict[str, Any
     if request.param.startswith("directory"):
         return {"kind": "directory", "path": str(directory / "data")}
     server: S3Server = request.getfixturevalue("server")
-    settings: dict[str, Any] = server.bucket(f"tests-{request.param}", prefix="tenant/").model_dump(mode="json")
+    settings: dict[str, Any] = server.bucket(f"tests-{request.param}", prefix="tenant/").model_dump(
+        mode="json"
+    )
     return settings

@@ -13,6 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from registry_runtime.auth.scope import Scopes
+from registry_runtime.auth.tokens import Bearers, Claims
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 from tests.api.client import Client
@@ -23,6 +28,7 @@ READER = Password.generate("1" * 16)  # may pull in team/**
 STRANGER = Password.generate("2" * 16)  # of another account, which owns foreign/**
 EVERYTHING = frozenset(Action)
 _OPEN = Policy(anonymous=(Grant(repositories=("**",), actions=EVERYTHING),))
+_NAME = "tests/registry"
 _START_SECONDS = 30
 
 
@@ -76,6 +82,9 @@ class Replica:
         self.set_policy(closed() if self.secure else _OPEN)
         self.authority.issue(self.directory / "server", "127.0.0.1", "public.test", "private.test")
         self.authority.issue(self.directory / "internal", "127.0.0.1")
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._signing_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.directory / "signing.pem").write_bytes(self._signing_key)
 
     def set_policy(self, policy: Policy | bytes) -> None:
         """Replaces the mounted file as the kubelet does: at once."""
@@ -88,7 +97,7 @@ class Replica:
     def config(self) -> dict[str, Any]:
         tls = {"server": str(self.directory / "server"), "internal": str(self.directory / "internal")}
         return {
-            "registry": "tests/registry",
+            "registry": _NAME,
             "owner": "owner-uid",
             "hosts": ["public.test", "127.0.0.1"],
             "private_hosts": ["private.test"],
@@ -100,6 +109,7 @@ class Replica:
                 "internal": 0 if self.secure else None,
                 "probes": 0,
             },
+            "signing_key": str(self.directory / "signing.pem"),
             "tls": tls if self.secure else {},
             "policy": {"directory": str(self.directory / "policy"), "secrets": ["shard-0"]},
             "limits": self.limits,
@@ -131,6 +141,12 @@ class Replica:
     def probe(self, path: str) -> tuple[int, str]:
         answer = Client("127.0.0.1", self.ports["probes"]).raw("GET", path)
         return answer.status, answer.body.decode()
+
+    def bearer(self, repository: str, seconds: int) -> dict[str, str]:
+        """A bearer of ROBOT's for everything in the repository, as another replica may have signed it."""
+        now = int(time.time())
+        claims = Claims(ROBOT.id, now - 60, now + seconds, Scopes({repository: EVERYTHING}))
+        return {"Authorization": f"Bearer {Bearers.load(_NAME, self._signing_key).sign(claims)}"}
 
     def terminate(self) -> None:
         assert self.process is not None
