@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from registry_operator.desired.rendered import Child
 from registry_operator.errors import RenderFailed
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+PAIR = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")  # or an escaped backslash
 
 
 def render(template: str, **values: Any) -> Child:
@@ -32,13 +34,27 @@ def render(template: str, **values: Any) -> Child:
 
 @cache
 def _environment() -> Environment:
-    return Environment(  # noqa: S701 - what is rendered is YAML; `finalize` guards it
+    environment = Environment(  # noqa: S701 - what is rendered is YAML; `finalize` guards it
         loader=PackageLoader("registry_operator"),
         undefined=StrictUndefined,
         finalize=_only_json,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_function"] = _dumps
+    return environment
+
+
+def _dumps(value: Any, **options: Any) -> str:
+    """JSON that is YAML, too: YAML has no surrogate pairs, and a raw character might be a line's end."""
+    return PAIR.sub(_as_yaml, json.dumps(value, **options))
+
+
+def _as_yaml(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return found[0]
+    pair = bytes.fromhex(found[1] + found[2]).decode("utf-16-be")
+    return f"\\U{ord(pair):08x}"
 
 
 def _only_json(value: Any) -> Any:

@@ -1,0 +1,108 @@
+"""The access policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from registry_operator.desired.policy import grant, password, policy, settlement, shards
+from registry_operator.models import Permission
+from registry_operator.observed import Absence, SecretData
+
+from registry_runtime.contract.credential import Password, token_id
+from registry_runtime.contract.policy import Action, Claim, Policy, Token
+from tests.unit.operator.harbour import MADE, claim, observed, password_secret, token, view
+
+ROBOT = token(expiresAfter="30d", suspended=True)
+SECRET, MADE_PASSWORD = password_secret(ROBOT)
+
+
+def test_a_token_is_known_by_the_hash_of_its_password() -> None:
+    """Account, hash, grants, end and suspension; the password itself is nowhere in it."""
+    seen = observed(tokens=(ROBOT,), namespaces=(claim(),), secrets=view({ROBOT.secret: SECRET}))
+    found = policy(seen, settlement(seen))
+    (known,) = found.tokens.values()
+    assert known.hashes == (MADE_PASSWORD.sha256,)
+    assert (known.account, known.owner) == ("harbour", "uid-of-harbour")
+    assert known.not_after == ROBOT.expires
+    assert known.suspended
+    assert found.namespaces == {"pier-one": Claim(account="harbour", owner="uid-of-harbour")}
+    assert MADE_PASSWORD.text not in found.encode().decode()
+
+
+def test_who_pulls_may_list_tags() -> None:
+    """The actions of a permission in the words of the contract."""
+    permission = Permission(repositories=("pier-one/*",), actions=("pull", "delete"))
+    assert grant(permission).actions == {Action.PULL, Action.LIST, Action.DELETE}
+    assert grant(permission).repositories == ("pier-one/*",)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        Absence.MISSING,
+        Absence.NOT_PERMITTED,
+        replace(SECRET, owners=frozenset()),
+        replace(SECRET, owners=frozenset({"uid-of-another-token"})),
+        replace(SECRET, deleting=True),
+        replace(SECRET, values={}),
+        replace(SECRET, values={"password": b"\xff"}),
+        replace(SECRET, values={"password": b"hunter2"}),
+        replace(SECRET, values={"password": Password.generate(token_id("another")).text.encode()}),
+    ],
+)
+def test_only_the_tokens_own_secret_is_a_way_in(secret: SecretData | Absence) -> None:
+    """A Secret that a user made, copied from another token or wrote into gives no access."""
+    assert password(ROBOT, secret) is None
+    assert password(ROBOT, SECRET) == MADE_PASSWORD
+
+
+def test_a_token_that_is_being_deleted_is_out_at_once() -> None:
+    """Revocation does not wait for the object to be gone."""
+    going = token(meta={"deletionTimestamp": MADE.isoformat()})
+    seen = observed(tokens=(going,), secrets=view({going.secret: password_secret(going)[0]}))
+    assert policy(seen, settlement(seen)).tokens == {}
+
+
+NAMES = st.text("abcdefgh0123456789", min_size=4, max_size=16)
+POLICIES = st.builds(
+    lambda claims, ids: Policy(
+        namespaces={name: Claim(account=name, owner=name) for name in claims},
+        tokens={name: Token(account=name, owner=name, hashes=(name,), grants=()) for name in ids},
+    ),
+    st.sets(NAMES),
+    st.sets(NAMES),
+)
+
+
+@given(POLICIES, st.integers(1, 8))
+def test_shards_are_the_whole_and_a_change_touches_one(whole: Policy, count: int) -> None:
+    """Merged they are what was cut; another token changes one shard only."""
+    cut = shards(whole, count)
+    assert Policy.merge(cut) == whole
+    assert Policy.merge(cut).revision == whole.revision
+    more = whole.model_copy(
+        update={"tokens": {**whole.tokens, "new": Token(account="a", owner="o", hashes=(), grants=())}}
+    )
+    assert sum(old != new for old, new in zip(cut, shards(more, count), strict=True)) == 1
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True))
+def test_no_password_and_no_order_of_reading_is_in_a_policy(called: list[str]) -> None:
+    """Equal resources in any order give equal bytes, and no bytes give a password away."""
+    robots = [token(name) for name in called]
+    made = {robot.secret: password_secret(robot) for robot in robots}
+    found = view({key: secret for key, (secret, _) in made.items()})
+    there, back = (
+        policy(seen, settlement(seen)).encode()
+        for seen in (
+            observed(tokens=tuple(robots), secrets=found),
+            observed(tokens=tuple(reversed(robots)), secrets=found),
+        )
+    )
+    assert there == back
+    for _, password_ in made.values():
+        assert password_.text.encode() not in there
+        assert password_.text[-58:].encode() not in there

@@ -1,0 +1,313 @@
+"""The children of a Registry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from registry_operator import names
+from registry_operator.desired.registry import render, render_access
+from registry_operator.desired.rendered import Child, Rendered, fingerprint, identity
+from registry_operator.models import Key, Registry
+from registry_operator.observed import SecretData, SecretView
+from registry_operator.tls import Certificate
+
+from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.contract.policy import KEY, Policy
+from tests.unit.operator.harbour import (
+    NOW,
+    SETTINGS,
+    accounts,
+    claim,
+    observed,
+    password_secret,
+    registry,
+    running,
+    secrets_of,
+    token,
+    view,
+)
+
+
+def deployment(rendered: Rendered) -> Child:
+    found = rendered.child("Deployment", Key("harbour", "harbour"))
+    assert found is not None
+    return found
+
+
+def config(rendered: Rendered) -> RuntimeConfig:
+    found = rendered.child("ConfigMap", Key("harbour", "harbour-config"))
+    assert found is not None
+    return RuntimeConfig.model_validate_json(found["data"]["config.json"])
+
+
+def test_every_child_is_found_again_and_goes_with_its_registry() -> None:
+    """Each has the owner, the labels that watches select by, a fingerprint, and a name of its own."""
+    children = render(observed(), SETTINGS).children
+    assert len({identity(child) for child in children}) == len(children) == 19
+    for child in children:
+        metadata = child["metadata"]
+        assert metadata["namespace"] == "harbour"
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "roadstead"
+        assert metadata["labels"][names.INSTANCE] == "harbour"
+        (owner,) = metadata["ownerReferences"]
+        assert (owner["kind"], owner["uid"], owner["controller"]) == ("Registry", "uid-harbour-harbour", True)
+        assert owner["blockOwnerDeletion"] is False
+        assert fingerprint(child)
+
+
+def test_rendering_again_gives_the_same_bytes() -> None:
+    """What was made at random is taken from what is there: a restart of the operator writes nothing."""
+    seen, rendered = running(observed())
+    later = replace(seen, now=NOW + timedelta(days=30))
+    assert render(later, SETTINGS) == rendered
+
+
+def test_a_due_certificate_is_the_only_thing_that_changes() -> None:
+    """After 60 days the leaves are new; config, Deployment and CA are as they were, so no pod restarts."""
+    seen, rendered = running(observed())
+    renewed = render(replace(seen, now=NOW + timedelta(days=61)), SETTINGS)
+    changed = {
+        identity(after)[1].name
+        for before, after in zip(rendered.children, renewed.children, strict=True)
+        if fingerprint(before) != fingerprint(after)
+    }
+    assert changed == {"harbour-internal", "harbour-operator", "harbour-tls"}
+
+
+def test_another_host_name_gets_its_certificate_and_a_rollout() -> None:
+    """The certificate covers exactly the domains, and replicas learn of them at their start."""
+    seen, before = running(observed())
+    after = render(replace(seen, registry=registry(exposure={"hosts": ["other.test"]})), SETTINGS)
+    values = secrets_of(after.children)[Key("harbour", "harbour-tls")].values
+    assert Certificate.read(values).names == ("harbour.test", "other.test", "private.harbour.test")
+    assert config(after).hosts == ("harbour.test", "other.test")
+    assert config(after).private_hosts == ("private.harbour.test",)
+    annotations = [deployment(one)["spec"]["template"]["metadata"]["annotations"] for one in (before, after)]
+    assert annotations[0] != annotations[1]
+
+
+def test_a_change_of_access_needs_no_rollout() -> None:
+    """Tokens and claims change the policy and the ConfigMap of claims, and no other child."""
+    seen, before = running(observed())
+    robot = token()
+    secret, made = password_secret(robot)
+    secrets = SecretView({**seen.secrets.found, robot.secret: secret})
+    after = render(replace(seen, tokens=(robot,), namespaces=(claim(),), secrets=secrets), SETTINGS)
+    changed = {
+        identity(new)
+        for old, new in zip(before.children, after.children, strict=True)
+        if fingerprint(old) != fingerprint(new)
+    }
+    assert {key.name.rstrip("0123") for _, key in changed} == {"harbour-claims", "harbour-policy-"}
+    assert made.id in after.policy.tokens
+    assert after.revision != before.revision
+
+
+def test_access_alone_is_rendered_alike() -> None:
+    """The quick way of a token and the long way of a Registry write the same bytes."""
+    robot = token()
+    secret, _ = password_secret(robot)
+    seen = observed(tokens=(robot,), namespaces=(claim(),), secrets=view({robot.secret: secret}))
+    claims, *policies = render_access(seen)
+    rendered = render(seen, SETTINGS)
+    assert rendered.child("ConfigMap", names.claims(seen.registry)) == claims
+    assert [rendered.child("Secret", key) for key in names.policies(seen.registry)] == policies
+    shards = [Policy.model_validate_json(secrets_of([one]).popitem()[1].values[KEY]) for one in policies]
+    assert Policy.merge(tuple(shards)).revision == rendered.revision
+
+
+def test_without_consent_nothing_is_rendered() -> None:
+    """What runs goes on; the condition says the command."""
+    refused = observed(secrets=view(refused=["harbour"]))
+    assert render(refused, SETTINGS).children == ()
+    assert render_access(refused) == ()
+
+
+def test_a_policy_that_does_not_fit_stays_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a policy would lock users out; the old one goes on."""
+    monkeypatch.setattr(names, "POLICY_BYTES", 100)
+    robot = token()
+    secret, _ = password_secret(robot)
+    rendered = render(observed(tokens=(robot,), secrets=view({robot.secret: secret})), SETTINGS)
+    assert rendered.too_large
+    assert [rendered.child("Secret", key) for key in names.policies(registry())] == [None] * 4
+    assert deployment(rendered)
+
+
+def test_ten_thousand_tokens_fit() -> None:
+    """The number of shards is fixed, and enough for the largest Registry that is planned for."""
+    robots = [token(f"robot-{number}") for number in range(500)]
+    found = {robot.secret: password_secret(robot)[0] for robot in robots}
+    policies = render_access(observed(tokens=tuple(robots), secrets=view(found)))[1:]
+    largest = max(len(secrets_of([one]).popitem()[1].values[KEY]) for one in policies)
+    assert largest * 20 < names.POLICY_BYTES * 1.2
+
+
+def test_a_certificate_of_the_user_is_mounted_and_not_made() -> None:
+    """Its own CA stays for the state port; certificate and bundle of an earlier spec are taken away."""
+    given = registry(tls={"secretRef": {"name": "public"}})
+    rendered = render(observed(given), SETTINGS)
+    volumes = {
+        volume["name"]: volume for volume in deployment(rendered)["spec"]["template"]["spec"]["volumes"]
+    }
+    assert volumes["tls"]["secret"]["secretName"] == "public"
+    assert rendered.child("Secret", names.tls(given)) is None
+    assert rendered.unwanted == (("Secret", names.tls(given)), ("ConfigMap", names.ca_bundle(given)))
+
+    with_ca = view({Key("harbour", "public"): SecretData({"ca.crt": b"PEM"})})
+    rendered = render(observed(given, secrets=with_ca), SETTINGS)
+    bundle = rendered.child("ConfigMap", names.ca_bundle(given))
+    assert bundle
+    assert bundle["data"] == {"ca.crt": "PEM"}
+    assert rendered.unwanted == (("Secret", names.tls(given)),)
+
+
+def test_the_cas_key_reaches_no_pod() -> None:
+    """It is in one Secret that nothing mounts, and the replicas' Role does not name it."""
+    rendered = render(observed(), SETTINGS)
+    pod = json.dumps(deployment(rendered))
+    assert '"harbour-ca"' not in pod
+    assert '"harbour-operator"' not in pod
+    role = rendered.child("Role", Key("harbour", "harbour"))
+    assert role
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [f"harbour-policy-{shard}" for shard in range(4)],
+            "verbs": ["get", "list", "watch"],
+        }
+    ]
+
+
+def pod(of: Registry | None = None) -> dict[str, Any]:
+    spec: dict[str, Any] = deployment(render(observed(of), SETTINGS))["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("replicas", "zones", "skews"),
+    [
+        (3, 3, [(1, "DoNotSchedule")]),
+        (2, 3, [(1, "DoNotSchedule")]),
+        (1, 1, [(1, "DoNotSchedule")]),
+        (4, 3, [(2, "DoNotSchedule"), (1, "ScheduleAnyway")]),
+        (12, 3, [(6, "DoNotSchedule"), (1, "ScheduleAnyway")]),
+    ],
+)
+def test_replicas_spread_over_zones(replicas: int, zones: int, skews: list[tuple[int, str]]) -> None:
+    """A replica a zone waits for its zone; beyond that half may share one: no rollout stalls."""
+    constraints = pod(registry(replicas=replicas, zones={"minimum": zones}))["topologySpreadConstraints"]
+    over_zones = [one for one in constraints if one["topologyKey"] == "topology.kubernetes.io/zone"]
+    assert [(one["maxSkew"], one["whenUnsatisfiable"]) for one in over_zones] == skews
+    assert over_zones[0]["minDomains"] == zones
+    assert constraints[-1]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_a_pod_outlives_its_last_request() -> None:
+    """The grace period is longer than waiting for the endpoints and the drain together."""
+    spec, drain = pod(), config(render(observed(), SETTINGS)).limits.drain_seconds
+    stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert spec["terminationGracePeriodSeconds"] >= stop + drain + 5
+
+
+def test_everything_that_the_config_names_is_mounted() -> None:
+    """Each path of the configuration lies below a mount of the container."""
+    s3 = {"bucket": "harbour", "credentialsSecretRef": {"name": "s3"}, "caBundleRef": {"name": "ca"}}
+    choices: list[dict[str, Any]] = [{"s3": s3}, {"ephemeral": {}}]
+    for storage in choices:
+        of = registry(storage=storage, replicas=1)
+        mounts = [mount["mountPath"] for mount in pod(of)["containers"][0]["volumeMounts"]]
+        document = config(render(observed(of), SETTINGS)).model_dump(mode="json")
+        paths = [value for value in leaves(document) if isinstance(value, str) and value.startswith("/")]
+        assert len(paths) >= 4
+        assert all(any(path.startswith(mount) for mount in mounts) for path in paths), (paths, mounts)
+
+
+def leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for inner in value.values() for leaf in leaves(inner)]
+    return [value]
+
+
+def test_two_contents_never_run_at_once() -> None:
+    """An ephemeral Registry's pod ends before the next one begins."""
+    of = registry(storage={"ephemeral": {}}, replicas=1)
+    assert deployment(render(observed(of), SETTINGS))["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ports", "namespace"),
+    [
+        (None, {443, 6443}, None),
+        ("https://s3.test:7070", {443, 6443, 7070}, None),
+        ("http://s3.test", {80, 443, 6443}, None),
+        ("https://s3.s3-system.svc:7070", {443, 6443, 7070}, "s3-system"),
+        ("https://s3.s3-system.svc.cluster.local", {443, 6443}, "s3-system"),
+    ],
+)
+def test_replicas_may_reach_what_they_need(
+    endpoint: str | None, ports: set[int], namespace: str | None
+) -> None:
+    """Names, the API server, the bucket; an endpoint inside the cluster at whatever port its pods have."""
+    s3 = {"bucket": "harbour", "endpoint": endpoint, "credentialsSecretRef": {"name": "s3"}, "insecure": True}
+    rendered = render(observed(registry(storage={"s3": s3})), SETTINGS)
+    policy = rendered.child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    _, open_, *inside = policy["spec"]["egress"]
+    assert {one["port"] for one in open_["ports"]} == ports
+    found = [one["to"][0]["namespaceSelector"]["matchLabels"] for one in inside]
+    assert found == ([{"kubernetes.io/metadata.name": namespace}] if namespace else [])
+
+
+def test_the_state_port_is_open_to_the_operator_alone() -> None:
+    """Everybody may come to the two domains, and nobody else to the rest."""
+    policy = render(observed(), SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    public, internal, probes = policy["spec"]["ingress"]
+    assert "from" not in public
+    assert {port["port"] for port in public["ports"]} == {8443, 8444}
+    (peer,) = internal["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "roadstead-system"}
+    assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "roadstead-operator"}
+    assert probes["from"]
+
+
+words = st.text(min_size=1, max_size=20)
+
+
+@given(words, words)
+def test_no_value_changes_the_structure(image: str, secret: str) -> None:
+    """Whatever text comes in stands where it belongs, quotes, newlines and braces included."""
+    s3 = {"bucket": "harbour", "credentialsSecretRef": {"name": "s3"}}
+    plain = registry(storage={"s3": s3})
+    spec = plain.spec.storage.s3
+    assert spec
+    hostile = spec.model_copy(
+        update={"credentials_secret_ref": spec.credentials_secret_ref.model_copy(update={"name": secret})}
+    )
+    storage = plain.spec.storage.model_copy(update={"s3": hostile})
+    of = replace(plain, spec=plain.spec.model_copy(update={"storage": storage}))
+    rendered = deployment(render(observed(of), replace(SETTINGS, image=image)))
+    template = rendered["spec"]["template"]["spec"]
+    assert template["containers"][0]["image"] == image
+    volumes = {volume["name"]: volume for volume in template["volumes"]}
+    assert volumes["credentials"]["secret"]["secretName"] == secret
+
+
+def test_labels_of_accounts_reach_the_policy_only_through_consent() -> None:
+    """A token of an account that is not let in is no part of the policy."""
+    robot = token(account="shop")
+    secret, made = password_secret(robot)
+    seen = observed(
+        tokens=(robot,), secrets=view({robot.secret: secret}), kubernetes_namespaces=accounts("shop")
+    )
+    assert render(seen, SETTINGS).policy.tokens == {}
+    open_ = replace(seen, registry=registry(allowedNamespaces={"from": "All"}))
+    assert set(render(open_, SETTINGS).policy.tokens) == {made.id}
