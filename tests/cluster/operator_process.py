@@ -1,0 +1,340 @@
+"""The operator as a real process beside a real API server, with the rights that it has in a cluster."""
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+from registry_operator.cluster.resources import KNOWN
+from registry_operator.names import POLICY_SHARDS
+
+from registry_runtime.contract.policy import KEY as POLICY_KEY
+from registry_runtime.contract.policy import Policy
+from tests.cluster.apiserver import ApiServer, Object, Refusal
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "roadstead-system"
+ACCOUNT = "roadstead-operator"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+PATHS = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
+    "ClusterRole": f"{RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
+    "Role": f"{RBAC}/namespaces/{{namespace}}/roles",
+    "RoleBinding": f"{RBAC}/namespaces/{{namespace}}/rolebindings",
+}
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def install(server: ApiServer) -> None:
+    """CRDs, the operator's account and its rights, from the manifests that a cluster gets."""
+    names = []
+    for file in sorted((ROOT / "crds").glob("*.roadstead.dev.yaml")):
+        crd = yaml.safe_load(file.read_text())
+        names.append(server.ask("POST", CRDS, crd)["metadata"]["name"])
+    for manifest in ("namespace.yaml", "rights.yaml", "tenants.yaml"):
+        for obj in yaml.safe_load_all((ROOT / "manifests" / manifest).read_text()):
+            if obj and obj["kind"] in PATHS:
+                path = PATHS[obj["kind"]].format(namespace=obj["metadata"].get("namespace"))
+                server.ask("POST", path, obj)
+    for name in names:
+        wait(partial(is_served, server, name))
+
+
+def is_served(server: ApiServer, name: str) -> bool:
+    crd = server.ask("GET", f"{CRDS}/{name}")
+    conditions = {one["type"]: one["status"] for one in crd.get("status", {}).get("conditions") or ()}
+    return conditions.get("Established") == "True"
+
+
+def wait(true: Callable[[], Any], seconds: float = 30, sentence: str = "") -> Any:
+    """What `true` returns as soon as it is true. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(sentence or f"not within {seconds} s")
+
+
+@dataclass
+class Operator:
+    """The process, or what will be one after `start`."""
+
+    server: ApiServer
+    certificate: Path  # the API server's own
+    folder: Path
+    url: str = ""  # of the API server, where it is reached through a relay
+    ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "operator.log"
+
+    def start(self) -> None:
+        kubeconfig = self.folder / "kubeconfig"
+        if not kubeconfig.exists():
+            kubeconfig.write_text(json.dumps(self._kubeconfig()))
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
+            "RUNTIME_IMAGE": "registry.test/roadstead/registry:test",
+            "POD_NAME": "operator-0",
+            "LIVENESS_PORT": str(self.ports[0]),
+            "METRICS_PORT": str(self.ports[1]),
+            "LOG_LEVEL": "INFO",
+            "MALLOC_ARENA_MAX": "2",
+        }
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "registry_operator"], env=environment, stdout=output, stderr=output
+            )
+
+    def ready(self) -> "Operator":
+        """Waits until the cache is filled and work is done."""
+        before = self.log.read_text().count('"message": "started"') if self.log.exists() else 0
+        self.start()
+        wait(lambda: self.log.read_text().count('"message": "started"') > before, 30, "not started")
+        return self
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum over all series with these labels."""
+        total = 0.0
+        for line in self.metrics().splitlines():
+            series, _, value = line.rpartition(" ")
+            if re.match(rf"{name}(\{{|$)", series) and all(
+                f'{label}="{wanted}"' in series for label, wanted in labels.items()
+            ):
+                total += float(value)
+        return total
+
+    def writes(self) -> float:
+        """Requests that change something; the Lease's are not counted."""
+        name, verbs = "roadstead_api_requests_total", ("create", "apply", "patch", "update", "delete")
+        leases = sum(self.metric(name, verb=verb, resource="leases") for verb in verbs)
+        return sum(self.metric(name, verb=verb) for verb in verbs) - leases
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/metrics", timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def livez(self) -> tuple[int, str]:
+        request = f"http://127.0.0.1:{self.ports[0]}/livez"
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def rss(self) -> float:
+        """MiB."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
+
+    def _kubeconfig(self) -> Object:
+        path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
+        token = self.server.ask("POST", path, {"spec": {"expirationSeconds": 36000}})["status"]["token"]
+        cluster = {"server": self.url or self.server.url, "certificate-authority": str(self.certificate)}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "operator", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "operator"}}],
+            "current-context": "test",
+        }
+
+
+@contextmanager
+def running(operator: Operator) -> Iterator[Operator]:
+    """Started for the time of the block."""
+    try:
+        yield operator.ready()
+    finally:
+        if operator.process is not None:
+            operator.stop(signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Relay:
+    """A TCP relay to the API server that can be cut: the API server is then down for whoever uses it."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.removeprefix("https://").partition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._up = True
+        self._pairs: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Every connection breaks, and no new one is served."""
+        self._up = False
+        for side in self._pairs:
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        self._pairs.clear()
+
+    def heal(self) -> None:
+        self._up = True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if not self._up:
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._pairs += [client, server]
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for side in (source, sink):
+            with suppress(OSError):
+                side.close()
+
+
+ROADSTEAD = "/apis/roadstead.dev/v1alpha1"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a test says to the API server, in the words of kubectl; "Claim" is Roadstead's kind Namespace."""
+
+    server: ApiServer
+
+    def namespace(self, name: str, *, consent: bool = True, **labels: str) -> str:
+        self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        if consent:
+            self.consent(name)
+        return name
+
+    def consent(self, namespace: str) -> None:
+        """What `kubectl create rolebinding` does in the command that the condition shows."""
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "roadstead-secrets"}
+        subject = {"kind": "ServiceAccount", "namespace": SYSTEM, "name": ACCOUNT}
+        binding = {"metadata": {"name": "roadstead"}, "roleRef": role, "subjects": [subject]}
+        self.server.ask("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", binding)
+
+    def withdraw(self, namespace: str) -> None:
+        self.server.ask("DELETE", f"{RBAC}/namespaces/{namespace}/rolebindings/roadstead")
+
+    def apply(self, kind: str, namespace: str, name: str, spec: Object, **annotations: str) -> Object:
+        """A resource of Roadstead's, by server-side apply."""
+        metadata = {
+            "name": name,
+            "annotations": {key.replace("_", "/"): value for key, value in annotations.items()},
+        }
+        body = {
+            "apiVersion": "roadstead.dev/v1alpha1",
+            "kind": "Namespace" if kind == "Claim" else kind,
+            "metadata": metadata,
+            "spec": spec,
+        }
+        return self.server.apply(self.path(kind, namespace, name), body, "kubectl")
+
+    def registry(self, namespace: str, name: str = "harbour", **spec: Any) -> Object:
+        s3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "credentialsSecretRef": {"name": "s3"}}
+        return self.apply(
+            "Registry", namespace, name, {"hostname": f"{name}.example.com", "storage": {"s3": s3}} | spec
+        )
+
+    def token(self, namespace: str, name: str, registry: str = "harbour", **spec: Any) -> Object:
+        rights = [{"repositories": ["pier/**"], "actions": ["pull", "push"]}]
+        wanted = {"registryRefs": [{"name": registry}], "permissions": rights}
+        return self.apply("AccessToken", namespace, name, wanted | spec)
+
+    def claim(self, namespace: str, name: str, registry: Object | None = None) -> Object:
+        return self.apply(
+            "Claim", namespace, name, {"registryRef": registry or {"name": "harbour"}, "name": name}
+        )
+
+    def secret(self, namespace: str, name: str, **values: str) -> Object:
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+        return self.server.apply(f"/api/v1/namespaces/{namespace}/secrets/{name}", body, "kubectl")
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        try:
+            return self.server.ask("GET", self.path(kind, namespace, name))
+        except Refusal as refusal:
+            if refusal.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        self.server.ask("DELETE", self.path(kind, namespace, name))
+
+    def list(self, kind: str, namespace: str) -> dict[str, Object]:
+        found = self.server.ask("GET", self.path(kind, namespace, "").rstrip("/"))
+        return {obj["metadata"]["name"]: obj for obj in found["items"]}
+
+    def condition(self, kind: str, namespace: str, name: str, condition: str) -> Object:
+        """Of the status; {} where it is not there, or speaks of an older generation."""
+        obj = self.get(kind, namespace, name) or {}
+        conditions = (obj.get("status") or {}).get("conditions") or ()
+        found: dict[str, Object] = {one["type"]: one for one in conditions}
+        one = found.get(condition, {})
+        return one if one.get("observedGeneration") == obj.get("metadata", {}).get("generation") else {}
+
+    def policy(self, namespace: str, registry: str = "harbour") -> Policy:
+        """What the replicas are told, all shards together."""
+        shards = [
+            self.get("Secret", namespace, f"{registry}-policy-{shard}") for shard in range(POLICY_SHARDS)
+        ]
+        documents = [base64.b64decode(shard["data"][POLICY_KEY]) for shard in shards if shard]
+        return Policy.merge(tuple(Policy.model_validate_json(document) for document in documents))
+
+    def path(self, kind: str, namespace: str, name: str) -> str:
+        own = {"Registry": "registries", "Claim": "namespaces", "AccessToken": "accesstokens"}
+        if kind in own:
+            return f"{ROADSTEAD}/namespaces/{namespace}/{own[kind]}/{name}"
+        resource = next(one for one in KNOWN.values() if one.kind == kind)
+        return resource.path(namespace, name)

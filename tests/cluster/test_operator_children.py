@@ -1,0 +1,313 @@
+"""The operator against a real API server: what it makes, what it repairs, what it leaves alone."""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from tests.cluster.apiserver import Object, apiserver
+from tests.cluster.operator_process import Cluster, Operator, install, running, wait
+
+pytestmark = pytest.mark.cluster
+CHILDREN = {
+    "ConfigMap": {"harbour-config", "harbour-claims", "harbour-ca-bundle"},
+    "Service": {"harbour", "harbour-private"},
+    "ServiceAccount": {"harbour"},
+    "Deployment": {"harbour"},
+    "PodDisruptionBudget": {"harbour"},
+    "NetworkPolicy": {"harbour"},
+    "Role": {"harbour"},
+    "Secret": {"harbour-ca", "harbour-internal", "harbour-operator", "harbour-tls"}
+    | {f"harbour-policy-{shard}" for shard in range(4)},
+}
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    folder = tmp_path_factory.mktemp("apiserver")
+    with apiserver(folder) as server:
+        install(server)
+        with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
+            yield operator
+
+
+@pytest.fixture
+def cluster(operator: Operator) -> Cluster:
+    return Cluster(operator.server)
+
+
+def grants(cluster: Cluster, namespace: str) -> list[tuple[str, ...]]:
+    tokens = cluster.policy(namespace).tokens.values()
+    return [grant.repositories for token in tokens for grant in token.grants]
+
+
+def there(cluster: Cluster, namespace: str) -> bool:
+    return all(names <= cluster.list(kind, namespace).keys() for kind, names in CHILDREN.items())
+
+
+def settled(operator: Operator) -> None:
+    """Until no more requests that change something are made."""
+    before = -1.0
+    while (now := operator.writes()) != before:
+        before = now
+        time.sleep(0.7)
+
+
+def versions(cluster: Cluster, *namespaces: str) -> dict[str, str]:
+    """The resource version of everything that the operator could write."""
+    return {
+        f"{kind} {namespace}/{name}": obj["metadata"]["resourceVersion"]
+        for namespace in namespaces
+        for kind in [*CHILDREN, "RoleBinding", "Registry", "AccessToken", "Claim"]
+        for name, obj in cluster.list(kind, namespace).items()
+    }
+
+
+def password(cluster: Cluster, namespace: str, name: str) -> str:
+    secret = cluster.get("Secret", namespace, name)
+    return base64.b64decode(secret["data"]["password"]).decode() if secret else ""
+
+
+def test_a_registry_has_all_its_children_in_a_second(cluster: Cluster) -> None:
+    """From the apply to the last child; the rollout itself is Kubernetes' part."""
+    cluster.namespace("children")
+    cluster.secret("children", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
+    began = time.monotonic()
+    cluster.registry("children")
+    wait(lambda: there(cluster, "children"))
+    took = time.monotonic() - began
+    assert took < 3  # 0.5 s on an idle machine; helpers of a build share its cores
+    deployment = cluster.get("Deployment", "children", "harbour")
+    assert deployment is not None
+    assert deployment["spec"]["replicas"] == 3
+    assert wait(lambda: cluster.condition("Registry", "children", "harbour", "Ready"))["status"] == "False"
+
+
+def test_what_a_token_may_reaches_the_policy_and_leaves_it(cluster: Cluster) -> None:
+    """Applied, edited, suspended, deleted: each is in the policy at once; the password never is."""
+    cluster.namespace("rights")
+    cluster.namespace("app")
+    cluster.registry("rights")
+    cluster.claim("rights", "pier")
+    cluster.token("rights", "robot", pullSecrets={"namespaces": ["app"]})
+    wait(lambda: len(cluster.policy("rights").tokens) == 1)
+    policy = cluster.policy("rights")
+    secret = password(cluster, "rights", "robot")
+    (token,) = policy.tokens.values()
+    assert token.hashes == (hashlib.sha256(secret.encode()).hexdigest(),)
+    assert policy.namespaces["pier"].account == "rights"
+    pull = wait(lambda: cluster.get("Secret", "app", "robot-pull"))
+    auths = json.loads(base64.b64decode(pull["data"][".dockerconfigjson"]))["auths"]
+    assert {name: entry["password"] for name, entry in auths.items()} == {
+        "harbour.example.com": secret,
+        "private.harbour.example.com": secret,
+    }
+
+    cluster.token("rights", "robot", permissions=[{"repositories": ["pier/a"], "actions": ["pull"]}])
+    wait(
+        lambda: [t.grants[0].repositories for t in cluster.policy("rights").tokens.values()] == [("pier/a",)]
+    )
+    wait(lambda: cluster.get("Secret", "app", "robot-pull") is None, sentence="the pull secret stays")
+    assert password(cluster, "rights", "robot") == secret
+
+    cluster.token("rights", "robot", suspended=True)
+    wait(lambda: [t.suspended for t in cluster.policy("rights").tokens.values()] == [True])
+    cluster.delete("AccessToken", "rights", "robot")
+    wait(lambda: not cluster.policy("rights").tokens)
+
+
+def test_a_pull_secret_follows_the_labels_of_namespaces(cluster: Cluster) -> None:
+    """A namespace that is made later, or labelled later, gets one; one that loses the label loses it."""
+    cluster.namespace("labels")
+    cluster.registry("labels")
+    cluster.token("labels", "robot", pullSecrets={"selector": {"matchLabels": {"team": "sea"}}})
+    wait(lambda: password(cluster, "labels", "robot"))
+    cluster.namespace("later", team="sea")
+    wait(lambda: cluster.get("Secret", "later", "robot-pull"))
+    cluster.server.ask(
+        "PATCH",
+        "/api/v1/namespaces/later",
+        {"metadata": {"labels": {"team": "land"}}},
+        "application/merge-patch+json",
+    )
+    wait(lambda: cluster.get("Secret", "later", "robot-pull") is None)
+
+
+def test_an_object_of_somebody_else_is_refused_until_it_is_given(cluster: Cluster) -> None:
+    """Stalled by NameConflict, the object untouched; with the annotation it is taken over."""
+    cluster.namespace("conflict")
+    cluster.secret("conflict", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
+    path = "/api/v1/namespaces/conflict/configmaps"
+    theirs = {"metadata": {"name": "harbour-config"}, "data": {"theirs": "yes"}}
+    cluster.server.ask("POST", path, theirs)
+    cluster.registry("conflict")
+    stalled = wait(lambda: is_true(cluster.condition("Registry", "conflict", "harbour", "Stalled")))
+    assert stalled["reason"] == "NameConflict"
+    assert "harbour-config" in stalled["message"]
+    found = cluster.get("ConfigMap", "conflict", "harbour-config")
+    assert found is not None
+    assert found["data"] == {"theirs": "yes"}
+    given = {"metadata": {"annotations": {"roadstead.dev/adopt": "harbour"}}}
+    cluster.server.ask("PATCH", f"{path}/harbour-config", given, "application/merge-patch+json")
+    cluster.registry("conflict", replicas=2)  # somebody looks at it again
+    wait(lambda: "config.json" in (cluster.get("ConfigMap", "conflict", "harbour-config") or {})["data"])
+
+
+def is_true(condition: Object) -> Object | None:
+    return condition if condition.get("status") == "True" else None
+
+
+def test_a_password_that_somebody_made_is_no_way_in(cluster: Cluster) -> None:
+    """A Secret of the token's name that is not the token's: refused, untouched, not in the policy."""
+    cluster.namespace("forged")
+    cluster.registry("forged")
+    wait(lambda: there(cluster, "forged"))
+    cluster.secret("forged", "robot", username="robot", password="mine")
+    cluster.token("forged", "robot")
+    stalled = wait(lambda: is_true(cluster.condition("AccessToken", "forged", "robot", "Stalled")))
+    assert stalled["reason"] == "NameConflict"
+    assert password(cluster, "forged", "robot") == "mine"
+    assert not cluster.policy("forged").tokens
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "edit"),
+    [
+        ("Deployment", "harbour", {"spec": {"replicas": 7}}),
+        ("Service", "harbour", {"spec": {"selector": {"app.kubernetes.io/instance": "other"}}}),
+        ("ConfigMap", "harbour-config", {"data": {"config.json": "{}"}}),
+        ("Secret", "harbour-policy-0", {"data": {"policy.json": "e30K"}}),
+        ("NetworkPolicy", "harbour", {"spec": {"ingress": []}}),
+        ("ServiceAccount", "harbour", {"metadata": {"labels": {"app.kubernetes.io/component": "x"}}}),
+    ],
+)
+def test_drift_is_repaired(cluster: Cluster, kind: str, name: str, edit: Object) -> None:
+    """What somebody edits is as it was within seconds, whatever the annotation says."""
+    if cluster.get("Registry", "drift", "harbour") is None:
+        cluster.namespace("drift")
+        cluster.registry("drift")
+        wait(lambda: there(cluster, "drift"))
+    before = what_matters(cluster.get(kind, "drift", name))
+    edited = cluster.server.ask(
+        "PATCH", cluster.path(kind, "drift", name), edit, "application/merge-patch+json"
+    )
+    assert what_matters(edited) != before
+    wait(lambda: what_matters(cluster.get(kind, "drift", name)) == before, 10)
+
+
+def test_a_deleted_child_is_made_again(cluster: Cluster) -> None:
+    """All of them, one after the other."""
+    cluster.namespace("gone")
+    cluster.registry("gone")
+    wait(lambda: there(cluster, "gone"))
+    for kind, names in CHILDREN.items():
+        for name in sorted(names):
+            cluster.delete(kind, "gone", name)
+    wait(lambda: there(cluster, "gone"))
+
+
+def what_matters(obj: Object | None) -> Any:
+    assert obj is not None
+    spec = {key: value for key, value in obj.items() if key in {"spec", "data", "type"}}
+    return spec, obj["metadata"].get("labels"), obj["metadata"].get("ownerReferences")
+
+
+def test_another_account_s_name_is_taken(cluster: Cluster) -> None:
+    """The first claim wins; who may not claim here is told so."""
+    cluster.namespace("first")
+    cluster.namespace("second", sea="yes")
+    cluster.namespace("third")
+    rule = {"from": "Selector", "selector": {"matchLabels": {"sea": "yes"}}}
+    cluster.registry("first", allowedNamespaces=rule)
+    cluster.server.ask(
+        "PATCH",
+        "/api/v1/namespaces/first",
+        {"metadata": {"labels": {"sea": "yes"}}},
+        "application/merge-patch+json",
+    )
+    elsewhere = {"name": "harbour", "namespace": "first"}
+    cluster.claim("first", "pier")
+    bound = wait(lambda: is_true(cluster.condition("Claim", "first", "pier", "Bound")))
+    assert bound["reason"] == "Bound"
+    cluster.claim("second", "pier", elsewhere)
+    cluster.claim("third", "quay", elsewhere)
+    taken = wait(lambda: cluster.condition("Claim", "second", "pier", "Bound"))
+    assert (taken["status"], taken["reason"]) == ("False", "NameTaken")
+    refused = wait(lambda: cluster.condition("Claim", "third", "quay", "Bound"))
+    assert (refused["status"], refused["reason"]) == ("False", "NotAllowed")
+
+
+def test_a_restart_writes_nothing(operator: Operator, cluster: Cluster) -> None:
+    """No request that changes something, and no object that is another: by the operator and by etcd."""
+    namespaces = ["rights", "labels", "drift", "first", "second", "third", "forged"]
+    settled(operator)
+    before = versions(cluster, *namespaces)
+    assert operator.stop() == 0
+    began = time.monotonic()
+    operator.ready()
+    assert time.monotonic() - began < 10
+    time.sleep(4)
+    assert operator.writes() == 0, operator.metrics()
+    assert versions(cluster, *namespaces) == before
+
+
+def test_no_secret_stands_in_logs_events_statuses_or_annotations(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """All values of all Secrets that the operator knows are searched for."""
+    everything = cluster.server.ask("GET", "/api/v1/namespaces")["items"]
+    namespaces = [obj["metadata"]["name"] for obj in everything]
+    values = set()
+    for namespace in namespaces:
+        for name, secret in cluster.list("Secret", namespace).items():
+            if "-policy-" in name:
+                continue  # hashes, which are meant to be told
+            for key, value in (secret.get("data") or {}).items():
+                text = base64.b64decode(value).decode(errors="replace")
+                if key in {
+                    "password",
+                    "tls.key",
+                    ".dockerconfigjson",
+                    "token-signing.pem",
+                    "secretAccessKey",
+                }:
+                    values |= {text, value}
+    assert len(values) > 10
+    values.discard("mine")  # the user's own, not the operator's
+    said = operator.log.read_text() + operator.metrics()
+    for namespace in namespaces:
+        said += json.dumps(cluster.list("Event", namespace))
+        for kind in [*CHILDREN, "Registry", "AccessToken", "RoleBinding"]:
+            for obj in cluster.list(kind, namespace).values():
+                said += json.dumps([obj["metadata"], obj.get("status")])
+                said += json.dumps(obj) if kind != "Secret" else ""
+    leaked = [
+        value[:8] for value in values if len(value) > 6 and (value in said or json.dumps(value)[1:-1] in said)
+    ]
+    assert not leaked
+
+
+def test_an_operator_without_consent_is_told_where(operator: Operator, cluster: Cluster) -> None:
+    """403: the condition shows the command; once it is run the Registry goes on by itself; and back."""
+    cluster.namespace("closed", consent=False)
+    cluster.secret("closed", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
+    cluster.registry("closed")
+    stalled = wait(lambda: is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")))
+    assert "kubectl create rolebinding roadstead --namespace closed" in stalled["message"]
+    assert not cluster.list("Secret", "closed").keys() - {"s3"}
+
+    began = time.monotonic()
+    cluster.consent("closed")
+    wait(lambda: there(cluster, "closed"), 10)
+    assert time.monotonic() - began < 5
+    wait(lambda: not is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")))
+
+    cluster.withdraw("closed")
+    again = wait(lambda: is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")), 10)
+    assert again["reason"] == stalled["reason"]
+    assert operator.livez() == (HTTPStatus.OK, "ok")
