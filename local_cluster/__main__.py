@@ -1,14 +1,14 @@
 """`python -m local_cluster [--name NAME] VERB …`: Kubernetes in three zones, without a trace after."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
+from local_cluster import preflight
 from local_cluster.build import cache_root
 from local_cluster.cluster import Cluster
-from local_cluster.errors import BadRequest, ClusterError
+from local_cluster.errors import ClusterError
 from local_cluster.parts import Parts
 from local_cluster.status import MachineStatus
 
@@ -37,8 +37,7 @@ def main() -> int:
         print(f"[{time.monotonic() - started:5.1f} s] {line}", flush=True)
 
     try:
-        if os.geteuid() != 0:
-            raise BadRequest("the cluster is made of namespaces and mounts: run this as root")
+        preflight.require_root()
         run(Cluster(arguments.name, Parts(cache_root()), report), arguments)
     except ClusterError as error:
         print(error, file=sys.stderr)
@@ -72,7 +71,7 @@ def show(cluster: Cluster) -> None:
     status = cluster.status()
     print(f"{'MACHINE':32} {'RUNNING':8} {'LINK':6} {'READY':8} DAEMONS")
     for machine in status.machines:
-        running, link = ("yes" if machine.running else "no"), ("up" if machine.linked else "cut")
+        running, link = ("yes", "up" if machine.linked else "cut") if machine.running else ("no", "-")
         print(f"{machine.name:32} {running:8} {link:6} {readiness(machine):8} {' '.join(machine.daemons)}")
     for forward in status.forwards:
         print(f"forward {forward.listen} → {forward.target}")

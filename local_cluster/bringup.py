@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cluster import archive, control_plane, dns, etc, forwards, kubeconfig, node, pki, rbac
+from local_cluster import archive, control_plane, dns, etc, forwards, kubeconfig, node, pki, preflight, rbac
 from local_cluster.api import Api
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemons
 from local_cluster.forwards import API, Address, api_of
-from local_cluster.layout import DNS_DOMAIN, Layout, Machine, Node
-from local_cluster.machine import RunningMachine
+from local_cluster.layout import API_SERVICE_ADDRESS, DNS_DOMAIN, Layout, Machine, Node
+from local_cluster.machine import SYSTEM_PATH, RunningMachine
+from local_cluster.namespaces import connects
 from local_cluster.network import Network
 from local_cluster.parallel import in_parallel
 from local_cluster.parts import Parts
@@ -21,6 +22,7 @@ from local_cluster.waiting import until
 ANY_PORT = Address("127.0.0.1", 0)
 READY_SECONDS = 60.0
 ENFORCER = "enforcer"
+KNOWN_SERVICE = (API_SERVICE_ADDRESS, 443)
 KNOWN_NAME = f"kubernetes.default.svc.{DNS_DOMAIN}"
 
 
@@ -37,6 +39,7 @@ class Bringup:
     report: Callable[[str], None]
 
     def everything(self) -> None:
+        preflight.check(self.parts.root, SYSTEM_PATH)
         keys = pki.ensure(self.layout)
         self.boot_control_plane(keys)
         with ThreadPoolExecutor(max_workers=1) as background:
@@ -46,6 +49,7 @@ class Bringup:
         self.start_controllers()
         in_parallel(self.start_node, self.layout.nodes)
         in_parallel(self.wait_for_node, self.layout.nodes)
+        self.wait_for_services()
 
     def node(self, which: Node) -> None:
         """One node, when the others and the control plane run."""
@@ -112,7 +116,7 @@ class Bringup:
             self.machines[which.name].start(daemon)
 
     def wait_for_node(self, which: Node) -> None:
-        """Until its present kubelet has said that it is ready, and its DNS answers."""
+        """Until its present kubelet has said that it is ready, its DNS answers, and Services are reached."""
         machine, api = self.machines[which.name], self.api()
         started = machine.daemons.started("kubelet")
 
@@ -122,8 +126,21 @@ class Bringup:
         def resolves() -> bool:
             return dns.resolves(machine.require(), KNOWN_NAME)
 
+        def serves() -> bool:
+            return connects(machine.require(), *KNOWN_SERVICE)
+
         self.wait(machine.daemons, node.DAEMONS, ready, f"{which.name} is not Ready")
         self.wait(machine.daemons, node.DAEMONS, resolves, f"the DNS of {which.name} does not answer")
+        self.wait(machine.daemons, node.DAEMONS, serves, f"no Service is reached from {which.name}")
+
+    def wait_for_services(self) -> None:
+        """Until Services are reached from the control plane, and so through relays."""
+        machine = self.machines[self.layout.control_plane.name]
+
+        def serves() -> bool:
+            return connects(machine.require(), *KNOWN_SERVICE)
+
+        self.wait(self.host, (ENFORCER,), serves, "no Service is reached from the control plane")
 
     def wait(self, daemons: Daemons, names: Iterable[str], ready: Callable[[], bool], complaint: str) -> None:
         """Until `ready`. Raises DaemonEnded as soon as one of the daemons has ended."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,7 +39,7 @@ class Cluster:
 
     def __init__(self, name: str, parts: Parts, report: Callable[[str], None] = lambda _line: None) -> None:
         self.layout = Layout(name)
-        self.parts = parts
+        self.parts = replace(parts, root=parts.root.resolve())
         self.report = report
 
     @property
@@ -49,7 +50,7 @@ class Cluster:
     # Life and death
 
     def up(self) -> None:
-        """Returns when three nodes are Ready and DNS answers on each; quickly where that is so already."""
+        """Returns when three nodes are Ready, and DNS and Services answer on each; soon where that is so."""
         with locked(self.layout.state):
             self.bringup.everything()
 

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
+CONNECT_SECONDS = 0.5
 
 
 def socket_in(process: int, kind: socket.SocketKind) -> socket.socket:
@@ -31,6 +32,17 @@ def socket_in(process: int, kind: socket.SocketKind) -> socket.socket:
     if isinstance(result, OSError):
         raise result
     return result
+
+
+def connects(process: int, host: str, port: int) -> bool:
+    """Whether a TCP connection from the network namespace of `process` is answered at this moment."""
+    try:
+        with socket_in(process, socket.SOCK_STREAM) as caller:
+            caller.settimeout(CONNECT_SECONDS)
+            caller.connect((host, port))
+    except OSError:
+        return False
+    return True
 
 
 def enter_network(process: int) -> None:

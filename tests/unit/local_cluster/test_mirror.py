@@ -72,7 +72,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Script, Api]]:
     tls.load_verify_locations(layout.pki / "ca.crt")
     tls.verify_mode = ssl.CERT_REQUIRED
     server.socket = tls.wrap_socket(server.socket, server_side=True)
-    serving = threading.Thread(target=server.serve_forever)
+    serving = threading.Thread(target=server.serve_forever, args=(0.01,))
     serving.start()
     yield script, Api.for_certificate(("127.0.0.1", server.server_address[1]), layout.pki, "enforcer")
     server.shutdown()
