@@ -1,0 +1,78 @@
+"""Records: the one form of what is stored, and what is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.directory import Directory
+from registry_runtime.storage.records import Record, Records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIELDS = st.dictionaries(
+    st.text().filter(lambda key: key != "version"), st.none() | st.integers() | st.text() | st.booleans()
+)
+ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+
+
+@ONCE
+@given(fields=FIELDS, payload=st.binary())
+async def test_a_record_comes_back(tmp_path: Path, fields: dict[str, object], payload: bytes) -> None:
+    """Fields and payload, whatever bytes it has, line breaks too."""
+    records = Records(Directory(tmp_path))
+    await records.put("k/r", Record(fields, payload))
+    assert await records.get("k/r") == Record(fields, payload)
+
+
+async def test_a_tombstone_reads_as_absent(tmp_path: Path) -> None:
+    """It can be written over by who saw it, is not listed, and makes no page short."""
+    records = Records(Directory(tmp_path))
+    for name in ("a", "b", "c", "d"):
+        await records.write(f"k/{name}", Record({"n": name}), None)
+    seen = await records.read("k/b")
+    assert seen.etag
+    await records.retract("k/b", seen.etag)
+    with pytest.raises(Conflict):
+        await records.retract("k/b", seen.etag)
+    gone = await records.read("k/b")
+    assert gone.record is None
+    listing = await records.list("k/", limit=2)
+    assert ([entry.key for entry in listing.entries], listing.more) == (["k/a", "k/c"], True)
+    listing = await records.list("k/", limit=3)
+    assert ([entry.key for entry in listing.entries], listing.more) == (["k/a", "k/c", "k/d"], False)
+    with pytest.raises(Conflict):
+        await records.write("k/b", Record({}), None)
+    await records.write("k/b", Record({"n": "again"}), gone.etag)
+    assert await records.get("k/b") == Record({"n": "again"})
+
+
+async def test_long_listings_and_deletes_are_paged(tmp_path: Path) -> None:
+    """More than the storage gives or takes at a time."""
+    records = Records(Directory(tmp_path))
+    keys = [f"k/{number:05}" for number in range(2300)]
+    (tmp_path / "objects" / "k").mkdir(parents=True)
+    for key in keys:
+        (tmp_path / "objects" / key).write_text('{"version":1}\n')
+    assert [entry.key for entry in (await records.list("k/", limit=2200)).entries] == keys[:2200]
+    await records.delete(keys[:2100])
+    assert [entry.key for entry in (await records.list("k/", limit=5000)).entries] == keys[2100:]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\n", b"{}\n", b"[1]\n", b'{"version": 2}\n', b"garbage", b"\xff\n", b'{"version":"1"}\n']
+)
+async def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Garbage, and a version of the future: said as somebody else's, with the key."""
+    storage = Directory(tmp_path)
+    await storage.put("k/x", [content])
+    with pytest.raises(StorageRefused, match="k/x") as refused:
+        await Records(storage).get("k/x")
+    assert refused.value.reason is StorageReason.WRONG_OWNER
