@@ -49,9 +49,7 @@ class ServedCertificate:
         try:
             self._current = self._load()
         except CertificateInvalid as error:
-            _log.error(
-                "the renewed certificate is not served, the old one stays", extra=fields(error=str(error))
-            )
+            _log.error("a renewed certificate is refused, the old one stays", extra=fields(error=str(error)))
             return False
         _log.info("serving the renewed certificate", extra=fields(file=str(self._files[0])))
         return True

@@ -69,13 +69,17 @@ class Replica:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     @property
     def log(self) -> str:
-        return (self.directory / "log").read_text()
+        file = self.directory / "log"
+        return file.read_text() if file.exists() else ""
 
     def prepare(self) -> None:
         self.authority = Authority(self.directory / "authority")
@@ -117,6 +121,11 @@ class Replica:
 
     def start(self) -> None:
         """Returns when it is ready."""
+        self.launch()
+        self.until_ready()
+
+    def launch(self) -> None:
+        """Starts the process, and does not wait for it."""
         file = self.directory / "config.json"
         file.write_text(json.dumps(self.config()))
         with (self.directory / "log").open("wb") as log:
@@ -126,10 +135,13 @@ class Replica:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "POD_NAME": "replica-0", "ZONE": "zone-a"},
             )
-        ends = time.monotonic() + _START_SECONDS
+
+    def until_ready(self, seconds: float = _START_SECONDS) -> None:
+        assert self.process is not None
+        ends = time.monotonic() + seconds
         while not self._ready():
             assert self.process.poll() is None, self.log
-            assert time.monotonic() < ends, self.log
+            assert time.monotonic() < ends, f"not ready: {self.log}"
             time.sleep(0.05)
 
     def client(self, password: Password | None = ROBOT, listener: str = "public") -> Client:
@@ -154,7 +166,8 @@ class Replica:
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Lines of the log with this message."""
-        read = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.rpartition("\n")
+        read = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in read if line["message"] == message]
 
     def _ready(self) -> bool:
