@@ -37,10 +37,14 @@ def render(observed: TokenObserved) -> tuple[Child, ...]:
         return ()
     current = password(token, found) or Password.generate(token_id(token.meta.uid))
     auths = docker_config(observed, current)
-    pulls = targets(observed) if auths else ()
+    pulls = [
+        key
+        for key in targets(observed)
+        if key.namespace in observed.kubernetes_namespaces and is_writable(token, observed.secrets.get(key))
+    ]
     return (
         _password_secret(token, current),
-        *(_pull_secret(token, key, auths) for key in pulls if is_writable(token, observed.secrets.get(key))),
+        *(_pull_secret(token, key, auths) for key in pulls if auths),
     )
 
 

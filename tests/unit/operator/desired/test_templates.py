@@ -14,7 +14,7 @@ TEMPLATES = Path(registry_operator.__file__).parent / "templates"
 
 def test_a_missing_value_is_an_error() -> None:
     """Nothing is rendered as an empty string by mistake."""
-    with pytest.raises(RenderFailed, match="template service-account: .*Undefined"):
+    with pytest.raises(RenderFailed, match=r"template service-account: .*Undefined"):
         render("service-account")
 
 
