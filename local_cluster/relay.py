@@ -35,8 +35,7 @@ def relay(client: socket.socket, control_plane: RunningMachine, target: tuple[st
         try:
             server = dial(control_plane, target)
         except OSError:
-            reset(client)
-            return
+            return  # closed without a byte: nothing was begun that a reset would have to call off
         with server:
             answers = threading.Thread(target=pump, args=(server, client), daemon=True)
             answers.start()
