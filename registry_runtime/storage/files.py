@@ -18,7 +18,7 @@ import hashlib
 import os
 import uuid
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, unquote
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 _SAFE = "!:~@,+="
 _IOV = 512  # buffers in one write; Linux takes 1,024
-_ATTEMPTS = 10  # a folder that another process prunes is made again
+_ATTEMPTS = 100  # a folder that another process prunes is made again
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -138,7 +138,8 @@ def retried(action: Callable[[], Result], folder: Path | str) -> Result:
         try:
             return action()
         except FileNotFoundError:
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # its own parent was pruned at this moment
+                Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     return action()
 
 

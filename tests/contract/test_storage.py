@@ -255,6 +255,23 @@ async def test_a_later_writer_is_never_overwritten(storage: Storage) -> None:
     assert await whole(await storage.open("data/fenced")) == base + good
 
 
+async def test_a_writer_that_was_overtaken_completes_its_own_parts_or_nothing(storage: Storage) -> None:
+    """The bytes of the later writer never get into the object of the earlier one."""
+    base, early, late = os.urandom(SMALL), b"early", b"later"
+    multipart = await storage.begin("data/overtaken")
+    parts = [
+        await storage.write(multipart, Place(1, 0, 1), [base]),
+        await storage.write(multipart, Place(2, SMALL, 1), [early]),
+    ]
+    await storage.write(multipart, Place(33, SMALL, 33), [late])
+    try:
+        await storage.complete(multipart, parts, fence=1)
+    except Conflict:
+        assert await storage.size("data/overtaken") is None
+    else:
+        assert await whole(await storage.open("data/overtaken")) == base + early
+
+
 async def test_unfinished_multiparts_are_found_and_aborted(storage: Storage) -> None:
     """Those that nobody ended are listed by key with their age, and leave nothing when aborted."""
     multipart = await storage.begin("data/stale")

@@ -247,3 +247,22 @@ async def test_tags_raced_from_all_sides_name_one_manifest(replica: Callable[...
     await replica().manifests.delete(NAME, stored.descriptor.digest)
     with pytest.raises(ManifestUnknown):
         await replica().manifests.get(NAME, V1)
+
+
+async def test_an_index_that_is_stale_takes_no_tag(
+    storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """A push moved a tag and was killed before it cleaned up: deleting the old digest leaves the tag."""
+    await push_blobs(replica(), NAME, b"{}", *LAYERS)
+    await replica().manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
+    newer = image(LAYERS[0])
+
+    async def kill(operation: str, _key: str) -> None:
+        if operation == "delete":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await replica(Interposed(storage, kill)).manifests.put(NAME, V1, OCI_IMAGE, newer)
+    assert len((await storage.list(paths.tagged(NAME, DIGEST))).entries) == 1
+    await replica().manifests.delete(NAME, DIGEST)
+    assert (await replica().manifests.get(NAME, V1)).content == newer

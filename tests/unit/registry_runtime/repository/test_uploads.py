@@ -325,6 +325,43 @@ async def _push_in_steps(mortal: Registry, safe: Registry, name: RepositoryName,
     return True
 
 
+@pytest.mark.parametrize("content", [SMALL_BLOB, LARGE_BLOB], ids=len)
+async def test_the_collection_never_takes_what_is_served(
+    replica: Callable[..., Registry], storage: Directory, content: bytes
+) -> None:
+    """A commit is killed after the n-th effect and nobody comes back: what has a pointer keeps its data."""
+    digest, served = Digest.of(content), 0
+    for fatal in range(1, 100):
+        calls = 0
+
+        async def kill(operation: str, _key: str) -> None:
+            nonlocal calls
+            calls += operation in {"put", "write", "complete", "delete"}
+            if calls == fatal:  # noqa: B023 - called in this round only
+                raise Killed
+
+        upload = await replica().uploads.start(NAME, "me")
+        await replica().uploads.append(NAME, upload.uuid, body(content))
+        try:
+            await replica(Interposed(storage, after=kill)).uploads.commit(NAME, upload.uuid, digest)
+        except Killed:
+            survived = False
+        else:
+            survived = True
+        await later(replica())
+        pointed = bool((await storage.list("blobs/")).entries)
+        assert len((await storage.list("data/")).entries) == pointed
+        assert not [key for key in await keys(storage) if key.startswith(("uploads/", "unfinished"))]
+        if pointed:
+            served += 1
+            await replica().uploads.push(NAME, digest, body(content), "me")
+            assert await pull(replica(), NAME, digest) == content
+        if survived:
+            break
+        await storage.delete([*await keys(storage)])
+    assert served >= 3
+
+
 async def test_sessions_are_their_repository_s_own(registry: Registry, storage: Directory) -> None:
     """Another repository, an unknown uuid and what is no uuid find nothing."""
     upload = await registry.uploads.start(NAME, "me")
