@@ -32,7 +32,7 @@ VALID: dict[str, Object] = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
-        for file in sorted((ROOT / "crds").glob("*.yaml")):
+        for file in sorted((ROOT / "crds").glob("*.roadstead.dev.yaml")):
             crd = yaml.safe_load(file.read_text())
             path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
             server.ask("POST", path, crd)
@@ -92,10 +92,9 @@ REFUSED = [
     (resource("Registry", storage=s3(bucket="No")), "spec.storage.s3.bucket"),
     (resource("Registry", storage=s3(prefix="../other")), "spec.storage.s3.prefix"),
     (resource("Registry", storage=s3(credentialsSecretRef=None)), "spec.storage.s3.credentialsSecretRef"),
-    (resource("Registry", tls={}), "spec.tls must have exactly one of selfSigned and secretRef"),
     (
         resource("Registry", tls={"selfSigned": {}, "secretRef": {"name": "x"}}),
-        "spec.tls must have exactly one of selfSigned and secretRef",
+        "spec.tls must not have both of selfSigned and secretRef",
     ),
     (
         resource("Registry", exposure={"hosts": ["private.harbour.example.com"]}),
@@ -153,6 +152,7 @@ ACCEPTED = [
     resource("Registry", storage=s3(endpoint="https://[fd00::1]:9000/", prefix="a/b.c/")),
     resource("Registry", storage=s3(prefix="", caBundleRef={"name": "s3-ca"})),
     resource("Registry", storage={"ephemeral": {}}, replicas=1, zones={"minimum": 1}),
+    resource("Registry", tls={}),
     resource("Registry", tls={"secretRef": {"name": "public"}}),
     resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
     resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
@@ -197,7 +197,6 @@ def test_defaults_are_written_into_the_resource(server: ApiServer) -> None:
     spec = create(server, resource("Registry"))["spec"]
     assert spec["replicas"] == 3
     assert spec["zones"] == {"minimum": 3}
-    assert spec["tls"] == {"selfSigned": {}}
     assert spec["allowedNamespaces"] == {"from": "Same"}
     assert spec["exposure"] == {"serviceType": "ClusterIP"}
     assert spec["storage"]["s3"]["pathStyle"] is True
@@ -221,6 +220,19 @@ def test_a_claim_never_moves(server: ApiServer, change: Object, sentence: str) -
     with pytest.raises(Refusal) as refused:
         server.apply(f"{path('Namespace')}/immutable", body)
     assert sentence in refused.value.message
+
+
+def test_a_choice_can_be_changed_by_the_next_apply(server: ApiServer) -> None:
+    """What a default filled in never stands beside what a later apply chooses."""
+    place = f"{path('Registry')}/choosing"
+    server.apply(place, resource("Registry", "choosing"))
+    chosen = server.apply(place, resource("Registry", "choosing", tls={"secretRef": {"name": "public"}}))
+    assert chosen["spec"]["tls"] == {"secretRef": {"name": "public"}}
+    selector = {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}
+    server.apply(place, resource("Registry", "choosing", allowedNamespaces=selector))
+    back = server.apply(place, resource("Registry", "choosing", storage={"ephemeral": {}}, replicas=1))
+    assert back["spec"]["storage"] == {"ephemeral": {}}
+    assert back["spec"]["allowedNamespaces"] == {"from": "Same"}
 
 
 def test_scale_reads_and_writes_the_replicas(server: ApiServer) -> None:

@@ -36,13 +36,16 @@ class SelfSigned(Value):
 
 
 class Tls(Value):
-    """Exactly one of the fields."""
+    """At most one of the fields; none means selfSigned.
+
+    A default of one would stay in the stored object, where an apply of the other only adds to it.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "has(self.selfSigned) != has(self.secretRef)",
-                "spec.tls must have exactly one of selfSigned and secretRef",
+                "!(has(self.selfSigned) && has(self.secretRef))",
+                "spec.tls must not have both of selfSigned and secretRef",
             ),
         )
     )
@@ -141,7 +144,7 @@ class RegistrySpec(Value):
     replicas: Annotated[int, Field(ge=1, le=100, description="How many replicas serve.")] = 3
     zones: Annotated[Zones, Field(description="Spread over failure domains.")] = Zones()
     storage: Annotated[Storage, Field(description="Where the content is kept.")]
-    tls: Annotated[Tls, Field(description="Certificate of both domains.")] = Tls(self_signed=SelfSigned())
+    tls: Annotated[Tls, Field(description="Certificate of both domains; default: selfSigned.")] = Tls()
     exposure: Annotated[Exposure, Field(description="How clients reach the public domain.")] = Exposure()
     allowed_namespaces: Annotated[
         AllowedNamespaces,
