@@ -88,7 +88,8 @@ class Session:
         """A thread that does not end within seconds is left behind: it can do nothing but see."""
         self._stop()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.ended.wait(), 15)
+            async with asyncio.timeout(15):
+                await self.ended.wait()
 
     def _run(self) -> None:
         try:

@@ -199,9 +199,7 @@ class Queue:
         waker = asyncio.get_running_loop().create_future()
         self._wakers.add(waker)
         try:
-            await asyncio.wait_for(waker, seconds)
-        except TimeoutError:
-            pass
+            await asyncio.wait([waker], timeout=seconds)  # wait_for may lose a cancellation (CPython < 3.12)
         finally:
             self._wakers.discard(waker)
 

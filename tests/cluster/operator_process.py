@@ -24,6 +24,8 @@ import yaml
 from registry_operator.cluster.resources import KNOWN
 from registry_operator.names import POLICY_SHARDS
 
+from local_cluster.build import cache_root
+from local_cluster.parts import Parts
 from registry_runtime.contract.policy import KEY as POLICY_KEY
 from registry_runtime.contract.policy import Policy
 from tests.cluster.apiserver import ApiServer, Object, Refusal
@@ -85,10 +87,11 @@ class Operator:
     url: str = ""  # of the API server, where it is reached through a relay
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
     process: subprocess.Popen[bytes] | None = None
+    name: str = "operator-0"  # of its pod
 
     @property
     def log(self) -> Path:
-        return self.folder / "operator.log"
+        return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
         kubeconfig = self.folder / "kubeconfig"
@@ -99,7 +102,7 @@ class Operator:
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
             "RUNTIME_IMAGE": "registry.test/roadstead/registry:test",
-            "POD_NAME": "operator-0",
+            "POD_NAME": self.name,
             "LIVENESS_PORT": str(self.ports[0]),
             "METRICS_PORT": str(self.ports[1]),
             "LOG_LEVEL": "INFO",
@@ -120,7 +123,7 @@ class Operator:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(30)
         self.process = None
         return code
 
@@ -154,6 +157,11 @@ class Operator:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def is_alive(self) -> bool:
+        with suppress(OSError):
+            return self.livez()[0] == HTTPStatus.OK
+        return False
+
     def rss(self) -> float:
         """MiB."""
         assert self.process is not None
@@ -165,15 +173,7 @@ class Operator:
     def _kubeconfig(self) -> Object:
         path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
         token = self.server.ask("POST", path, {"spec": {"expirationSeconds": 36000}})["status"]["token"]
-        cluster = {"server": self.url or self.server.url, "certificate-authority": str(self.certificate)}
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "operator", "user": {"token": token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "operator"}}],
-            "current-context": "test",
-        }
+        return kubeconfig_of(self.url or self.server.url, self.certificate, token)
 
 
 @contextmanager
@@ -184,6 +184,41 @@ def running(operator: Operator) -> Iterator[Operator]:
     finally:
         if operator.process is not None:
             operator.stop(signal.SIGKILL)
+
+
+@contextmanager
+def controllers(server: ApiServer, certificate: Path, folder: Path, *names: str) -> Iterator[None]:
+    """Some controllers of a real kube-controller-manager, such as the garbage collector."""
+    kubeconfig = folder / "controllers.kubeconfig"
+    kubeconfig.write_text(json.dumps(kubeconfig_of(server.url, certificate, server.token)))
+    parts = Parts(cache_root())
+    argv = [
+        str(parts.binary("kube-controller-manager")),
+        f"--kubeconfig={kubeconfig}",
+        f"--controllers={','.join(names)}",
+        "--leader-elect=false",
+        f"--secure-port={free_port()}",
+        "--bind-address=127.0.0.1",
+        f"--cert-dir={folder / 'controllers'}",
+    ]
+    with (folder / "controllers.log").open("wb") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def kubeconfig_of(url: str, certificate: Path, token: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": str(certificate)}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
 
 
 def free_port() -> int:

@@ -37,7 +37,9 @@ class Access:
         """Claims first: the policy must never promise a name that a restart could give to another."""
         async with self._locks.setdefault(key, asyncio.Lock()):
             registry = self._at.cache.registries.objects.get(key)
-            if registry is None or registry.meta.deleting or not self._known(key):
+            if registry is None or registry.meta.deleting or not self._at.is_open(key.namespace):
+                return []
+            if not self._known(key):
                 return []
             self._began[key] = time.monotonic()
             claims, *policies = render_access(self._at.observe_registry(registry)) or (None,)

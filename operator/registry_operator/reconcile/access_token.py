@@ -19,7 +19,7 @@ async def reconcile(at: Context, key: Key) -> None:
     if token is None:
         await forget(at, key)
         return
-    if token.meta.deleting:
+    if token.meta.deleting or not at.is_open(key.namespace):
         return
     if not at.known(token):
         return  # `consent` brings it back when the last of them has answered

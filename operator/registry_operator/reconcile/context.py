@@ -100,6 +100,11 @@ class Context:
         found = self.secrets.view.get(names.operator_client(registry))
         return found if isinstance(found, SecretData) else None
 
+    def is_open(self, namespace: str) -> bool:
+        """Whether the Kubernetes namespace is there and stays: in one that goes away nothing can be made."""
+        account = self.cache.accounts.get(namespace)
+        return account is not None and not account.terminating
+
     async def look(self, namespace: str, wanted: Iterable[str]) -> None:
         """Reads Secrets that a resource names only now; from here on their stream keeps them."""
         for key in self.secrets.unlooked(Key(namespace, name) for name in wanted):

@@ -11,7 +11,7 @@ from registry_operator.reconcile.context import Context
 async def reconcile(at: Context, key: Key) -> None:
     """The claim itself is written with the Registry's policy. Raises ClusterError."""
     claim = at.cache.claims.objects.get(key)
-    if claim is None or claim.meta.deleting:
+    if claim is None or claim.meta.deleting or not at.is_open(key.namespace):
         return
     registry = at.cache.registries.objects.get(claim.registry)
     written = at.cache.children.get(("ConfigMap", names.claims(registry))) if registry else None

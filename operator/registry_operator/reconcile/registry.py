@@ -18,7 +18,7 @@ LAST = frozenset({"RoleBinding", "Deployment"})
 async def reconcile(at: Context, access: Access, key: Key) -> None:
     """Raises ClusterError and RenderFailed."""
     registry = at.cache.registries.objects.get(key)
-    if registry is None or registry.meta.deleting:
+    if registry is None or registry.meta.deleting or not at.is_open(key.namespace):
         at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
         at.mounted.pop(key, None)
         return

@@ -21,6 +21,7 @@ from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.context import Context
 
 PERIOD = 300.0  # seconds, on average
+FIRST = 6.0  # seconds after the start: what was left behind before it is not left for long
 log = logging.getLogger(__name__)
 
 See = Callable[[Resource, dict[str, Any], bool], None]
@@ -51,7 +52,7 @@ class Sweep:
 
     async def run(self) -> None:
         """Returns only by cancellation."""
-        wait = min(self._period, 30.0)  # leftovers of the time before this start are not left for long
+        wait = min(self._period, FIRST)
         while True:
             await asyncio.sleep(wait * random.uniform(0.5, 1))
             wait = 1.5 * self._period

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Work, Kind, Queue
+from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Kind, Queue, Work
 
 
 def registry(name: str) -> Work:
@@ -134,7 +134,7 @@ async def test_a_worker_waits_for_the_next_key() -> None:
 
 
 async def test_workers_share_the_keys_and_none_runs_twice_at_a_time() -> None:
-    """Eight workers, twenty keys that change again and again: each alone on its key, no last change unseen."""
+    """Eight workers, twenty keys that change again and again: each alone, no last change unseen."""
     queue = Queue(slow=4)
     keys = [registry(str(number)) for number in range(20)]
     version = dict.fromkeys(keys, 0)
@@ -166,3 +166,14 @@ async def test_workers_share_the_keys_and_none_runs_twice_at_a_time() -> None:
     for worker in workers:
         worker.cancel()
     assert seen == version
+
+
+async def test_a_cancelled_worker_ends_also_when_work_comes_at_that_moment() -> None:
+    """At a stop all workers are cancelled while others still add work: none may go on."""
+    queue = Queue(slow=1)
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.add(token("late"))
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=1)
+    assert waiting.cancelled()

@@ -1,0 +1,223 @@
+"""What goes wrong around the operator: it is killed, its API server is away, others want to lead."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.apiserver import ApiServer, apiserver
+from tests.cluster.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
+
+pytestmark = pytest.mark.cluster
+KILLS = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("apiserver")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[ApiServer]:
+    with apiserver(folder) as server:
+        install(server)
+        garbage = ("garbage-collector-controller", "namespace-controller")
+        with controllers(server, folder / "certs" / "apiserver.crt", folder, *garbage):
+            yield server
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Cluster:
+    return Cluster(server)
+
+
+@pytest.fixture
+def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
+    with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
+        yield operator
+
+
+def hashes(cluster: Cluster, namespace: str) -> set[str]:
+    return {found for token in cluster.policy(namespace).tokens.values() for found in token.hashes}
+
+
+def test_killed_at_any_moment_the_next_one_completes_it(operator: Operator, cluster: Cluster) -> None:
+    """Twelve kills in the midst of work. No password is made twice, and in the end all is there."""
+    moments = random.Random(3)
+    cluster.namespace("kills")
+    cluster.namespace("kills-app")
+    cluster.registry("kills", "harbour")
+    known: set[str] = set()
+    for number in range(KILLS):
+        cluster.token("kills", f"robot-{number}", pullSecrets={"namespaces": ["kills-app"]})
+        cluster.registry("kills", f"other-{number}")
+        time.sleep(moments.uniform(0.0, 0.35))
+        operator.stop(signal.SIGKILL)
+        now = hashes(cluster, "kills") if cluster.get("Secret", "kills", "harbour-policy-3") else set()
+        assert known <= now, "a password that was in force is another now"
+        known = now
+        operator.ready() if number % 3 else operator.start()  # and sometimes killed while it starts
+    operator.stop(signal.SIGKILL)
+    operator.ready()
+    wait(lambda: len(hashes(cluster, "kills")) == KILLS)
+    wait(lambda: len(cluster.list("Secret", "kills-app")) == KILLS)
+    wait(lambda: len(cluster.list("Deployment", "kills")) == KILLS + 1)
+    assert known <= hashes(cluster, "kills")
+
+
+def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder: Path) -> None:
+    """Cut while tokens are made, edited and deleted; then all is true again, by the same process."""
+    relay = Relay(cluster.server.url)
+    certificate = folder / "certs" / "apiserver.crt"
+    (folder / "relay").mkdir()
+    operator = Operator(cluster.server, certificate, folder / "relay", url=relay.url)
+    cluster.namespace("away")
+    cluster.namespace("away-app")
+    cluster.registry("away")
+    with running(operator):
+        cluster.token("away", "stays")
+        cluster.token("away", "goes", pullSecrets={"namespaces": ["away-app"]})
+        wait(lambda: len(hashes(cluster, "away")) == 2)
+        wait(lambda: cluster.list("Secret", "away-app"))
+        process = operator.process
+        relay.cut()
+        cluster.delete("AccessToken", "away", "goes")
+        cluster.token("away", "stays", suspended=True)
+        cluster.token("away", "comes")
+        time.sleep(5)  # less than the Lease: its holder goes on
+        relay.heal()
+        began = time.monotonic()
+        wait(lambda: {t.suspended for t in cluster.policy("away").tokens.values()} == {True, False}, 40)
+        wait(lambda: len(hashes(cluster, "away")) == 2)
+        wait(lambda: not cluster.list("Secret", "away-app"))
+        assert time.monotonic() - began < 30
+        assert operator.process is process
+        assert process is not None
+        assert process.poll() is None
+        assert operator.livez() == (HTTPStatus.OK, "ok")
+        relay.cut()  # and now for longer
+        cluster.delete("AccessToken", "away", "comes")
+        assert process.wait(30) == 1  # whoever lost the Lease ends
+        operator.start()  # as the kubelet does
+        wait(operator.is_alive)
+        time.sleep(3)
+        assert operator.livez() == (HTTPStatus.OK, "ok")  # not killed for what is not its fault
+        relay.heal()
+        wait(lambda: len(hashes(cluster, "away")) == 1, 40)
+    relay.close()
+
+
+def test_what_was_deleted_while_no_operator_was_there_is_cleared(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """The token's pull secret in another namespace stays, labelled; the next operator removes it."""
+    cluster.namespace("absent")
+    cluster.namespace("absent-app")
+    cluster.registry("absent")
+    cluster.token("absent", "robot", pullSecrets={"namespaces": ["absent-app"]})
+    pull = wait(lambda: cluster.get("Secret", "absent-app", "robot-pull"))
+    assert pull["metadata"]["labels"]["roadstead.dev/owner-uid"]
+    cluster.secret("absent-app", "theirs", key="value")
+    wait(lambda: len(hashes(cluster, "absent")) == 1)
+    operator.stop()
+    cluster.delete("AccessToken", "absent", "robot")
+    time.sleep(0.5)
+    assert cluster.get("Secret", "absent-app", "robot-pull")
+    operator.ready()
+    wait(lambda: not hashes(cluster, "absent"))
+    wait(lambda: cluster.get("Secret", "absent-app", "robot-pull") is None, 20)
+    assert cluster.get("Secret", "absent-app", "theirs")
+
+
+@pytest.mark.parametrize("order", ["registry first", "token first", "namespace as a whole", "operator gone"])
+def test_deletion_in_any_order_leaves_nothing(operator: Operator, cluster: Cluster, order: str) -> None:
+    """Nothing waits for a finalizer, and nothing of Roadstead's is left, in other namespaces neither."""
+    name = order.replace(" ", "-")
+    app = cluster.namespace(f"{name}-app")
+    cluster.namespace(name)
+    cluster.registry(name)
+    cluster.claim(name, "pier")
+    cluster.token(name, "robot", pullSecrets={"namespaces": [app]})
+    wait(lambda: cluster.get("Secret", app, "robot-pull"))
+    wait(lambda: cluster.get("Deployment", name, "harbour"))
+    steps = [("Registry", "harbour"), ("Claim", "pier"), ("AccessToken", "robot")]
+    if order == "operator gone":
+        operator.stop()
+    if order in {"namespace as a whole", "operator gone"}:
+        cluster.server.ask("DELETE", f"/api/v1/namespaces/{name}")
+    else:
+        for kind, resource in steps if order == "registry first" else reversed(steps):
+            cluster.delete(kind, name, resource)
+            time.sleep(0.3)
+    if order in {"namespace as a whole", "operator gone"}:
+        wait(lambda: name not in namespaces(cluster), 60, "the namespace does not go away")
+    else:
+        kinds = ("Deployment", "Service", "ConfigMap", "Secret", "Role", "NetworkPolicy", "ServiceAccount")
+        wait(lambda: not any(cluster.list(kind, name) for kind in kinds), 60, "a child is left")
+    if order == "operator gone":
+        operator.ready()
+    wait(lambda: not cluster.list("Secret", app), 60, "a pull secret is left")
+
+
+def namespaces(cluster: Cluster) -> set[str]:
+    return {obj["metadata"]["name"] for obj in cluster.server.ask("GET", "/api/v1/namespaces")["items"]}
+
+
+def test_one_of_two_operators_works(operator: Operator, cluster: Cluster, folder: Path) -> None:
+    """The second waits; at a clean stop it goes on at once, after a kill within 25 s."""
+    second = standby(operator, folder, "operator-1")
+    time.sleep(3)
+    assert second.livez() == (HTTPStatus.OK, "ok")  # a standby is alive
+    assert second.writes() == 0
+    began = time.monotonic()
+    operator.stop()
+    wait(lambda: leads(second), 10)
+    assert time.monotonic() - began < 6
+    third = standby(operator, folder, "operator-2")
+    time.sleep(1)
+    began = time.monotonic()
+    second.stop(signal.SIGKILL)
+    wait(lambda: leads(third), 30)
+    assert time.monotonic() - began < 25
+    cluster.namespace("led")
+    cluster.registry("led")
+    wait(lambda: cluster.get("Deployment", "led", "harbour"))
+    third.stop()
+
+
+def test_a_leader_that_was_paused_writes_nothing_more(
+    operator: Operator, cluster: Cluster, folder: Path
+) -> None:
+    """Stopped by SIGSTOP until another leads: when it goes on, it ends without a write."""
+    second = standby(operator, folder, "operator-1")
+    cluster.namespace("paused")
+    assert operator.process is not None
+    operator.process.send_signal(signal.SIGSTOP)
+    wait(lambda: leads(second), 30)
+    cluster.registry("paused")
+    wait(lambda: cluster.get("Deployment", "paused", "harbour"))
+    time.sleep(1)
+    before = cluster.get("Registry", "paused", "harbour")
+    operator.process.send_signal(signal.SIGCONT)
+    assert operator.process.wait(20) == 1
+    operator.process = None
+    assert cluster.get("Registry", "paused", "harbour") == before
+    second.stop()
+
+
+def standby(operator: Operator, folder: Path, name: str) -> Operator:
+    """Another operator beside it."""
+    own = folder / f"{name}-{time.monotonic_ns()}"
+    own.mkdir()
+    other = Operator(operator.server, operator.certificate, own, name=name)
+    other.start()
+    wait(lambda: "another operator leads" in other.log.read_text())
+    return other
+
+
+def leads(operator: Operator) -> bool:
+    return '"message": "started"' in operator.log.read_text()
