@@ -33,6 +33,16 @@ class Admission:
         self.admit(request, self.asker(request), name, action)
         return name
 
+    def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:
+        """As `repository`, but for the bearer's own time: whether that is over is the caller's to look at.
+
+        The AccessToken itself is judged as it is now: what was taken away ends no work.
+        """
+        name = named(request)
+        asker = self.asker(request)
+        self.admit(request, replace(asker, identity=asker.identity.renewed()), name, action)
+        return name, asker
+
     def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
         trace = trace_of(request.scope)
         trace.reason = self._gate.admit(asker, name, action).reason

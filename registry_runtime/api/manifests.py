@@ -11,9 +11,11 @@ from starlette.responses import Response
 from registry_runtime.api.admission import Admission
 from registry_runtime.api.conditions import etag, unchanged
 from registry_runtime.api.streams import whole
+from registry_runtime.auth.identity import Identity
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
-from registry_runtime.content.name import Tag
+from registry_runtime.content.manifest import parse
+from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.content.reference import Reference, parse_reference
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.policy import Action
@@ -21,11 +23,13 @@ from registry_runtime.errors import TagInvalid
 from registry_runtime.repository import Registry
 
 _MOST_TAGS = 100  # of one PUT
+_GRACE_SECONDS = 600.0  # in which an expired bearer may still end its push
 
 
 class Manifests:
     def __init__(self, registry: Registry, admission: Admission, limits: Limits) -> None:
         self._manifests = registry.manifests
+        self._blobs = registry.blobs
         self._admission = admission
         self._limits = limits
 
@@ -44,11 +48,13 @@ class Manifests:
         return Response(found.content, headers=_headers(found.descriptor))
 
     async def put(self, request: Request) -> Response:
-        name = self._admission.repository(request, Action.PUSH)
+        name, asker = self._admission.untimed(request, Action.PUSH)
         reference = _reference(request)
         tags = _extra_tags(request, reference)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip()
         content = await whole(request, self._limits.manifest_bytes)
+        if not await self._in_time(asker.identity, name, media_type, content):
+            self._admission.admit(request, asker, name, Action.PUSH)
         pushed = await self._manifests.put(name, reference, media_type, content, tags)
         digest = pushed.descriptor.digest
         response = Response(status_code=201)
@@ -59,6 +65,22 @@ class Manifests:
         for tag in tags:
             response.headers.append("OCI-Tag", str(tag))
         return response
+
+    async def _in_time(
+        self, identity: Identity, name: RepositoryName, media_type: str, content: bytes
+    ) -> bool:
+        """Whether the bearer's time is not over, or this ends a push that began before it was.
+
+        For ten minutes an expired bearer may put a manifest that names a blob which its token pushed here.
+        """
+        if identity.lapsed is None:
+            return True
+        if identity.lapsed > _GRACE_SECONDS or identity.token is None:
+            return False
+        for blob in parse(media_type, content).blobs:
+            if await self._blobs.pushed_by(name, blob.digest) == identity.token:
+                return True
+        return False
 
     async def delete(self, request: Request) -> Response:
         name = self._admission.repository(request, Action.DELETE)

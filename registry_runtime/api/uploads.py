@@ -5,20 +5,17 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-bl
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from registry_runtime.api import ranges
 from registry_runtime.api.admission import Admission, named
 from registry_runtime.api.streams import announced, received
-from registry_runtime.auth.decision import Reason
 from registry_runtime.auth.gate import Asker
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action
-from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid, Unauthorized
+from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid
 from registry_runtime.repository import Registry, Upload
 
 _SOURCES = 20  # repositories that an anonymous mount looks at, before the client sends the bytes itself
@@ -97,12 +94,11 @@ class Uploads:
         A session's authority is its own: whoever began it may end it when the bearer's time is over
         meanwhile, but not when the AccessToken itself was taken away.
         """
-        name = named(request)
-        asker = self._admission.asker(request)
-        current = replace(asker, identity=asker.identity.renewed())
-        self._admission.admit(request, current, name, Action.PUSH)
-        if asker.identity.lapsed and (await self._uploads.status(name, _uuid(request))).by != _by(asker):
-            raise Unauthorized("the bearer token has expired: ask for another", reason=Reason.BEARER_EXPIRED)
+        name, asker = self._admission.untimed(request, Action.PUSH)
+        if asker.identity.lapsed is not None:
+            upload = await self._uploads.status(name, _uuid(request))
+            if upload.by != _by(asker):
+                self._admission.admit(request, asker, name, Action.PUSH)
         return name
 
 

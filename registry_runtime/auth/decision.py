@@ -80,7 +80,7 @@ def decide(
 def standing(policy: Policy, identity: Identity, now: datetime) -> Reason:
     """Whether the identity itself is good: GRANTED, ANYBODY, or what is wrong with it."""
     if identity.token is None:
-        return Reason.BEARER_EXPIRED if identity.lapsed else Reason.ANYBODY
+        return Reason.ANYBODY if identity.lapsed is None else Reason.BEARER_EXPIRED
     token = policy.tokens.get(identity.token)
     if token is None:
         return Reason.TOKEN_UNKNOWN
@@ -88,7 +88,7 @@ def standing(policy: Policy, identity: Identity, now: datetime) -> Reason:
         return Reason.TOKEN_SUSPENDED
     if token.not_after is not None and token.not_after <= now:
         return Reason.TOKEN_EXPIRED
-    return Reason.BEARER_EXPIRED if identity.lapsed else Reason.GRANTED
+    return Reason.GRANTED if identity.lapsed is None else Reason.BEARER_EXPIRED
 
 
 def _judge(

@@ -158,7 +158,8 @@ class Gate:
         now = self._clock().timestamp()
         if claims.issued > now + _CLOCK_SKEW:
             raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
-        return Identity(claims.token or None, claims.scopes, lapsed=claims.expires <= now)
+        lapsed = now - claims.expires if claims.expires <= now else None
+        return Identity(claims.token or None, claims.scopes, lapsed)
 
     def _claims(self, text: str) -> Claims:
         policy = self._policy()

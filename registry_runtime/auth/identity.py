@@ -21,15 +21,16 @@ class Identity:
     """An AccessToken by its id, or anybody (`token` is None).
 
     `scopes` narrows what a bearer may be used for (None: a password, not narrowed).
-    `lapsed` says that the bearer's own time is over; only work that it began may still be ended.
+    `lapsed` is for how many seconds the bearer's own time is over (None: it is not); only work that
+    it began may still be ended.
     """
 
     token: str | None = None
     scopes: Scopes | None = None
-    lapsed: bool = False
+    lapsed: float | None = None
 
     def renewed(self) -> Self:
-        return replace(self, lapsed=False)
+        return replace(self, lapsed=None)
 
 
 ANYBODY = Identity()

@@ -62,7 +62,8 @@ class Blobs:
         """Lets `target` serve what `source` serves; False where `source` does not."""
         if not await self.has(source, digest):
             return False
-        await self.place(target, digest)
+        await self._records.put(paths.placement(digest, target), Record({}))
+        await self._records.put(paths.link(target, digest), Record({}))
         return True
 
     async def placements(self, digest: Digest, limit: int) -> list[RepositoryName]:
@@ -78,20 +79,25 @@ class Blobs:
         )
         return link is not None and pointer is not None
 
-    async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int) -> str:
+    async def pushed_by(self, name: RepositoryName, digest: Digest) -> str | None:
+        """Who pushed the blob here last; None where it was mounted, or is not there."""
+        link = await self._records.get(paths.link(name, digest))
+        return None if link is None else link.fields.get("by")
+
+    async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int, by: str) -> str:
         """Lets the repository serve this new data; the data in force, another's if that was faster."""
         pointer = await self._pointers.publish(digest, Pointer.to(data, size))
-        await self.place(name, digest)
+        await self.place(name, digest, by)
         return pointer.data
 
     async def names(self, digest: Digest, data: str) -> bool:
         """Whether the digest, served or not, leads to this data."""
         return await self._pointers.names(digest, data)
 
-    async def place(self, name: RepositoryName, digest: Digest) -> None:
+    async def place(self, name: RepositoryName, digest: Digest, by: str | None = None) -> None:
         """Lets the repository serve a digest whose pointer is live."""
         await self._records.put(paths.placement(digest, name), Record({}))
-        await self._records.put(paths.link(name, digest), Record({}))
+        await self._records.put(paths.link(name, digest), Record({} if by is None else {"by": by}))
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:
         link, pointer = await asyncio.gather(

@@ -180,7 +180,8 @@ class Uploads:
             raise _wrong(digest)
         size = await self._make_data(intake, digest, verified=known is not None)
         held = intake.held
-        used = await self._blobs.publish(held.session.repository, digest, held.session.uuid, size)
+        session = held.session
+        used = await self._blobs.publish(session.repository, digest, session.uuid, size, session.by)
         if used == held.session.uuid:
             await self._sessions.drop(held.session.uuid)
         else:

@@ -15,7 +15,7 @@ import pytest
 
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Policy
-from tests.api.client import OCI_IMAGE, Answer, Client, basic, digest_of
+from tests.api.client import OCI_IMAGE, OCI_INDEX, Answer, Client, basic, digest_of
 from tests.api.replica import READER, ROBOT, STRANGER, Replica, closed
 
 MISSING = digest_of(b"never pushed")
@@ -344,6 +344,37 @@ def test_an_upload_outlives_its_bearer(replica: Replica) -> None:
     assert other.send("PATCH", location, b"x").status == 403
     assert client.raw("PATCH", location, content[5:], expired).status == 202
     assert client.raw("PUT", f"{location}?digest={digest_of(content)}", headers=expired).status == 201
+
+
+def test_a_push_outlives_its_bearer(replica: Replica) -> None:
+    """For ten minutes an expired bearer may put the manifest of blobs that its token pushed here."""
+    client = replica.client()
+    _, content = client.push_image()
+    path = f"{client.base}/manifests/late"
+    kind = {"Content-Type": OCI_IMAGE}
+
+    def put(seconds: int, manifest: bytes = content) -> int:
+        return client.raw(
+            "PUT", path, manifest, {**replica.bearer(client.repository, seconds), **kind}
+        ).status
+
+    assert put(-590) == 201
+    assert put(-610) == 401
+    empty = b'{"schemaVersion": 2, "mediaType": "%s", "manifests": []}' % OCI_INDEX.encode()
+    kind["Content-Type"] = OCI_INDEX
+    assert put(-5, empty) == 401
+    assert put(60, empty) == 201
+
+
+def test_a_push_of_somebody_else_is_not_ended(replica: Replica) -> None:
+    """A mounted blob, or one that another token pushed, gives an expired bearer nothing."""
+    source, client = replica.client(), replica.client()
+    digest, content = source.push_image()
+    for blob in json.loads(content)["layers"] + [json.loads(content)["config"]]:
+        query = f"mount={blob['digest']}&from={source.repository}"
+        assert client.send("POST", f"{client.base}/blobs/uploads/?{query}").status == 201
+    headers = {**replica.bearer(client.repository, -5), "Content-Type": OCI_IMAGE}
+    assert client.raw("PUT", f"{client.base}/manifests/{digest}", content, headers).status == 401
 
 
 @pytest.mark.parametrize(

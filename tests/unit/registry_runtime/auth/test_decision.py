@@ -58,7 +58,7 @@ def test_what_is_granted_is_allowed() -> None:
         (POLICY, ROBOT, "free/app", Action.PULL, Reason.NAMESPACE_UNBOUND),
         (POLICY, Identity("robot", Scopes()), "team/app", Action.PULL, Reason.SCOPE_MISSING),
         (POLICY, Identity("robot", Scopes()), "other/app", Action.PULL, Reason.OTHER_ACCOUNT),
-        (POLICY, Identity("robot", lapsed=True), "team/app", Action.PULL, Reason.BEARER_EXPIRED),
+        (POLICY, Identity("robot", lapsed=0), "team/app", Action.PULL, Reason.BEARER_EXPIRED),
         (with_token(suspended=True), ROBOT, "team/app", Action.PULL, Reason.TOKEN_SUSPENDED),
         (with_token(not_after=NOW), ROBOT, "team/app", Action.PULL, Reason.TOKEN_EXPIRED),
     ],
@@ -119,7 +119,9 @@ policies = st.builds(
     anonymous=st.lists(grants, max_size=1).map(tuple),
 )
 scopes = st.none() | st.builds(Scopes, st.dictionaries(names, st.frozensets(actions)), st.booleans())
-identities = st.builds(Identity, st.sampled_from([None, "t", "u", "x"]), scopes, st.booleans())
+identities = st.builds(
+    Identity, st.sampled_from([None, "t", "u", "x"]), scopes, st.sampled_from([None, 0, 5])
+)
 
 
 def meaning(glob: str) -> str:
@@ -137,7 +139,7 @@ def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Act
             for glob in grant.repositories
         )
 
-    if identity.lapsed:
+    if identity.lapsed is not None:
         return False
     if identity.scopes is not None and action not in identity.scopes.repositories.get(name, frozenset()):
         return False
