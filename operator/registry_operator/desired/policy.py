@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from registry_operator.claims import Settlement, allowed, settle
 from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.policy import Action, Grant, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 
 if TYPE_CHECKING:
     from registry_operator.models import AccessToken, Permission
@@ -70,12 +70,14 @@ def password(token: AccessToken, secret: SecretData | Absence) -> Password | Non
 
 def shards(whole: Policy, count: int) -> tuple[Policy, ...]:
     """The policy cut by the hash of each key, so that one change rewrites one shard."""
+    claims: list[dict[str, Claim]] = [{} for _ in range(count)]
+    tokens: list[dict[str, Token]] = [{} for _ in range(count)]
+    for name, claim in whole.namespaces.items():
+        claims[_shard(name, count)][name] = claim
+    for name, token in whole.tokens.items():
+        tokens[_shard(name, count)][name] = token
     return tuple(
-        Policy(
-            namespaces={name: claim for name, claim in whole.namespaces.items() if _shard(name, count) == n},
-            tokens={name: token for name, token in whole.tokens.items() if _shard(name, count) == n},
-            anonymous=whole.anonymous if n == 0 else (),
-        )
+        Policy(namespaces=claims[n], tokens=tokens[n], anonymous=whole.anonymous if n == 0 else ())
         for n in range(count)
     )
 
