@@ -62,8 +62,8 @@ class Blobs:
         """Lets `target` serve what `source` serves; False where `source` does not."""
         if not await self.has(source, digest):
             return False
-        await self._records.put(paths.placement(digest, target), Record({}))
-        await self._records.put(paths.link(target, digest), Record({}))
+        await self._index(target, digest)
+        await self._link(target, digest, None)
         return True
 
     async def placements(self, digest: Digest, limit: int) -> list[RepositoryName]:
@@ -86,17 +86,21 @@ class Blobs:
 
     async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int, by: str) -> str:
         """Lets the repository serve this new data; the data in force, another's if that was faster."""
-        pointer = await self._pointers.publish(digest, Pointer.to(data, size))
-        await self.place(name, digest, by)
+        pointer, _ = await asyncio.gather(
+            self._pointers.publish(digest, Pointer.to(data, size)), self._index(name, digest)
+        )
+        await self._link(name, digest, by)
         return pointer.data
 
     async def names(self, digest: Digest, data: str) -> bool:
         """Whether the digest, served or not, leads to this data."""
         return await self._pointers.names(digest, data)
 
-    async def place(self, name: RepositoryName, digest: Digest, by: str | None = None) -> None:
-        """Lets the repository serve a digest whose pointer is live."""
+    async def _index(self, name: RepositoryName, digest: Digest) -> None:
         await self._records.put(paths.placement(digest, name), Record({}))
+
+    async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> None:
+        """Lets the repository serve a digest that is indexed, and whose pointer is live."""
         await self._records.put(paths.link(name, digest), Record({} if by is None else {"by": by}))
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:

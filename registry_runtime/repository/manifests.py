@@ -15,6 +15,7 @@ from registry_runtime.errors import (
     StorageUnavailable,
 )
 from registry_runtime.repository.parallel import each
+from registry_runtime.repository.recent import RecentManifests
 from registry_runtime.repository.tags import unknown
 from registry_runtime.repository.values import Pushed, StoredManifest
 from registry_runtime.storage import paths
@@ -43,21 +44,32 @@ class Manifests:
         self._blobs = blobs
         self._tags = tags
         self._limits = limits
+        self._recent = RecentManifests()
 
     async def stat(self, name: RepositoryName, reference: Reference) -> Descriptor:
         """Raises ManifestUnknown."""
         return (await self.get(name, reference)).descriptor
 
     async def get(self, name: RepositoryName, reference: Reference) -> StoredManifest:
-        """The bytes as they were pushed. Raises ManifestUnknown."""
-        digest = (
-            reference if isinstance(reference, Digest) else (await self._tags.get(name, reference)).digest
-        )
+        """The bytes as they were pushed. Raises ManifestUnknown.
+
+        A tag is read from the storage each time. A manifest is written before its tags, and a delete is
+        only done when they are gone: so of what a tag names now, bytes that were read before are good.
+        """
+        if isinstance(reference, Digest):
+            return await self._read(name, reference, reference)
+        digest = (await self._tags.get(name, reference)).digest
+        return self._recent.get(name, digest) or await self._read(name, digest, reference)
+
+    async def _read(self, name: RepositoryName, digest: Digest, asked: Reference) -> StoredManifest:
         record = await self._records.get(paths.manifest(name, digest))
         if record is None:
-            raise unknown(name, reference)
+            self._recent.forget(name, digest)
+            raise unknown(name, asked)
         content = bytes(record.payload)
-        return StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
+        stored = StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
+        self._recent.keep(name, stored)
+        return stored
 
     async def put(
         self,
@@ -90,24 +102,31 @@ class Manifests:
 
     async def _store(self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes) -> None:
         """Writes the indexes, then the fact; withdraws it where a blob went away meanwhile."""
-        await self._records.put(paths.catalog(name), Record({}))
+        indexes = [paths.catalog(name)]
         if manifest.subject:
-            await self._records.put(paths.referrer(name, manifest.subject.digest, digest), Record({}))
-        key = paths.manifest(name, digest)
-        seen = await self._records.read(key)
-        etag = None
-        if seen.record is None:
-            record = Record({"mediaType": manifest.media_type}, content)
-            try:
-                etag = await self._records.write(key, record, seen.etag)
-            except Conflict:
-                etag = None  # somebody pushes the same bytes at this moment
+            indexes.append(paths.referrer(name, manifest.subject.digest, digest))
+        await each(lambda key: self._records.put(key, Record({})), indexes)
+        record = Record({"mediaType": manifest.media_type}, content)
+        etag = await self._write(paths.manifest(name, digest), record)
         try:
             await self._require(name, manifest)
         except ManifestBlobUnknown:
             if etag:
                 await self._withdraw(name, digest, manifest, etag)
             raise
+
+    async def _write(self, key: str, record: Record) -> str | None:
+        """The ETag of what was written; None where the same bytes are there already."""
+        etag = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._records.write(key, record, etag)
+            except Conflict:
+                seen = await self._records.read(key)
+                if seen.record is not None:
+                    return None
+                etag = seen.etag
+        raise StorageUnavailable(f"{key} changes over and over; try again")
 
     async def _require(self, name: RepositoryName, manifest: Manifest) -> None:
         """Revives the blobs that are hidden. Raises ManifestBlobUnknown with those that are not there."""
@@ -125,6 +144,7 @@ class Manifests:
             await self._records.retract(paths.manifest(name, digest), etag)
         except Conflict:
             return  # somebody else's push of the same bytes answers for it now
+        self._recent.forget(name, digest)
         await self._unindex(name, digest, manifest)
 
     async def delete(self, name: RepositoryName, reference: Reference) -> None:
@@ -141,6 +161,7 @@ class Manifests:
             await self._tags.forget(name, reference)  # what a delete that was cut off left behind
             raise
         await self._records.delete([paths.manifest(name, reference)])
+        self._recent.forget(name, reference)
         await self._tags.forget(name, reference)
         await self._unindex(name, reference, rules.parse(stored.descriptor.media_type, stored.content))
 

@@ -1,0 +1,43 @@
+"""Manifests that were read lately: a digest never names other bytes, so only a tag has to be read again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry_runtime.content.digest import Digest
+    from registry_runtime.content.name import RepositoryName
+    from registry_runtime.repository.values import StoredManifest
+
+_ALL = 8 * 1024 * 1024  # bytes of content
+_ONE = 256 * 1024
+
+
+class RecentManifests:
+    """Bounded in bytes. Whether the repository still holds a manifest, it does not know."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[RepositoryName, Digest], StoredManifest] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
+        stored = self._kept.get((name, digest))
+        if stored:
+            self._kept.move_to_end((name, digest))
+        return stored
+
+    def keep(self, name: RepositoryName, stored: StoredManifest) -> None:
+        key = (name, stored.descriptor.digest)
+        if len(stored.content) > _ONE or key in self._kept:
+            return
+        self._kept[key] = stored
+        self._bytes += len(stored.content)
+        while self._bytes > _ALL:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= len(oldest.content)
+
+    def forget(self, name: RepositoryName, digest: Digest) -> None:
+        stored = self._kept.pop((name, digest), None)
+        if stored:
+            self._bytes -= len(stored.content)

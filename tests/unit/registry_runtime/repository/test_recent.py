@@ -1,0 +1,72 @@
+"""Manifests that were read lately: fewer reads, bounded memory, and nothing served that is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.manifest import OCI_IMAGE
+from registry_runtime.content.name import RepositoryName, Tag
+from registry_runtime.errors import ManifestUnknown
+from registry_runtime.repository.recent import RecentManifests
+from registry_runtime.repository.values import StoredManifest
+from registry_runtime.storage import paths
+from tests.images import image, push_blobs
+from tests.unit.registry_runtime.repository.interposed import Interposed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry_runtime.repository import Registry
+    from registry_runtime.storage.directory import Directory
+
+NAME, V1 = RepositoryName("team/app"), Tag("v1")
+
+
+async def test_a_pull_by_tag_reads_the_tag_only(storage: Directory, replica: Callable[..., Registry]) -> None:
+    """One read each time, and it sees at once what another replica does."""
+    reads: list[str] = []
+
+    async def note(_operation: str, key: str) -> None:
+        reads.append(key)
+
+    one, two = image(annotations={"n": "1"}), image(annotations={"n": "2"})
+    await push_blobs(replica(), NAME, b"{}")
+    await replica().manifests.put(NAME, V1, OCI_IMAGE, one)
+    reader = replica(Interposed(storage, note))
+    assert (await reader.manifests.get(NAME, V1)).content == one
+    reads.clear()
+    assert (await reader.manifests.get(NAME, V1)).content == one
+    assert reads == [paths.tag(NAME, V1)]
+    await replica().manifests.put(NAME, V1, OCI_IMAGE, two)
+    assert (await reader.manifests.get(NAME, V1)).content == two
+    await replica().manifests.delete(NAME, Digest.of(one))
+    with pytest.raises(ManifestUnknown):
+        await reader.manifests.get(NAME, Digest.of(one))
+    await replica().manifests.delete(NAME, Digest.of(two))
+    with pytest.raises(ManifestUnknown):
+        await reader.manifests.get(NAME, V1)
+
+
+def test_memory_is_bounded() -> None:
+    """Large ones are not kept, and the oldest go first."""
+    recent = RecentManifests()
+    stored = [_stored(bytes([number]) * 200_000) for number in range(50)]
+    for one in stored:
+        recent.keep(NAME, one)
+        recent.keep(NAME, one)
+    kept = [one for one in stored if recent.get(NAME, one.descriptor.digest)]
+    assert kept == stored[-len(kept) :]
+    assert 7 * 1024 * 1024 < sum(len(one.content) for one in kept) <= 8 * 1024 * 1024
+    large = _stored(bytes(300_000))
+    recent.keep(NAME, large)
+    assert recent.get(NAME, large.descriptor.digest) is None
+    recent.forget(NAME, kept[0].descriptor.digest)
+    assert recent.get(NAME, kept[0].descriptor.digest) is None
+
+
+def _stored(content: bytes) -> StoredManifest:
+    return StoredManifest(Descriptor(OCI_IMAGE, Digest.of(content), len(content)), content)
