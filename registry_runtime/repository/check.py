@@ -34,7 +34,7 @@ class Broken(Exception):
 
 
 class Check:
-    """Checks one storage. The race is run until it was won once: a server does not change its ways."""
+    """Checks one storage: reads and writes each time, races until that went well once."""
 
     def __init__(self, storage: Storage, records: Records, owner: str) -> None:
         self._storage = storage
@@ -47,7 +47,9 @@ class Check:
             stranger = await self._stranger()
             if stranger:
                 return StorageState(reason=StorageReason.WRONG_OWNER, message=stranger)
-            if not self._raced:
+            if self._raced:
+                await self._write()
+            else:
                 await self._race()
                 self._raced = True
         except StorageError as error:
@@ -75,6 +77,12 @@ class Check:
                 f"or prefix, or, if that Registry is gone and this one takes its place, delete {paths.MARKER}"
             )
         return None
+
+    async def _write(self) -> None:
+        """Rights may be taken away, and disks fill up, after a good start."""
+        key = paths.probe(str(uuid.uuid4()))
+        await self._storage.put(key, [b"probe"])
+        await self._storage.delete([key])
 
     async def _race(self) -> None:
         key = paths.probe(str(uuid.uuid4()))

@@ -100,6 +100,23 @@ async def test_errors_become_the_state(storage: Directory, error: Exception, rea
     assert (await registry.check()).reason is StorageReason.READY
 
 
+async def test_what_breaks_after_a_good_start_is_found(storage: Directory) -> None:
+    """Reading still works, writing does not any more: the next check says so."""
+    full = False
+
+    async def fail(operation: str, _key: str) -> None:
+        if full and operation == "put":
+            raise StorageUnavailable("no space left")
+
+    registry = registry_of(Interposed(storage, fail))
+    assert (await registry.check()).reason is StorageReason.READY
+    full = True
+    assert (await registry.check()).message == "no space left"
+    full = False
+    assert (await registry.check()).reason is StorageReason.READY
+    assert [entry.key for entry in (await storage.list("")).entries] == ["roadstead.json"]
+
+
 async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     """A file where the directory should be is said, not raised."""
     (tmp_path / "file").write_text("x")
