@@ -153,6 +153,9 @@ def containerd_config(cni: Path, *, may_lower_oom_score: bool) -> bytes:
             )
         )
         + "]",
+        # As with etcd: made to outlive crashes of programs, not of the host.
+        '[plugins."io.containerd.metadata.v1.bolt"]',
+        "no_sync = true",
         '[plugins."io.containerd.cri.v1.images"]',
         'snapshotter = "overlayfs"',
         f"pinned_images.sandbox = {json.dumps(SANDBOX)}",
