@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 
 from benchmarks.table import Row, median
 from quickstart.kubectl import is_ready
@@ -33,7 +34,7 @@ def _round(stage: Platform, name: str) -> tuple[float, float]:
     kubectl = stage.kubectl
     sample = kubectl.get("reg", REGISTRY, TENANT)
     assert sample
-    s3 = {**sample["spec"]["storage"]["s3"], "prefix": f"{name}/"}
+    s3 = {**sample["spec"]["storage"]["s3"], "prefix": f"{name}-{uuid.uuid4()}/"}
     registry = resource(
         "Registry", name, TENANT, {"hostname": f"{name}.roadstead.test", "storage": {"s3": s3}}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import ssl
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=self.timeout),
         )
 
-    async def ask(self, method: str, path: str, **words: Any) -> Answer:
+    async def ask(self, method: str, path: str, *, data: bytes | None = None, **words: Any) -> Answer:
+        if data is not None:
+            words["data"] = io.BytesIO(data)
         async with self.session() as session, session.request(method, path, **words) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Answer(answer.status, headers, await answer.read())

@@ -38,7 +38,8 @@ class Platform:
         return Client(host, self.ca, "anybody", secret, **words)
 
     def replicas(self) -> list[Object]:
-        """The registry's pods that are not on their way out."""
+        """The registry's pods, once the Registry is Ready: no rollout is on its way."""
+        self.kubectl.until_ready("reg", REGISTRY, TENANT)
         pods = self.kubectl.list("pod", "-n", TENANT, "-l", REPLICA)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +12,14 @@ from quickstart.story import REGISTRY, TENANT
 from tests.e2e.platform import Platform, resource
 
 pytestmark = pytest.mark.cluster
+SCRIPT = Path(__file__).with_name("weak_s3.py")
 
 
 def registry_like_the_sample(platform: Platform, name: str, **storage: Any) -> dict[str, Any]:
     """Another Registry on the sample's S3 server, one replica, with some of its storage changed."""
     sample = platform.kubectl.get("reg", REGISTRY, TENANT)
     assert sample
-    s3 = {**sample["spec"]["storage"]["s3"], "prefix": f"{name}/", **storage}
+    s3 = {**sample["spec"]["storage"]["s3"], "prefix": f"{name}-{uuid.uuid4()}/", **storage}
     small = {"replicas": 1, "zones": {"minimum": 1}}
     return resource(
         "Registry", name, TENANT, {"hostname": f"{name}.roadstead.test", **small, "storage": {"s3": s3}}
@@ -72,3 +75,76 @@ def test_a_bucket_that_cannot_serve_is_a_condition(
         assert found["Ready"]["status"] == "False"
     finally:
         platform.kubectl("delete", f"reg/{name}", "-n", TENANT)
+
+
+def test_a_bucket_without_conditional_writes_is_refused(platform: Platform) -> None:
+    """A server that says yes to If-None-Match and does not keep it is found out by racing it."""
+    weak = weak_s3(platform.kubectl.list("pod", "-n", TENANT)[0]["spec"]["containers"][0]["image"])
+    platform.kubectl.apply(*weak)
+    platform.kubectl.until_rolled_out(["weak-s3"], TENANT)
+    endpoint = {"endpoint": "http://weak-s3.harbour.svc:7070", "insecure": True}
+    registry = registry_like_the_sample(platform, "weak", **endpoint)
+    platform.kubectl.apply(registry)
+    try:
+        found = platform.until_condition(
+            "reg", "weak", TENANT, StorageReady="ConditionalWritesUnsupported", seconds=90
+        )
+        assert found["Ready"]["status"] == "False"
+    finally:
+        platform.kubectl("delete", "reg/weak", "-n", TENANT)
+        platform.kubectl("delete", "deployment,service,configmap", "weak-s3", "-n", TENANT)
+
+
+def weak_s3(image: str) -> list[dict[str, Any]]:
+    """The careless server: the runtime's image has all that its script needs."""
+    name = {"name": "weak-s3", "namespace": TENANT}
+    labels = {"app.kubernetes.io/name": "weak-s3"}
+    keys = {"ACCESS_KEY": "accessKeyID", "SECRET_KEY": "secretAccessKey"}
+    container = {
+        "name": "weak-s3",
+        "image": image,
+        "command": ["python3", "/weak/weak_s3.py"],
+        "env": [
+            {"name": "UPSTREAM", "value": "https://s3.s3-system.svc:7070"},
+            *(
+                {"name": variable, "valueFrom": {"secretKeyRef": {"name": "harbour-s3", "key": key}}}
+                for variable, key in keys.items()
+            ),
+        ],
+        "readinessProbe": {"tcpSocket": {"port": 7070}, "periodSeconds": 1},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "script", "mountPath": "/weak"}],
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "script", "configMap": {"name": "weak-s3"}}],
+    }
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": name,
+            "data": {"weak_s3.py": SCRIPT.read_text()},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": name,
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": name,
+            "spec": {"selector": labels, "ports": [{"port": 7070}]},
+        },
+    ]
