@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 import boto3
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from registry_runtime.contract.config import S3Storage
     from registry_runtime.storage.s3.credentials import Credentials
 
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+
+_THREADS = 16
 
 
 class Administration:
@@ -38,6 +42,8 @@ class Administration:
         self._client: S3Client | None = None
         self._signs_as: ReadOnlyCredentials | None = None
         self._making = asyncio.Lock()
+        # Threads of its own: calls that hang must not keep the hashing of uploads waiting.
+        self._threads = ThreadPoolExecutor(_THREADS, "s3")
 
     async def list(self, prefix: str, after: str, limit: int) -> Listing:
         def call(client: S3Client) -> Listing:
@@ -107,13 +113,14 @@ class Administration:
         return await self._call(call)
 
     async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client:
             self._client.close()
 
     async def _call(self, action: Callable[[S3Client], Result]) -> Result:
         client = await self._current()
         try:
-            return await asyncio.to_thread(action, client)
+            return await self._run(action, client)
         except ClientError as error:
             fault = Fault.of(error.response)
             if fault.no_upload:
@@ -122,13 +129,16 @@ class Administration:
         except BotoCoreError as error:
             raise StorageUnavailable(f"the storage cannot be reached: {error}") from error
 
+    async def _run(self, action: Callable[[Argument], Result], argument: Argument) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, action, argument)
+
     async def _current(self) -> S3Client:
         """A client that signs with the credentials of now."""
         async with self._making:
             credentials = await self._credentials.current()
             if self._client is None or credentials != self._signs_as:
                 # The one before may be in use by another thread still; it closes when that lets go of it.
-                self._client = await asyncio.to_thread(self._make, credentials)
+                self._client = await self._run(self._make, credentials)
                 self._signs_as = credentials
             return self._client
 
@@ -150,7 +160,7 @@ class Administration:
                 retries={"mode": "standard", "total_max_attempts": 5},
                 connect_timeout=5,
                 read_timeout=30,
-                max_pool_connections=16,
+                max_pool_connections=_THREADS,
             ),
         )
         return client

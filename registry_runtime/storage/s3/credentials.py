@@ -9,7 +9,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.credentials import ReadOnlyCredentials
+from botocore.credentials import Credentials as Found
+from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
@@ -71,22 +72,22 @@ class FoundCredentials:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._found: Found | None = None
 
     async def current(self) -> ReadOnlyCredentials:
         try:
-            found = await asyncio.to_thread(self._frozen)
+            # Looking for them and renewing them asks the network; otherwise it is not worth a thread.
+            if self._found is None:
+                self._found = await asyncio.to_thread(self._session.get_credentials)
+            if isinstance(self._found, RefreshableCredentials) and self._found.refresh_needed():
+                await asyncio.to_thread(self._found.get_frozen_credentials)
+            if self._found is not None:
+                return self._found.get_frozen_credentials()
         except BotoCoreError as error:
             message = f"the credentials of the workload's identity cannot be had: {error}"
             raise StorageRefused(message, StorageReason.CREDENTIALS_MISSING) from error
-        if found is None:
-            raise StorageRefused(
-                "there are no credentials: name a Secret in credentialsSecretRef, or give the registry's "
-                "ServiceAccount an identity at the cloud",
-                StorageReason.CREDENTIALS_MISSING,
-            )
-        return found
-
-    def _frozen(self) -> ReadOnlyCredentials | None:
-        """Blocks while they are renewed."""
-        credentials = self._session.get_credentials()
-        return credentials.get_frozen_credentials() if credentials else None
+        raise StorageRefused(
+            "there are no credentials: name a Secret in credentialsSecretRef, or give the registry's "
+            "ServiceAccount an identity at the cloud",
+            StorageReason.CREDENTIALS_MISSING,
+        )

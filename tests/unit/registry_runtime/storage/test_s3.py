@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from botocore.session import Session
 
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused, StorageUnavailable
-from registry_runtime.storage.s3.credentials import FileCredentials
+from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import Budget
 
@@ -112,6 +114,44 @@ async def test_missing_credentials_are_named(tmp_path: Path, content: str | byte
     with pytest.raises(StorageRefused, match="no secretAccessKey") as refused:
         await FileCredentials(tmp_path).current()
     assert refused.value.reason is StorageReason.CREDENTIALS_MISSING
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment in which botocore finds nothing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    return monkeypatch
+
+
+async def test_an_identity_is_found_and_renewed(nowhere: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """None is refused with the remedy; one that runs out is asked for again before it does."""
+    credentials = FoundCredentials(Session())
+    with pytest.raises(StorageRefused, match="ServiceAccount") as refused:
+        await credentials.current()
+    assert refused.value.reason is StorageReason.CREDENTIALS_MISSING
+    asked = tmp_path / "asked"
+    (tmp_path / "issue.py").write_text(
+        "import json, sys, datetime\n"
+        "print('x', file=open(sys.argv[1], 'a'))\n"
+        "now = datetime.datetime.now(datetime.timezone.utc)\n"
+        "number = len(open(sys.argv[1]).readlines())\n"
+        "soon = (now + datetime.timedelta(minutes=5 if number == 1 else 600)).isoformat()\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': f'AK{number}', 'SecretAccessKey': 's', "
+        "'SessionToken': 't', 'Expiration': soon}))\n"
+    )
+    (tmp_path / "config").write_text(
+        f"[default]\ncredential_process = {sys.executable} {tmp_path / 'issue.py'} {asked}\n"
+    )
+    credentials = FoundCredentials(Session())
+    await credentials.current()
+    for _ in range(3):
+        found = await credentials.current()
+        assert (found.access_key, found.token) == ("AK2", "t")
+    assert asked.read_text() == "x\nx\n"
 
 
 def test_a_budget_is_spent_and_earned() -> None:
