@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from registry_runtime import app
@@ -30,7 +31,7 @@ from registry_runtime.kubernetes import ApiServer
 from registry_runtime.listener import Listener
 from registry_runtime.log import fields
 from registry_runtime.metrics import Counter
-from registry_runtime.policy import PolicyFollower
+from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.state import StateBoard
 from registry_runtime.storage import open_storage
@@ -41,6 +42,7 @@ _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later 
 _CHECK_PAUSES = (0.5, 15.0)  # between checks of a storage that is not good, doubled up to the second
 _CHECK_AGAIN = 300.0  # between checks of one that is
 _COLLECT_SECONDS = 3600.0
+_JOB_AGAIN = 5.0  # seconds until a job that failed begins again
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Replica:
             ports = {name: listener.port for name, listener in self.listeners.items()}
             _log.info("listening", extra=fields(**ports))
             async with asyncio.TaskGroup() as group:
-                jobs = [group.create_task(job) for job in self._jobs(registry)]
+                jobs = [group.create_task(_kept(job)) for job in self._jobs(registry)]
                 await stop.wait()
                 await self._drain()
                 for job in jobs:
@@ -150,11 +152,11 @@ class Replica:
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
-    def _jobs(self, registry: Registry) -> list[Coroutine[object, object, None]]:
-        jobs = [self._tick(), self._check(registry), self._collect(registry)]
+    def _jobs(self, registry: Registry) -> list[Job]:
+        jobs: list[Job] = [self._tick, partial(self._check, registry), partial(self._collect, registry)]
         namespace = self._config.policy.namespace
         if self._surroundings.api is not None and namespace is not None:
-            jobs += [follow() for follow in self._policy.watches(self._surroundings.api, namespace)]
+            jobs += self._policy.watches(self._surroundings.api, namespace)
         return jobs
 
     async def _tick(self) -> None:
@@ -226,6 +228,16 @@ class Replica:
             policy_revision=self._policy.revision,
             policy_problem=self._policy.problem,
         )
+
+
+async def _kept(job: Job) -> None:
+    """A job that a fault nobody foresaw has ended begins again: what it serves goes on meanwhile."""
+    while True:
+        try:
+            await job()
+        except Exception:  # noqa: BLE001 - a fault of a side job must not end the pulls
+            _log.exception("a job failed and begins again")
+        await asyncio.sleep(_JOB_AGAIN)
 
 
 def _served(directory: Path | None, *, clients: bool = False) -> ServedCertificate | None:

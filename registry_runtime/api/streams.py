@@ -16,7 +16,8 @@ from registry_runtime.repository import OpenBlob
 
 _PIECE = 64 * 1024  # bytes: what httptools hands over is smaller, and each piece costs
 _WATCHED = 4 * 1024 * 1024  # bytes: a smaller blob is sent sooner than its client is missed
-_STALLED = 60.0  # seconds in which nothing moves, in or out
+_SILENT_SECONDS = 60.0  # without a byte from a client that is sending
+_UNTAKEN_SECONDS = 300.0  # for a window of 1 MiB to be taken: 3.5 KB/s is a slow line, less is none
 
 
 def announced(request: Request) -> int | None:
@@ -69,7 +70,7 @@ async def whole(request: Request, most: int) -> bytes:
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:
     try:
-        async with asyncio.timeout(_STALLED):
+        async with asyncio.timeout(_SILENT_SECONDS):
             message = await receive()
     except TimeoutError:
         raise ClientStalled("the client sent nothing for too long") from None
@@ -94,13 +95,13 @@ class BlobResponse(Response):
         gone = asyncio.ensure_future(_gone(receive)) if self._blob.length > _WATCHED else None
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         try:
-            async with asyncio.timeout(_STALLED) as patience:
+            async with asyncio.timeout(_UNTAKEN_SECONDS) as patience:
                 await send(start)
                 async for chunk in self._blob.chunks:
                     if gone is not None and gone.done():
                         raise ClientGone("the client cut the connection in the middle of a blob")
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    patience.reschedule(asyncio.get_running_loop().time() + _STALLED)
+                    patience.reschedule(asyncio.get_running_loop().time() + _UNTAKEN_SECONDS)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             raise ClientStalled("the client took nothing for too long") from None
