@@ -38,20 +38,21 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def up_seconds() -> dict[str, float]:
-    """How long which `up` took; filled by the fixture `cluster`."""
+def measured() -> dict[str, float]:
+    """What `cluster` measures: seconds of its `up`, and how many processes waited for each CPU before it."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def cluster(parts: Parts, probe: Path, up_seconds: dict[str, float]) -> Iterator[Cluster]:
+def cluster(parts: Parts, probe: Path, measured: dict[str, float]) -> Iterator[Cluster]:
     """Up for the whole session, and away after it, unless ROADSTEAD_KEEP_CLUSTER says to keep it."""
     cluster = Cluster(NAME, parts)
     cluster.down()  # what a session that was killed has left
+    measured["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)
     started = time.monotonic()
     try:
         cluster.up()
-        up_seconds["cold"] = time.monotonic() - started
+        measured["up"] = time.monotonic() - started
         cluster.load([probe])
         yield cluster
     finally:

@@ -26,17 +26,20 @@ PROJECT = Path(__file__).parent.parent.parent
 
 
 def test_up_is_quick_and_again_quicker(
-    cluster: Cluster, up_seconds: dict[str, float], capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, measured: dict[str, float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """10 s from nothing to three ready nodes with DNS (twice that on a machine that is busy), 3 s again."""
+    """10 s from nothing to three ready nodes with DNS and Services, 3 s again; more on CPUs that are shared."""
     started = time.monotonic()
     cluster.up()
     again = time.monotonic() - started
 
     with capsys.disabled():
-        print(f"\n    up {up_seconds['cold']:.1f} s, again {again:.1f} s")
-    assert up_seconds["cold"] < 20
-    assert again < 3
+        print(
+            f"\n    up {measured['up']:.1f} s, again {again:.1f} s, load {measured['load']:.1f} for each CPU"
+        )
+    busy = max(1, measured["load"])
+    assert measured["up"] < 10 * busy
+    assert again < 3 * busy
     assert cluster.status().ready
 
 
