@@ -105,7 +105,8 @@ class RegistryObserved:
     `namespaces` and `tokens` are those that name this Registry, also from other Kubernetes namespaces.
     `secrets` answers for all Secrets of the Registry's namespace (children, credentials, CA, TLS) and for
     the password Secret of each token. `claims` is the data of the ConfigMap of `names.claims`. `ca_bundle`
-    is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none.
+    is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none
+    or it was not read yet.
     `replicas` lacks a pod that was not asked yet, and has None for one that was asked and did not answer.
     """
 

@@ -28,7 +28,7 @@ from registry_operator.cluster.resources import (
 from registry_operator.cluster.stream import Sink
 from registry_operator.errors import ClusterError
 from registry_operator.models import Key
-from registry_operator.observed import SecretData
+from registry_operator.observed import Absence, SecretData
 from registry_operator.queue import Queue, Work
 from registry_operator.secrets import Keep, Secrets
 
@@ -146,10 +146,14 @@ class Watches:
             self._bundles.pop(gone).cancel()
             self._cache.see_bundle(gone, None)
         for new in wanted - self._bundles.keys():
-            table = Table(self._cache.see_bundle, partial(frozenset, (new,)), self._queue)
+            table = Table(self._see_bundle, partial(frozenset, (new,)), self._queue)
             scope = Scope(new.namespace, fields=f"metadata.name={new.name}")
             stream = Stream(self._cluster, CONFIG_MAPS, table, seen.bundle, scope)
             self._bundles[new] = asyncio.create_task(stream.run(), name=f"bundle {new}")
+
+    def _see_bundle(self, key: Key, data: Mapping[str, str] | None) -> set[Work]:
+        """Not there is something else than not read yet."""
+        return self._cache.see_bundle(key, Absence.MISSING if data is None else data)
 
     def _see_consent(self, key: Key, given: bool | None) -> set[Work]:
         if given is None and key not in self._bindings:

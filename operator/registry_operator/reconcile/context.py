@@ -13,7 +13,6 @@ from registry_operator.errors import NotFound
 from registry_operator.events import Recorder
 from registry_operator.models import AccessToken, Key, Registry
 from registry_operator.observed import (
-    Absence,
     Conflict,
     Endpoint,
     RegistryObserved,
@@ -59,7 +58,7 @@ class Context:
             kubernetes_namespaces=cache.accounts,
             secrets=self.secrets.view,
             claims=claims.data if claims else {},
-            ca_bundle=None if bundle is None else cache.bundles.get(bundle, Absence.MISSING),
+            ca_bundle=cache.bundles.get(bundle) if bundle else None,
             rollout=deployment.rollout if deployment else None,
             endpoints=endpoints,
             replicas=dict(cache.replicas.get(key, {})),
