@@ -1,6 +1,7 @@
 """`python -m local_cluster [--name NAME] VERB …`: Kubernetes in three zones, without a trace after."""
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from local_cluster.errors import ClusterError
 from local_cluster.parts import Parts
 from local_cluster.status import MachineStatus
 
+INTERRUPTED = 128 + signal.SIGINT
 ZONE_VERBS = {
     "cut": "cut a zone's link: everything sent into it or out of it is lost",
     "heal": "join a zone's link again",
@@ -42,6 +44,9 @@ def main() -> int:
     except ClusterError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: `up` goes on from here, `down` leaves nothing", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

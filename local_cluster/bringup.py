@@ -42,14 +42,18 @@ class Bringup:
         preflight.check(self.parts.root, SYSTEM_PATH)
         keys = pki.ensure(self.layout)
         self.boot_control_plane(keys)
+        self.report(f"{self.layout.name}: control plane booted")
         with ThreadPoolExecutor(max_workers=1) as background:
             nodes = background.submit(in_parallel, lambda each: self.boot_node(each, keys), self.layout.nodes)
             self.apiserver()
+            self.report(f"{self.layout.name}: API server ready")
             nodes.result()
         self.start_controllers()
         in_parallel(self.start_node, self.layout.nodes)
+        self.report(f"{self.layout.name}: {len(self.layout.nodes)} nodes booted")
         in_parallel(self.wait_for_node, self.layout.nodes)
         self.wait_for_services()
+        self.report(f"{self.layout.name}: nodes Ready, DNS and Services answer")
 
     def node(self, which: Node) -> None:
         """One node, when the others and the control plane run."""
@@ -66,10 +70,9 @@ class Bringup:
         self.start_relay(keys)
 
     def start_relay(self, keys: dict[str, bytes]) -> None:
-        """To the API server, at a new port each time: the kubeconfig says which."""
-        if any(forward.target == API for forward in forwards.running(self.host)):
-            return
-        relay = forwards.start(self.host, self.layout.name, ANY_PORT, API)
+        """To the API server, at any port that is free: the kubeconfig says which."""
+        there = [forward for forward in forwards.running(self.host) if forward.target == API]
+        relay = there[0] if there else forwards.start(self.host, self.layout.name, ANY_PORT, API)
         content = kubeconfig.render(f"https://{relay.listen}", self.layout.name, keys, "admin")
         etc.write(self.layout.state, {self.layout.kubeconfig.name: content})
 

@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parent.parent.parent
 def test_up_is_quick_and_again_quicker(
     cluster: Cluster, measured: dict[str, float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """10 s from nothing to three ready nodes with DNS and Services, 3 s again; more on CPUs that are shared."""
+    """10 s from nothing to three ready nodes with DNS and Services, 3 s again; more on shared CPUs."""
     started = time.monotonic()
     cluster.up()
     again = time.monotonic() - started
