@@ -138,6 +138,10 @@ class Intake:
             await self._storage.complete(self.session.stored, self._parts, self._fence)
         return size
 
+    async def settle(self) -> None:
+        """Waits for what is in flight: a part that arrives after an abort may stay for ever."""
+        await asyncio.gather(*self._flying, return_exceptions=True)
+
     async def close(self) -> None:
         """Ends what is still going on; what was not saved is lost."""
         for task in self._flying:

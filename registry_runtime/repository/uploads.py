@@ -132,17 +132,19 @@ class Uploads:
             await intake.take(body, None)
             return await self._commit(intake, digest)
         except Interrupted as cut:
-            await self._discard(intake.held)
+            await self._discard(intake)
             raise cut.cause from None
         except SizeInvalid:
-            await self._discard(intake.held)
+            await self._discard(intake)
             raise
         finally:
             await intake.close()
 
     async def cancel(self, name: RepositoryName, uuid: str) -> None:
         """Raises BlobUploadUnknown."""
-        await self._discard(await self._sessions.load(name, uuid))
+        held = await self._sessions.load(name, uuid)
+        self._hashes.forget(uuid)
+        await self._collection.discard(held)
 
     async def collect(self, now: datetime) -> int:
         """Removes what requests that nobody finished left; how many such things there were."""
@@ -176,7 +178,7 @@ class Uploads:
     async def _commit(self, intake: Intake, digest: Digest) -> Descriptor:
         known = await self._known(intake, digest)
         if known not in {None, digest}:
-            await self._discard(intake.held)
+            await self._discard(intake)
             raise _wrong(digest)
         size = await self._make_data(intake, digest, verified=known is not None)
         held = intake.held
@@ -211,14 +213,15 @@ class Uploads:
             # A storage may say yes to us when it was another request that made the data, of other bytes.
             verified = await self._sessions.unchanged(intake.held)
         if not verified and await hash_all(await self._storage.open(key), digest.algorithm) != digest:
-            await self._discard(intake.held)
+            await self._discard(intake)
             raise _wrong(digest)
         return size
 
-    async def _discard(self, held: Held) -> None:
+    async def _discard(self, intake: Intake) -> None:
         """Ends an upload; where another request uses it at this moment, that one decides."""
-        self._hashes.forget(held.session.uuid)
-        await self._collection.discard(held)
+        await intake.settle()
+        self._hashes.forget(intake.session.uuid)
+        await self._collection.discard(intake.held)
 
     async def _overtaken(self, held: Held) -> RangeNotSatisfiable | BlobUploadUnknown:
         now = await self._sessions.find(held.session.uuid)

@@ -265,6 +265,22 @@ async def test_two_clients_push_the_same_blob(
     assert (await storage.list("uploads/")).entries == ()
 
 
+async def test_no_part_arrives_after_the_abort(storage: Directory, replica: Callable[..., Registry]) -> None:
+    """A push breaks while a part is in flight: first the part ends, then the multipart goes."""
+    steps: list[str] = []
+
+    async def slow(operation: str, _key: str) -> None:
+        if operation == "write":
+            await asyncio.sleep(0.05)
+        steps.append(operation)
+
+    pushing = replica(Interposed(storage, after=slow))
+    with pytest.raises(Cut):
+        await pushing.uploads.push(NAME, Digest.of(LARGE_BLOB), body(LARGE_BLOB, cut=True), "me")
+    assert steps.count("write") == 2
+    assert steps.index("abort") > max(at for at, step in enumerate(steps) if step == "write")
+
+
 class Killed(BaseException):
     """The replica's process is gone."""
 

@@ -1,0 +1,75 @@
+"""The storage's format: what lies in a bucket today must be readable for ever."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from registry_runtime.content.digest import Digest
+from registry_runtime.content.manifest import OCI_IMAGE
+from registry_runtime.content.name import RepositoryName, Tag
+from tests.images import body, descriptor, image, push_blobs
+
+if TYPE_CHECKING:
+    from registry_runtime.repository import Registry
+    from registry_runtime.storage.directory import Directory
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NAME = RepositoryName("team/app")
+CONFIG = Digest.of(b"{}")
+SUBJECT = Digest.of(b"subject")
+MANIFEST = image(subject=descriptor(b"subject", OCI_IMAGE).to_json())
+DIGEST = Digest.of(MANIFEST)
+
+
+async def test_each_object_has_its_key_and_its_form(registry: Registry, storage: Directory) -> None:
+    """All that a push leaves, key by key, line by line."""
+    await registry.check()
+    await push_blobs(registry, NAME, b"{}")
+    await registry.manifests.put(NAME, Tag("v1"), OCI_IMAGE, MANIFEST)
+    upload = await registry.uploads.start(NAME, "token")
+    await registry.uploads.append(NAME, upload.uuid, body(b"tail"))
+    stored: dict[str, bytes] = {}
+    for entry in (await storage.list("")).entries:
+        found = await storage.get(entry.key)
+        assert found is not None
+        stored[entry.key] = found.content
+    (data,) = [key for key in stored if key.startswith("data/")]
+    assert UUID.fullmatch(data.removeprefix("data/"))
+    head, _, tail = stored.pop(f"uploads/{upload.uuid}").partition(b"\n")
+    session = json.loads(head)
+    for changing in ("touched", "writer"):
+        assert session.pop(changing)
+    pointer = {"version": 1, "data": data.removeprefix("data/"), "size": 2, "state": "live"}
+    target = {"mediaType": OCI_IMAGE, "digest": str(DIGEST), "size": len(MANIFEST)}
+    repository = "repositories/team/app"
+    assert stored == {
+        "roadstead.json": line({"version": 1, "format": 1, "owner": "owner"}),
+        data: b"{}",
+        f"blobs/sha256/{CONFIG.hex}": line(pointer),
+        f"placements/{CONFIG}/team!app": line({"version": 1}),
+        "catalog/team!app": line({"version": 1}),
+        f"{repository}/_blobs/{CONFIG}": line({"version": 1, "by": "test"}),
+        f"{repository}/_manifests/{DIGEST}": line({"version": 1, "mediaType": OCI_IMAGE}) + MANIFEST,
+        f"{repository}/_tags/v1": line({"version": 1, "target": target}),
+        f"{repository}/_tagged/{DIGEST}/v1": line({"version": 1}),
+        f"{repository}/_referrers/{SUBJECT}/{DIGEST}": line({"version": 1}),
+    }
+    assert tail == b"tail"
+    assert session == {
+        "version": 1,
+        "repository": "team/app",
+        "by": "token",
+        "received": 4,
+        "multipart": None,
+        "parts": [],
+        "next": 1,
+        "digest": str(Digest.of(b"tail")),
+        "commits": None,
+        "failed": False,
+    }
+
+
+def line(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
