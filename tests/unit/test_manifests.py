@@ -1,0 +1,88 @@
+"""manifests/ and the code name the same things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from registry_operator import names
+from registry_operator.models import AccessToken, Namespace, Registry
+from registry_operator.settings import Settings
+
+from registry_runtime.contract.config import Listeners
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+STORED = {"uid": "u", "generation": 1, "creationTimestamp": "2026-11-21T00:00:00Z"}
+Object = dict[str, Any]
+
+
+def documents(file: str, kind: str, group: str = "") -> list[Object]:
+    found = [one for one in yaml.safe_load_all((MANIFESTS / file).read_text()) if one["kind"] == kind]
+    return [one for one in found if one["apiVersion"].startswith(group)]
+
+
+def sample(file: str, kind: str) -> Object:
+    (found,) = documents(f"samples/{file}", kind, "roadstead.dev")
+    return {**found, "metadata": {**found["metadata"], **STORED}}
+
+
+def test_the_operator_is_who_the_code_says_it_is() -> None:
+    """The labels that replicas let in, and the account that the command in conditions names."""
+    (deployment,) = documents("operator.yaml", "Deployment")
+    pod = deployment["spec"]["template"]
+    settings = Settings(image="x")
+    assert names.OPERATOR_LABELS.items() <= pod["metadata"]["labels"].items()
+    assert deployment["metadata"]["namespace"] == settings.namespace
+    assert pod["spec"]["serviceAccountName"] == settings.service_account
+    (account,) = documents("rights.yaml", "ServiceAccount")
+    assert account["metadata"] | {"labels": None} == {
+        "name": settings.service_account,
+        "namespace": settings.namespace,
+        "labels": None,
+    }
+    granted = {role["metadata"]["name"] for role in documents("tenants.yaml", "ClusterRole")}
+    assert "--clusterrole=roadstead-secrets " in settings.grant("shop")
+    assert "roadstead-secrets" in granted
+
+
+def test_the_operator_may_reach_the_state_port() -> None:
+    """And only that of Roadstead's own replicas."""
+    (policy,) = [one for one in documents("network.yaml", "NetworkPolicy") if one["spec"]["podSelector"]]
+    *_, state = policy["spec"]["egress"]
+    assert [port["port"] for port in state["ports"]] == [Listeners().internal]
+    (peer,) = state["to"]
+    assert peer["podSelector"]["matchLabels"][names.NAME] == names.RUNTIME
+    assert policy["spec"]["podSelector"]["matchLabels"] == names.OPERATOR_LABELS
+
+
+def test_the_operator_has_no_right_to_secrets() -> None:
+    """Neither in the cluster nor in its own namespace."""
+    for kind in ("ClusterRole", "Role"):
+        for role in documents("rights.yaml", kind):
+            for rule in role["rules"]:
+                assert "secrets" not in rule["resources"], role["metadata"]["name"]
+                assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
+
+
+def test_the_samples_belong_together() -> None:
+    """Registry, claim, token and application name each other as a user would expect."""
+    registry = Registry.parse(sample("registry.yaml", "Registry"))
+    claim = Namespace.parse(sample("namespace.yaml", "Namespace"))
+    token = AccessToken.parse(sample("accesstoken.yaml", "AccessToken"))
+    (app,) = documents("samples/app.yaml", "Deployment")
+    assert claim.registry == registry.key
+    assert token.registries == (registry.key,)
+    pod = app["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": token.pull_secret_name}]
+    assert token.spec.pull_secrets
+    assert token.spec.pull_secrets.namespaces == (app["metadata"]["namespace"],)
+    repository = f"{registry.spec.hostname}/{claim.spec.name}/"
+    assert pod["containers"][0]["image"].startswith(repository)
+    assert token.spec.permissions[0].repositories == (f"{claim.spec.name}/**",)
+    for file, kind in (("registry.yaml", registry), ("accesstoken.yaml", app)):
+        (binding,) = documents(f"samples/{file}", "RoleBinding")
+        namespace = kind.meta.namespace if isinstance(kind, Registry) else kind["metadata"]["namespace"]
+        assert binding["metadata"]["namespace"] == namespace
+        assert binding["roleRef"]["name"] == "roadstead-secrets"
+        assert binding["subjects"][0]["name"] == Settings(image="x").service_account
