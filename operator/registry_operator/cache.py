@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import (
+    Absence,
     Endpoint,
     KubernetesNamespace,
     Propagation,
@@ -20,6 +21,7 @@ from registry_operator.observed import (
     Waiting,
 )
 from registry_operator.queue import Kind, Work
+from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
 R = TypeVar("R", Registry, Namespace, AccessToken)
@@ -118,7 +120,7 @@ class Cache:
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
     pods: dict[Key, Pod] = field(default_factory=dict)
     slices: dict[Key, Slice] = field(default_factory=dict)
-    bundles: dict[Key, Mapping[str, str]] = field(default_factory=dict)  # ConfigMaps of users
+    bundles: dict[Key, Mapping[str, str] | Absence] = field(default_factory=dict)  # ConfigMaps of users
     replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
     propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
 
@@ -184,8 +186,8 @@ class Cache:
     def see_slice(self, key: Key, seen: Slice | None) -> set[Work]:
         return see(self.slices, key, seen)
 
-    def see_bundle(self, key: Key, seen: Mapping[str, str] | None) -> set[Work]:
-        """A ConfigMap that Registries of its namespace name."""
+    def see_bundle(self, key: Key, seen: Mapping[str, str] | Absence | None) -> set[Work]:
+        """A ConfigMap that Registries of its namespace name; None: it is followed no longer."""
         before = self.bundles.pop(key, None)
         if seen is not None:
             self.bundles[key] = seen
@@ -206,10 +208,23 @@ class Cache:
         return set() if before == seen else {Work(Kind.REGISTRY, *registry)}
 
     def see_propagation(self, registry: Key, seen: Propagation) -> set[Work]:
-        """How far a policy has come: whoever waited for it is judged again."""
+        """How far a policy has come: whom the policy changed, or who waited for it, is judged again."""
         before = self.propagations.get(registry)
         self.propagations[registry] = seen
-        return set() if before == seen else self._dependents(registry)
+        if before is None:
+            return self._dependents(registry)
+        arrived = before.everywhere != seen.everywhere
+        old, new = before.policy, seen.policy
+        work = set()
+        for claim in self.claims.of(registry):
+            name = claim.spec.name
+            if old.namespaces.get(name) != new.namespaces.get(name) or (arrived and waits(claim)):
+                work.add(Work(Kind.NAMESPACE, *claim.key))
+        for token in self.tokens.of(registry):
+            id_ = token_id(token.meta.uid)
+            if old.tokens.get(id_) != new.tokens.get(id_) or (arrived and waits(token)):
+                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+        return work
 
     def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
         """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""
@@ -310,6 +325,12 @@ def unchanged(before: R | None, after: R | None) -> bool:
     if before is None or after is None:
         return before is after
     return before.meta.resource_version == after.meta.resource_version or older(after, before)
+
+
+def waits(one: Namespace | AccessToken) -> bool:
+    """Whether its status does not say yet that it is in force."""
+    ready = one.status.condition("Ready")
+    return ready is None or ready.status != "True" or ready.observed_generation != one.meta.generation
 
 
 def may_target(token: AccessToken, namespace: str) -> bool:

@@ -16,7 +16,7 @@ from registry_operator.events import Recorder
 from registry_operator.handlers import Watchdog
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.queue import Queue, Work
+from registry_operator.queue import Pace, Queue, Work
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
@@ -73,10 +73,12 @@ class Controller:
             group.create_task(self._watches.run(started), name="watches")
             await started.wait()
             log.info("started", extra={"registries": len(self._cache.registries.objects)})
+            pace = Pace()
             for number in range(WORKERS):
-                worker = Worker(self._context, access, self._metrics)
+                worker = Worker(self._context, access, self._metrics, pace)
                 group.create_task(worker.run(), name=f"worker {number}")
             group.create_task(self._sweep.run(), name="sweep")
+            group.create_task(self._context.recorder.run(), name="events")
 
     async def _prime(self) -> None:
         wait = 0.25

@@ -1,5 +1,6 @@
 """Events of events.k8s.io/v1, one for each change of a condition; a repeated one is a growing series."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable
@@ -13,9 +14,11 @@ from registry_operator.errors import ClusterError, NotFound, WriteConflict
 from registry_operator.models import API_VERSION, AccessToken, Condition, Namespace, Registry
 
 CONTROLLER = "roadstead.dev/operator"
+PACE = 0.02  # seconds between two
 NOTE = 1024  # characters, by the API server
 BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
-SILENT = frozenset({"Reconciling"})  # it comes and goes with everything
+SILENT = frozenset({"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated"})  # Ready says it
+WAITING = 512  # Events that may wait; in a storm the rest is dropped, the conditions say it all
 log = logging.getLogger(__name__)
 
 
@@ -54,19 +57,27 @@ def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]
 
 
 class Recorder:
-    """Writes Events; where that fails it is logged, and nothing waits for it."""
+    """Writes Events, one after the other, behind everything else: nothing waits for one."""
 
     def __init__(self, cluster: Cluster, instance: str) -> None:
         self._cluster = cluster
         self._instance = instance
+        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
 
-    async def record(self, about: Registry | Namespace | AccessToken, said: Iterable[Note]) -> None:
+    def record(self, about: Registry | Namespace | AccessToken, said: Iterable[Note]) -> None:
         for note in said:
-            event = self._event(about, note)
+            if not self._waiting.full():
+                self._waiting.put_nowait(self._event(about, note))
+
+    async def run(self) -> None:
+        """Returns only by cancellation. An Event that cannot be written is logged and forgotten."""
+        while True:
+            event = await self._waiting.get()
             try:
                 await self._write(event)
             except ClusterError as error:
-                log.warning("event not written", extra={"about": str(about.key), "error": error.message})
+                log.info("event not written", extra={"error": error.message})
+            await asyncio.sleep(PACE)
 
     async def _write(self, event: dict[str, Any]) -> None:
         try:

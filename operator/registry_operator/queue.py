@@ -53,6 +53,28 @@ class Work:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
+PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.REGISTRY: 0.25}
+FORGOTTEN = 4096  # entries after which old ones are dropped
+
+
+class Pace:
+    """How often one object may be reconciled: a single change waits for nothing, a burst is a few runs."""
+
+    def __init__(self) -> None:
+        self._began: dict[Work, float] = {}
+
+    def rest(self, work: Work, now: float) -> float:
+        """Seconds until it may run again; 0, and it counts as begun now, where it may."""
+        rest = self._began.get(work, float("-inf")) + PACES[work.kind] - now
+        if rest > 0:
+            return rest
+        if len(self._began) >= FORGOTTEN:
+            longest = max(PACES.values())
+            self._began = {one: began for one, began in self._began.items() if now - began < longest}
+        self._began[work] = now
+        return 0.0
+
+
 class Backlog:
     """Keys that are due, running or waiting for their time. `now` is in seconds of any monotonic clock."""
 

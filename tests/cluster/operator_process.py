@@ -88,6 +88,7 @@ class Operator:
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
     process: subprocess.Popen[bytes] | None = None
     name: str = "operator-0"  # of its pod
+    compiled: Path | None = None  # where code without docstrings is kept, as in the image
 
     @property
     def log(self) -> Path:
@@ -107,7 +108,7 @@ class Operator:
             "METRICS_PORT": str(self.ports[1]),
             "LOG_LEVEL": "INFO",
             "MALLOC_ARENA_MAX": "2",
-        }
+        } | ({"PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": str(self.compiled)} if self.compiled else {})
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "registry_operator"], env=environment, stdout=output, stderr=output

@@ -1,16 +1,12 @@
-"""The policy of a Registry: one writer, at once, and no more often than replicas can follow."""
+"""The policy of a Registry: one writer, in the order claims, then rights."""
 
 import asyncio
-import time
 
 from registry_operator.desired.registry import render_access
 from registry_operator.models import Key
 from registry_operator.observed import Conflict
-from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.apply import apply, apply_all
 from registry_operator.reconcile.context import Context
-
-PACE = 0.05  # seconds between two writes: a burst of tokens is a few writes; a single one waits for nothing
 
 
 class Access:
@@ -19,17 +15,11 @@ class Access:
     def __init__(self, at: Context) -> None:
         self._at = at
         self._locks: dict[Key, asyncio.Lock] = {}
-        self._began: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> None:
         """Raises ClusterError."""
         if key not in self._at.cache.registries.objects:
             self._locks.pop(key, None)
-            self._began.pop(key, None)
-            return
-        rest = self._began.get(key, 0.0) + PACE - time.monotonic()
-        if rest > 0:
-            self._at.queue.add_after(Work(Kind.POLICY, *key), rest)
             return
         await self.write(key)
 
@@ -41,7 +31,6 @@ class Access:
                 return []
             if not self._known(key):
                 return []
-            self._began[key] = time.monotonic()
             claims, *policies = render_access(self._at.observe_registry(registry)) or (None,)
             if claims is None:
                 return []

@@ -7,10 +7,13 @@ from registry_operator.checks import access_token as checks
 from registry_operator.cluster.resources import SECRETS
 from registry_operator.desired.access_token import render, unwanted
 from registry_operator.models import AccessToken, Key
+from registry_operator.observed import Absence
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import status
 from registry_operator.reconcile.apply import apply, apply_all, remove
 from registry_operator.reconcile.context import Context
+
+LATER = 0.15  # seconds
 
 
 async def reconcile(at: Context, key: Key) -> None:
@@ -27,10 +30,12 @@ async def reconcile(at: Context, key: Key) -> None:
     # A namespace that is named before it is made brings its token back by itself.
     rendered = render(observed)
     children = [child for child in rendered if child["metadata"]["namespace"] in at.cache.accounts]
+    there = at.secrets.view.get(token.secret)
     conflict = await apply(at, token, children[0]) if children else None  # the password comes first
-    conflicts = [conflict] if conflict else []
-    if not conflicts:
-        conflicts += await apply_all(at, token, children[1:])
+    if children and there is Absence.MISSING and not conflict:
+        at.queue.add_after(Work(Kind.ACCESS_TOKEN, *key), LATER)
+        return  # of many new tokens all get into the policy before the first one's status is written
+    conflicts = [conflict] if conflict else await apply_all(at, token, children[1:])
     for gone in unwanted(observed):
         await remove(at, "Secret", gone, token)
     token = at.cache.tokens.objects.get(key)

@@ -56,7 +56,7 @@ async def write(
             at.cache.see_claim(of.key, Namespace.parse(answer))
         case AccessToken():
             at.cache.see_token(of.key, AccessToken.parse(answer))
-    await at.recorder.record(of, notes(of.status.conditions, status.conditions))
+    at.recorder.record(of, notes(of.status.conditions, status.conditions))
 
 
 async def fail(at: Context, of: Registry | Namespace | AccessToken, error: OperatorError) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from registry_operator.errors import OperatorError, WriteConflict
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.queue import Kind, Work
+from registry_operator.queue import Kind, Pace, Work
 from registry_operator.reconcile import access_token, namespace, registry, status
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
@@ -23,11 +23,16 @@ class Worker:
     at: Context
     access: Access
     metrics: Metrics
+    pace: Pace
 
     async def run(self) -> None:
         while True:
             work = await self.at.queue.take()
             began = time.monotonic()
+            if rest := self.pace.rest(work, began):
+                self.at.queue.done(work)
+                self.at.queue.add_after(work, rest)
+                continue
             try:
                 result = await self._reconcile(work)
             except asyncio.CancelledError:
