@@ -79,7 +79,7 @@ def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings)
     if namespace in observed.secrets.refused:
         return no(READY, "SecretsNotPermitted", not_permitted([namespace], settings), mend=True)
     if observed.conflicts:
-        return no(READY, "NameConflict", conflict(observed.conflicts), mend=True)
+        return no(READY, "NameConflict", conflict(observed.conflicts, observed.registry.meta.name), mend=True)
     if rendered.too_large:
         return no(READY, "PolicyTooLarge", "see PolicyPropagated", mend=True)
     return None

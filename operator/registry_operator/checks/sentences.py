@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from registry_operator import names
+
 if TYPE_CHECKING:
     from registry_operator.observed import Conflict
     from registry_operator.settings import Settings
@@ -20,9 +22,13 @@ def not_permitted(namespaces: Sequence[str], settings: Settings) -> str:
     return f"Roadstead may not use Secrets in {listed(namespaces)}; run:\n{commands}{more}"
 
 
-def conflict(conflicts: Sequence[Conflict]) -> str:
+def conflict(conflicts: Sequence[Conflict], registry: str | None = None) -> str:
+    """`registry` is the name of the Registry that may take such an object over; a Secret it never does."""
     found = listed([f"{one.kind} {one.key}" for one in conflicts])
-    return f"{found}: an object of this name is there and is not Roadstead's; rename or delete it"
+    sentence = f"{found}: an object of this name is there and is not Roadstead's; rename or delete it"
+    if registry is None or any(one.kind == "Secret" for one in conflicts):
+        return sentence
+    return f"{sentence}, or give it away by the annotation {names.ADOPT}={registry}"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -308,6 +308,9 @@ def test_an_object_of_another_is_a_conflict() -> None:
     seen = replace(running(observed())[0], conflicts=(conflict,))
     assert said(seen)["Ready"][:2] == ("False", "NameConflict")
     assert "Service harbour/harbour" in said(seen)["Ready"][2]
+    assert "roadstead.dev/adopt=harbour" in said(seen)["Ready"][2]
+    of_a_secret = replace(seen, conflicts=(Conflict("Secret", Key("harbour", "harbour-ca")),))
+    assert "adopt" not in said(of_a_secret)["Ready"][2], "what is secret is never taken over"
     assert kstatus_of(seen) == "Failed"
 
 
