@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -375,6 +377,23 @@ def test_a_push_of_somebody_else_is_not_ended(replica: Replica) -> None:
         assert client.send("POST", f"{client.base}/blobs/uploads/?{query}").status == 201
     headers = {**replica.bearer(client.repository, -5), "Content-Type": OCI_IMAGE}
     assert client.raw("PUT", f"{client.base}/manifests/{digest}", content, headers).status == 401
+
+
+def test_the_catalog_shows_what_may_be_listed(replica: Replica) -> None:
+    """Another account, and a token without the right to list, see nothing of it."""
+    client = replica.client()
+    client.push_image("latest")
+    for password, visible in ((ROBOT, True), (READER, False), (STRANGER, False)):
+        found = replica.client(password).send("GET", "/v2/_catalog").json()["repositories"]
+        assert (client.repository in found) is visible
+
+
+def test_plain_http_on_a_tls_port_is_dropped(replica: Replica) -> None:
+    """A client that forgot https gets no answer that could be taken for one."""
+    with socket.create_connection(("127.0.0.1", replica.ports["public"]), timeout=10) as plain:
+        plain.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert not plain.recv(100).startswith(b"HTTP")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -272,13 +271,3 @@ def test_a_large_blob_in_uneven_chunks(client: Client) -> None:
         offset += len(piece)
     assert end(client, location, digest_of(content)).status == 201
     assert client.send("GET", f"{client.base}/blobs/{digest_of(content)}").body == content
-
-
-def test_plain_http_on_a_tls_port_is_dropped(replica: Replica) -> None:
-    """A client that forgot https gets no answer that could be taken for one."""
-    if not replica.secure:
-        pytest.skip("this replica speaks plain HTTP")
-    with socket.create_connection(("127.0.0.1", replica.ports["public"]), timeout=10) as plain:
-        plain.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            assert not plain.recv(100).startswith(b"HTTP")

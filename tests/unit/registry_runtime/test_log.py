@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 import sys
 
-from registry_runtime.log import JsonFormatter, fields
+from registry_runtime.log import GatheringHandler, JsonFormatter, fields
 
 
 def line(record: logging.LogRecord) -> dict[str, object]:
@@ -38,3 +40,49 @@ def test_an_error_has_its_traceback() -> None:
     except ValueError:
         made = record("failed", exc_info=sys.exc_info())
     assert "ValueError: invalid literal" in str(line(made)["error"])
+
+
+class Written(io.StringIO):
+    """What was written, and in how many pieces."""
+
+    pieces = 0
+
+    def write(self, text: str) -> int:
+        self.pieces += 1
+        return super().write(text)
+
+
+def handler() -> tuple[GatheringHandler, Written]:
+    written = Written()
+    made = GatheringHandler(written)
+    made.setFormatter(logging.Formatter("%(message)s"))
+    return made, written
+
+
+async def test_lines_are_written_together() -> None:
+    """Many lines are one write, in order, within a twentieth of a second."""
+    made, written = handler()
+    for number in range(100):
+        made.handle(logging.LogRecord("x", logging.INFO, "x.py", 1, str(number), (), None))
+    assert written.getvalue() == ""
+    await asyncio.sleep(0.1)
+    assert written.getvalue().split() == [str(number) for number in range(100)]
+    assert written.pieces == 1
+    made.handle(logging.LogRecord("x", logging.INFO, "x.py", 1, "later", (), None))
+    await asyncio.sleep(0.1)
+    assert written.getvalue().endswith("\nlater\n")
+
+
+async def test_a_warning_is_written_at_once() -> None:
+    """With all that was said before it."""
+    made, written = handler()
+    made.handle(logging.LogRecord("x", logging.INFO, "x.py", 1, "before", (), None))
+    made.handle(record("warned"))
+    assert written.getvalue() == "before\nwarned\n"
+
+
+def test_without_a_loop_a_line_is_written_at_once() -> None:
+    """At the start, at the end, and from threads there is nobody to write it later."""
+    made, written = handler()
+    made.handle(logging.LogRecord("x", logging.INFO, "x.py", 1, "now", (), None))
+    assert written.getvalue() == "now\n"
