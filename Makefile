@@ -23,7 +23,9 @@ kubeconfig: setup ## print the path of the kubeconfig
 test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
 	@$(MAKE) --no-print-directory check
-	@$(RUN) -m pytest tests
+	@$(RUN) -m pytest tests/unit tests/contract tests/api
+	@$(RUN) -m pytest tests/cluster
+	@$(RUN) -m pytest tests/e2e
 
 setup: $(STAMP) ## the virtual environment, from the lock file
 $(STAMP): requirements.lock pyproject.toml
