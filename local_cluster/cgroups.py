@@ -15,9 +15,9 @@ from pathlib import Path
 from local_cluster.errors import HostUnfit
 from local_cluster.waiting import until
 
-# What the kubelet insists on finding in the root of its cgroups (pkg/kubelet/cm, cgroup_v2_manager_linux.go).
-CONTROLLERS = ("cpuset", "cpu", "memory", "pids")
-OPTIONAL = ("hugetlb", "io")
+CONTROLLERS = ("cpu", "memory", "pids")
+# Of cpuset and hugetlb the kubelet wants in its root what the host's has (cgroup_v2_manager_linux.go).
+OPTIONAL = ("cpuset", "hugetlb", "io")
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 NOTHING_LEFT_SECONDS = 10.0
 
