@@ -81,19 +81,20 @@ class Policy(Frozen):
 
 
 def _canonical(policy: Policy) -> bytes:
-    ordered = Policy(
+    """Sets and mappings in one order: a hash seed must not make another revision of the same policy."""
+    ordered = Policy.model_construct(
         namespaces=dict(sorted(policy.namespaces.items())),
         tokens={
-            name: token.model_copy(
-                update={
-                    "grants": tuple(
-                        Grant.model_construct(repositories=grant.repositories, actions=sorted(grant.actions))
-                        for grant in token.grants
-                    )
-                }
-            )
+            name: token.model_copy(update={"grants": _ordered(token.grants)})
             for name, token in sorted(policy.tokens.items())
         },
-        anonymous=policy.anonymous,
+        anonymous=_ordered(policy.anonymous),
     )
     return ordered.model_dump_json(exclude_defaults=True, warnings=False).encode()
+
+
+def _ordered(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    return tuple(
+        Grant.model_construct(repositories=grant.repositories, actions=sorted(grant.actions))
+        for grant in grants
+    )

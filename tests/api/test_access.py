@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from registry_runtime.contract.credential import Password
-from registry_runtime.contract.policy import Policy
+from registry_runtime.contract.policy import Action, Grant, Policy
 from tests.api.client import OCI_IMAGE, OCI_INDEX, Answer, Client, basic, digest_of
 from tests.api.replica import READER, ROBOT, STRANGER, Replica, closed
 
@@ -377,6 +377,30 @@ def test_a_push_of_somebody_else_is_not_ended(replica: Replica) -> None:
         assert client.send("POST", f"{client.base}/blobs/uploads/?{query}").status == 201
     headers = {**replica.bearer(client.repository, -5), "Content-Type": OCI_IMAGE}
     assert client.raw("PUT", f"{client.base}/manifests/{digest}", content, headers).status == 401
+
+
+def test_what_is_granted_to_anybody(replica: Replica) -> None:
+    """Docker's way without a login: a challenge, a bearer for nobody, the pull; a push is refused."""
+    robot = replica.client()
+    robot.repository = "team/open"
+    _, content = robot.push_image("latest")
+    pulls = Grant(repositories=("team/open",), actions=frozenset({Action.PULL, Action.LIST}))
+    enforce(replica, closed().model_copy(update={"anonymous": (pulls,)}))
+    client = replica.client(None)
+    path = "/v2/team/open/manifests/latest"
+    assert client.raw("GET", "/v2/").status == 401
+    given = client.raw("GET", f"/token?{urlencode({'scope': 'repository:team/open:pull,push'})}")
+    assert access(given) == {"team/open": ["list", "pull"]}
+    held = bearer(given)
+    assert client.raw("GET", "/v2/", headers=held).status == 200
+    for headers in (held, {}):
+        assert client.raw("GET", path, headers=headers).body == content
+        assert client.raw("PUT", path, content, headers).status == 401
+        assert client.raw("GET", "/v2/team/other/tags/list", headers=headers).status == 401
+    assert client.raw("GET", "/v2/_catalog").json() == {"repositories": ["team/open"]}
+    enforce(replica, closed())
+    assert client.raw("GET", path, headers=held).status == 401
+    assert client.raw("GET", "/token").status == 401
 
 
 def test_the_catalog_shows_what_may_be_listed(replica: Replica) -> None:

@@ -1,0 +1,51 @@
+"""The policy's document: the same policy gives the same bytes, in every process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+
+GRANT = Grant(repositories=("team/**", "*"), actions=frozenset(Action))
+POLICY = Policy(
+    namespaces={name: Claim(account=name, owner=f"uid-{name}") for name in ("b", "a")},
+    tokens={id_: Token(account="a", owner="u", hashes=("00",), grants=(GRANT,)) for id_ in ("t2", "t1")},
+    anonymous=(GRANT,),
+)
+
+
+def test_reading_back_changes_nothing() -> None:
+    """Neither the content nor the revision."""
+    again = Policy.model_validate_json(POLICY.encode())
+    assert again == POLICY
+    assert again.revision == POLICY.revision
+
+
+def test_the_order_of_keys_is_no_content() -> None:
+    """Namespaces and tokens in another order are the same policy."""
+    other = POLICY.model_copy(
+        update={
+            "namespaces": dict(reversed(POLICY.namespaces.items())),
+            "tokens": dict(reversed(POLICY.tokens.items())),
+        }
+    )
+    assert other.encode() == POLICY.encode()
+
+
+def test_every_process_finds_the_same_revision() -> None:
+    """Sets are ordered by a seed of the process: the revision must not be."""
+    program = (
+        "import sys; from registry_runtime.contract.policy import Policy;"
+        "print(Policy.model_validate_json(sys.stdin.buffer.read()).revision)"
+    )
+    for seed in ("0", "1", "2", "3"):
+        found = subprocess.run(
+            [sys.executable, "-c", program],
+            input=POLICY.encode(),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        assert found.stdout.decode().strip() == POLICY.revision
