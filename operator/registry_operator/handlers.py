@@ -24,6 +24,8 @@ from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACE
 WATCHED = (REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES)
 LOOK = 1.0  # seconds between two looks at kopf
 GRACE = 15.0  # seconds in which all watches must have begun
+FIRST_RETRY = 0.5
+LAST_RETRY = 10.0
 SILENCE = 20.0  # seconds without a sign of life of kopf's loop
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,10 @@ class Backoffs:
     """Seconds between the tries of a request, without an end: where they end, a watch ends for good."""
 
     def __iter__(self) -> Iterator[float]:
-        longest = 0.5
+        longest = FIRST_RETRY
         while True:
             yield longest * random.uniform(0.5, 1)
-            longest = min(10.0, longest * 2)
+            longest = min(LAST_RETRY, longest * 2)
 
 
 def settings() -> kopf.OperatorSettings:

@@ -1,0 +1,158 @@
+"""List and watch, whatever the wire does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from registry_operator.cluster import Scope, Stream
+from registry_operator.cluster import stream as module
+from registry_operator.cluster.resources import SECRETS
+from registry_operator.errors import ClusterError, NotPermitted, Unavailable
+
+from tests.unit.operator.scripted import (
+    ScriptedApi,
+    event,
+    events,
+    eventually,
+    listing,
+    obj,
+    scripted,
+    status,
+)
+
+PATH = "/api/v1/namespaces/shop/secrets"
+
+
+class Heard:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, str] = {}
+        self.lists = 0
+        self.errors: list[ClusterError] = []
+
+    def listed(self, objects: Mapping[str, str]) -> None:
+        self.objects = dict(objects)
+        self.lists += 1
+
+    def changed(self, key: str, obj: str) -> None:
+        self.objects[key] = obj
+
+    def removed(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    def failed(self, error: ClusterError) -> None:
+        self.errors.append(error)
+
+
+def version(found: dict[str, Any]) -> str | None:
+    """Keeps the version of what is not called `dull`."""
+    metadata = found["metadata"]
+    return None if metadata["name"] == "dull" else metadata["resourceVersion"]
+
+
+@asynccontextmanager
+async def following(api: ScriptedApi) -> AsyncIterator[Heard]:
+    heard = Heard()
+    async with scripted(api) as cluster:
+        task = asyncio.create_task(Stream(cluster, SECRETS, heard, version, Scope("shop")).run())
+        try:
+            yield heard
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(module, "LAST_RETRY", 0.02)
+    monkeypatch.setattr(module, "FORBIDDEN_RETRY", 0.02)
+
+
+async def test_a_list_of_pages_then_changes() -> None:
+    """All pages are one list; what is made, changed and removed after it is heard."""
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1"), obj("b", "2"), following="next"), listing(obj("c", "3"), version="9"))
+    api.on(
+        PATH,
+        events(
+            event("MODIFIED", obj("a", "11")),
+            event("DELETED", obj("b", "12")),
+            event("ADDED", obj("d", "13")),
+        ),
+        watch=True,
+    )
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "11", "shop/c": "3", "shop/d": "13"})
+    watch = next(query for _, _, query in api.asked if "watch" in query)
+    assert watch["resourceVersion"] == "9"
+    assert watch["allowWatchBookmarks"] == "true"
+
+
+async def test_what_is_of_no_interest_is_not_kept() -> None:
+    """In the list and in events; what loses its interest is removed."""
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1"), obj("dull", "2")))
+    api.on(PATH, events(event("ADDED", obj("dull", "11")), event("ADDED", obj("b", "12"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "1", "shop/b": "12"})
+
+
+async def test_a_cut_connection_goes_on_where_it_was() -> None:
+    """No second list; the watch begins at the last version that was heard, a bookmark's included."""
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1")))
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "77"}}}
+    api.on(PATH, events(bookmark, cut=True), events(event("MODIFIED", obj("a", "78"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "78"})
+    assert heard.lists == 1
+    assert [query["resourceVersion"] for _, _, query in api.asked if "watch" in query] == ["10", "77"]
+
+
+@pytest.mark.parametrize("code", [410, 500, 429])
+async def test_an_error_event_leads_to_a_new_list(code: int) -> None:
+    """Where kopf's watch ends for good on anything but 410, this one lists again; ghosts are gone by that."""
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1"), obj("ghost", "2")), listing(obj("a", "3")))
+    error = {"type": "ERROR", "object": {"kind": "Status", "code": code, "message": "scripted"}}
+    api.on(PATH, events(error), events(event("ADDED", obj("b", "12"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "3", "shop/b": "12"})
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+async def test_a_list_that_fails_is_tried_for_ever(code: int) -> None:
+    """Twenty failures in a row are no reason to stop."""
+    api = ScriptedApi()
+    api.on(PATH, *[status(code)] * 20, listing(obj("a", "1")))
+    api.on(PATH, events(), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "1"})
+    assert len(heard.errors) == 20
+    assert all(isinstance(error, Unavailable) for error in heard.errors)
+
+
+async def test_a_missing_right_is_told_and_the_right_is_noticed() -> None:
+    """403 is no end: where a kopf watch would hang or die, the sink is told and the list is tried again."""
+    api = ScriptedApi()
+    api.on(PATH, status(403, "Forbidden", "no"), status(403, "Forbidden", "no"), listing(obj("a", "1")))
+    api.on(PATH, events(), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.lists == 1)
+    error = heard.errors[0]
+    assert isinstance(error, NotPermitted)
+    assert error.namespace == "shop"
+
+
+async def test_an_object_of_a_mebibyte_is_heard() -> None:
+    """aiohttp's own line reader refuses lines over 128 KiB."""
+    api = ScriptedApi()
+    large = obj("large", "11", data={"value": "x" * 1_000_000})
+    api.on(PATH, listing())
+    api.on(PATH, events(event("ADDED", large), event("ADDED", obj("b", "12"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/large": "11", "shop/b": "12"})

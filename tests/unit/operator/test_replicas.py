@@ -1,0 +1,161 @@
+"""The state of replicas, over real mutual TLS."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from registry_operator import replicas as module
+from registry_operator.models import Key
+from registry_operator.observed import Endpoint, SecretData
+from registry_operator.replicas import Replicas
+from registry_operator.tls import Authority, Usage
+
+from registry_runtime.contract.state import ReplicaState
+from tests.unit.operator.scripted import eventually
+
+NOW = datetime.now(UTC)
+SERVER = "harbour-internal.shop.svc"
+REGISTRY = Key("shop", "harbour")
+
+
+@dataclass
+class Replica:
+    """A replica's state port."""
+
+    state: ReplicaState
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[dict[str, str]] = field(default_factory=list)
+    body: bytes = b""  # answered instead of the state
+    port: int = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(dict(request.query))
+        if request.query.get("after") == self.state.version:
+            self.changed.clear()
+            await self.changed.wait()
+        return web.Response(body=self.body or self.state.model_dump_json().encode())
+
+    def become(self, version: str, revision: str) -> None:
+        self.state = self.state.model_copy(update={"version": version, "policy_revision": revision})
+        self.changed.set()
+
+
+def state() -> ReplicaState:
+    return ReplicaState(version="1", replica="pod-a", zone="zone-a", started=NOW, ready=True)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority.ensure(None, "test", NOW)
+
+
+def client_of(authority: Authority) -> SecretData:
+    made = authority.leaf(None, ("roadstead-operator",), Usage.CLIENT, NOW)
+    return SecretData(made, uid="uid", resource_version="1")
+
+
+@asynccontextmanager
+async def serving(
+    replica: Replica, authority: Authority, folder: Path, name: str = SERVER
+) -> AsyncIterator[Replica]:
+    made = authority.leaf(None, (name,), Usage.SERVER, NOW)
+    for file in ("tls.crt", "tls.key", "ca.crt"):
+        (folder / file).write_bytes(made[file])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "ca.crt")
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    app = web.Application()
+    app.router.add_get("/state", replica.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", replica.port, ssl_context=context).start()
+    replica.port = runner.addresses[0][1]
+    try:
+        yield replica
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(module, "LAST_RETRY", 0.05)
+    monkeypatch.setattr(module, "PACE", 0.0)
+
+
+@asynccontextmanager
+async def polling(replica: Replica, secret: SecretData) -> AsyncIterator[list[ReplicaState | None]]:
+    said: list[ReplicaState | None] = []
+    async with Replicas(lambda _registry, _pod, found: said.append(found), replica.port) as replicas:
+        endpoint = Endpoint("pod-a", "zone-a", ready=True, address="127.0.0.1")
+        replicas.follow(REGISTRY, SERVER, secret, [endpoint])
+        yield said
+
+
+async def test_a_change_is_heard_as_it_happens(authority: Authority, tmp_path: Path) -> None:
+    """The first state at once, then a long poll that ends with the change; what is the same is said once."""
+    async with (
+        serving(Replica(state()), authority, tmp_path) as replica,
+        polling(replica, client_of(authority)) as said,
+    ):
+        await eventually(lambda: len(said) == 1)
+        await eventually(lambda: replica.asked[-1].get("after") == "1")
+        replica.become("2", "abc")
+        await eventually(lambda: len(said) == 2)
+        assert said[1] is not None
+        assert said[1].policy_revision == "abc"
+
+
+async def test_a_replica_that_does_not_answer_is_unknown(authority: Authority, tmp_path: Path) -> None:
+    """Not what it said last: None, once; and it is heard again when it comes back."""
+    replica = Replica(state())
+    async with serving(replica, authority, tmp_path):
+        port = replica.port
+        context = polling(replica, client_of(authority))
+        said = await context.__aenter__()
+        await eventually(lambda: len(said) == 1)
+    await eventually(lambda: said[-1] is None, 10)
+    replica.port = port
+    async with serving(replica, authority, tmp_path):
+        await eventually(lambda: said[-1] is not None, 10)
+    assert said.count(None) == 1
+    await context.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("fault", ["another CA", "another name", "garbage", "too large"])
+async def test_what_is_not_surely_the_replica_is_not_believed(
+    fault: str, authority: Authority, tmp_path: Path
+) -> None:
+    """Neither a stranger's certificate nor a strange answer becomes a state."""
+    replica = Replica(state())
+    if fault == "garbage":
+        replica.body = b'{"ready": true}'
+    if fault == "too large":
+        replica.body = b" " * (module.LARGEST + 1)
+    signer = Authority.ensure(None, "another", NOW) if fault == "another CA" else authority
+    name = "other-internal.shop.svc" if fault == "another name" else SERVER
+    async with serving(replica, signer, tmp_path, name), polling(replica, client_of(authority)) as said:
+        await eventually(lambda: said == [None])
+        await asyncio.sleep(0.05)
+        assert said == [None]
+
+
+async def test_a_pod_that_is_gone_is_forgotten(authority: Authority, tmp_path: Path) -> None:
+    """And so is every replica when the client certificate is."""
+    async with serving(Replica(state()), authority, tmp_path) as replica:
+        said: list[ReplicaState | None] = []
+        async with Replicas(lambda _registry, _pod, found: said.append(found), replica.port) as replicas:
+            endpoint = Endpoint("pod-a", "zone-a", ready=True, address="127.0.0.1")
+            replicas.follow(REGISTRY, SERVER, client_of(authority), [endpoint])
+            await eventually(lambda: len(said) == 1)
+            replicas.follow(REGISTRY, SERVER, client_of(authority), [])
+            assert said[-1] is None
+            assert replicas.followed == 0
+            replicas.follow(REGISTRY, SERVER, SecretData({"tls.crt": b"broken"}), [endpoint])
+            assert replicas.followed == 0
