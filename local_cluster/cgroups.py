@@ -15,9 +15,9 @@ from pathlib import Path
 from local_cluster.errors import HostUnfit
 from local_cluster.waiting import until
 
-CONTROLLERS = ("cpu", "memory", "pids")
-# Of cpuset and hugetlb the kubelet wants in its root what the host's has (cgroup_v2_manager_linux.go).
-OPTIONAL = ("cpuset", "hugetlb", "io")
+CONTROLLERS = ("cpuset", "cpu", "memory", "pids")
+# The kubelet writes into files of these. Of hugetlb it wants what the host has (cgroup_v2_manager_linux.go).
+OPTIONAL = ("hugetlb", "io")
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 NOTHING_LEFT_SECONDS = 10.0
 

@@ -1,5 +1,6 @@
 """The /etc of a machine: small, its own, and never the host's."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ def base_files(machine: Machine) -> dict[str, bytes]:
     resolver = f"search {DNS_DOMAIN}\nnameserver {DNS_ADDRESS}\n" if isinstance(machine, Node) else ""
     return {
         "hostname": f"{machine.name}\n".encode(),
+        "machine-id": f"{hashlib.sha256(machine.name.encode()).hexdigest()[:32]}\n".encode(),
         "resolv.conf": resolver.encode(),
         "nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
         "passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",

@@ -69,7 +69,7 @@ def test_v2_controllers_are_delegated_from_the_root_down() -> None:
     """To every group above the kubelet's root and to that itself; what it needs, and what is useful."""
     writes = delegations(ancestry("/roadstead/one/zone-a"), ALL)
 
-    wanted = "+cpu +memory +pids +cpuset +hugetlb +io"
+    wanted = "+cpuset +cpu +memory +pids +hugetlb +io"
     assert writes == [
         ("/cgroup.subtree_control", wanted),
         ("/roadstead/cgroup.subtree_control", wanted),
@@ -80,8 +80,8 @@ def test_v2_controllers_are_delegated_from_the_root_down() -> None:
 
 def test_a_missing_v2_controller_is_named() -> None:
     """A kubelet would not start, and say so only in its log."""
-    with pytest.raises(HostUnfit, match="memory, pids"):
-        delegations([""], ALL - {"memory", "pids"})
+    with pytest.raises(HostUnfit, match="cpuset, pids"):
+        delegations([""], ALL - {"cpuset", "pids"})
 
 
 def test_a_v2_tree_is_made_ready_for_a_kubelet(tmp_path: Path) -> None:

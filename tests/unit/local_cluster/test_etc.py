@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_only_nodes_ask_the_dns() -> None:
     """The control plane has none: a lookup there fails at once, instead of waiting for nobody."""
     assert base_files(LAYOUT.nodes[0])["resolv.conf"] == b"search cluster.local\nnameserver 169.254.20.10\n"
     assert base_files(LAYOUT.control_plane)["resolv.conf"] == b""
+
+
+def test_each_machine_is_another_one() -> None:
+    """By its id of 32 hex digits (machine-id(5)), which the kubelet shows, and which stays."""
+    ids = {base_files(machine)["machine-id"] for machine in LAYOUT.machines}
+
+    assert len(ids) == 4
+    assert all(re.fullmatch(rb"[0-9a-f]{32}\n", each) for each in ids)
 
 
 def test_keys_are_readable_by_root_alone(tmp_path: Path) -> None:
