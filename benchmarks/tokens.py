@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ POLL = 0.01
 
 
 async def propagation(stage: Platform) -> list[Row]:
-    """One token after another: applied → accepted everywhere, deleted → refused everywhere.
+    """One token after another: applied → accepted everywhere, suspended and deleted → refused.
 
     Requests go straight to the Kubernetes API and to each replica; a poll every 10 ms is in the figure.
     """
@@ -30,13 +31,16 @@ async def propagation(stage: Platform) -> list[Row]:
         connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=stage.ca))
     ) as registry:  # fmt: skip
         addresses = [client.address for client in clients]
-        accepted, refused = [], []
+        accepted, suspended, refused = [], [], []
         for number in range(COUNT):
             one = _Token(stage, api, registry, addresses, f"bench-{number}")
             accepted.append(await one.create())
+            suspended.append(await one.suspend())
+            await one.resume()
             refused.append(await one.delete())
     return [
         p99(f"AccessToken applied → accepted by all {len(addresses)} replicas", "s", accepted, 1),
+        p99(f"AccessToken suspended → refused by all {len(addresses)} replicas", "s", suspended, 1),
         p99(f"AccessToken deleted → refused by all {len(addresses)} replicas", "s", refused, 1),
     ]
 
@@ -64,6 +68,22 @@ class _Token:
         await _until(self._issued)
         await _until(lambda: self._everywhere(200))
         return time.monotonic() - begun
+
+    async def suspend(self) -> float:
+        begun = time.monotonic()
+        await self._edit(suspended=True)
+        await _until(lambda: self._everywhere(401, 429))
+        return time.monotonic() - begun
+
+    async def resume(self) -> None:
+        await self._edit(suspended=False)
+        await _until(lambda: self._everywhere(200))
+
+    async def _edit(self, *, suspended: bool) -> None:
+        kind = {"Content-Type": "application/merge-patch+json"}
+        body = json.dumps({"spec": {"suspended": suspended}})
+        async with self.api.patch(f"{self.path}/{self.name}", data=body, headers=kind) as answer:
+            answer.raise_for_status()
 
     async def delete(self) -> float:
         begun = time.monotonic()

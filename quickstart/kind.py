@@ -45,11 +45,8 @@ class KindProvider:
             run("kind", "create", "cluster", "--name", self.name, *config, timeout=900)
 
     def down(self) -> None:
-        for pid in self.state.glob("forward-*.pid"):
-            try:
-                os.kill(int(pid.read_text()), signal.SIGTERM)
-            except ProcessLookupError:
-                continue  # it ended by itself
+        for record in self.state.glob("forward-*.pid"):
+            end(record)
         run("kind", "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig))
         for left in self.state.glob("*"):
             left.unlink()
@@ -75,8 +72,9 @@ class KindProvider:
         run(*inside, "mkdir", "-p", folder)
         run(*inside, "tee", f"{folder}/ca.crt", stdin=ca)
         run(*inside, "tee", f"{folder}/hosts.toml", stdin=hosts)
-        run(*inside, "sed", "-i", f"/ {name}$/d", "/etc/hosts")
-        run(*inside, "tee", "--append", "/etc/hosts", stdin=f"{cluster_ip} {name}\n")
+        hosts = run(*inside, "cat", "/etc/hosts")  # a mount of Docker's: it can be written, not replaced
+        others = [line for line in hosts.splitlines() if line.split()[1:] != [name]]
+        run(*inside, "tee", "/etc/hosts", stdin="\n".join([*others, f"{cluster_ip} {name}", ""]))
 
     def _forward(self, number: int, cluster_ip: str) -> str:
         """A port-forward from a loopback address of this machine; `down` ends it by its process id."""
@@ -87,14 +85,27 @@ class KindProvider:
         rows = (line.split() for line in listing.splitlines())
         namespace, service = next((row[1], row[2]) for row in rows if row[0] == cluster_ip)
         words = ("port-forward", "--namespace", namespace, "--address", address)
+        record = self.state / f"forward-{number}.pid"
+        end(record)
         process = subprocess.Popen(
             [*program, *words, f"service/{service}", "443:443"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        (self.state / f"forward-{number}.pid").write_text(str(process.pid))
+        record.write_text(str(process.pid))
         return address
 
     def break_a_zone(self) -> Sequence[str]:
         return (f"docker pause {self.name}-worker", f"docker unpause {self.name}-worker")
+
+
+def end(record: Path) -> None:
+    """Ends the port-forward whose process id stands in the file, if that process is still one."""
+    if not record.exists():
+        return
+    number = int(record.read_text())
+    command = Path(f"/proc/{number}/cmdline")
+    if command.exists() and b"port-forward" in command.read_bytes():
+        os.kill(number, signal.SIGTERM)
+    record.unlink()

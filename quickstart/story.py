@@ -66,7 +66,7 @@ class Story:
 
     def publish(self, kubectl: Kubectl) -> None:
         """The registry's two domains, reachable and trusted from the nodes and from this machine."""
-        addresses = self.provider.publish(self._services(kubectl), self._ca(kubectl).encode())
+        addresses = self.provider.publish(self._services(kubectl), self.ca(kubectl).encode())
         hosts.write(self.mark, addresses)
 
     def _services(self, kubectl: Kubectl) -> Mapping[str, str]:
@@ -75,15 +75,17 @@ class Story:
         found = {service["metadata"]["name"]: service for service in kubectl.list("service", "-n", TENANT)}
         return {name: found[service]["spec"]["clusterIP"] for name, service in names.items()}
 
-    def _ca(self, kubectl: Kubectl) -> str:
-        return kubectl.secret(f"{REGISTRY}-tls", TENANT)["ca.crt"]
+    def ca(self, kubectl: Kubectl) -> str:
+        """The registry's own CA, PEM."""
+        bundle = kubectl.get("configmap", f"{REGISTRY}-ca-bundle", TENANT) or {}
+        return str(bundle["data"]["ca.crt"])
 
     def _push(self, kubectl: Kubectl, archive: Path) -> None:
         password = kubectl.secret(TOKEN, TENANT)["password"]
         with tempfile.TemporaryDirectory() as folder:
             trust = Path(folder) / "certs"
             trust.mkdir()
-            (trust / "ca.crt").write_text(self._ca(kubectl))
+            (trust / "ca.crt").write_text(self.ca(kubectl))
             auth = ("--authfile", f"{folder}/auth.json", "--cert-dir", str(trust))
             run("skopeo", "login", *auth, "--username", TOKEN, "--password-stdin", HOSTNAME, stdin=password)
             image = f"docker://{HOSTNAME}/{NAMESPACE}/hello:1"
@@ -99,7 +101,7 @@ class Story:
         resources = kubectl("get", "reg,rns,at", "--all-namespaces")
         pods = kubectl("get", "pods", "-n", APPLICATION, "-L", "topology.kubernetes.io/zone")
         secret = f"kubectl get secret {TOKEN} -n {TENANT} -o jsonpath='{{.data.password}}'"
-        ca = f"kubectl get secret {REGISTRY}-tls -n {TENANT} -o jsonpath='{{.data.ca\\.crt}}'"
+        ca = f"kubectl get configmap {REGISTRY}-ca-bundle -n {TENANT} -o jsonpath='{{.data.ca\\.crt}}'"
         folder = f"/etc/containers/certs.d/{HOSTNAME}"
         zones = "\n".join(f"  {command}" for command in self.provider.break_a_zone())
         return f"""
@@ -110,7 +112,7 @@ Try next:
   kubectl get reg,rns,at -A
   kubectl describe reg {REGISTRY} -n {TENANT}
 Log in and push from this machine (docker reads /etc/docker/certs.d instead):
-  mkdir -p {folder} && {ca} | base64 -d > {folder}/ca.crt
+  mkdir -p {folder} && {ca} > {folder}/ca.crt
   {secret} | base64 -d | skopeo login -u {TOKEN} --password-stdin {HOSTNAME}
   skopeo copy docker://{HOSTNAME}/{NAMESPACE}/hello:1 docker://{HOSTNAME}/{NAMESPACE}/hello:2
 Break a zone, watch ZoneRedundant, mend it:

@@ -17,6 +17,7 @@ from tests.e2e.client import Answer, Client
 API = "roadstead.dev/v1alpha1"
 REPLICA = f"app.kubernetes.io/instance={REGISTRY},app.kubernetes.io/name=registry"
 OPERATOR = ("roadstead-operator", "roadstead-system")
+ROLE = "roadstead-secrets"
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Platform:
 
     @property
     def ca(self) -> str:
-        return self.kubectl.secret(f"{REGISTRY}-tls", TENANT)["ca.crt"]
+        return self.story.ca(self.kubectl)
 
     def client(self, password: str | None = None, *, host: str = HOSTNAME, **words: Any) -> Client:
         """With the sample token's password, if none is given ("" is no credentials)."""
@@ -117,6 +118,30 @@ class Platform:
         finally:
             self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=1")
             self.kubectl.until_rolled_out([name], namespace)
+
+    @contextmanager
+    def account(self, name: str) -> Iterator[None]:
+        """A Kubernetes namespace that consented, for the time of the block."""
+        consent = (f"--clusterrole={ROLE}", f"--serviceaccount={OPERATOR[1]}:{OPERATOR[0]}")
+        self.kubectl("create", "namespace", name)
+        self.kubectl("create", "rolebinding", "roadstead", "-n", name, *consent)
+        try:
+            yield
+        finally:
+            self.kubectl("delete", "namespace", name, "--timeout=60s")
+
+    @contextmanager
+    def open_to_all(self) -> Iterator[None]:
+        """Every account may claim names and tokens of the sample registry, for the time of the block."""
+        self._allow("All")
+        try:
+            yield
+        finally:
+            self._allow("Same")
+
+    def _allow(self, whom: str) -> None:
+        patch = json.dumps({"spec": {"allowedNamespaces": {"from": whom}}})
+        self.kubectl("patch", "reg", REGISTRY, "-n", TENANT, "--type=merge", "-p", patch)
 
     def token(self, name: str, namespace: str = TENANT, **spec: Any) -> Object:
         """An AccessToken of the sample registry; `spec` overrides the default of full rights."""

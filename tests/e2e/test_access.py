@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quickstart.story import NAMESPACE, TENANT
-from tests.e2e.platform import Platform
+from quickstart.story import NAMESPACE, REGISTRY, TENANT
+from tests.e2e.platform import Platform, resource
 
 pytestmark = pytest.mark.cluster
 REFUSED = (401, 429)  # who goes on asking with a bad password is throttled
@@ -42,7 +43,36 @@ async def test_who_has_no_right_learns_nothing(platform: Platform) -> None:
     ]
     assert foreign.status == missing.status == 403
     assert foreign.codes == missing.codes == ["DENIED"]
-    assert foreign.body.replace(b"hello", b"") == foreign.body, "the answer repeats nothing of the repository"
+    assert foreign.body == missing.body, "the answer tells nothing of the repository"
+    platform.kubectl("delete", "at", "narrow", "-n", TENANT)
+
+
+async def test_another_account_reads_nothing_here(platform: Platform) -> None:
+    """A second account gets the same 403 for what is there and for what is not, and mounts nothing."""
+    with platform.account("pirates"), platform.open_to_all():
+        reference = {"name": REGISTRY, "namespace": TENANT}
+        platform.kubectl.apply(
+            resource("Namespace", "cove", "pirates", {"registryRef": reference, "name": "cove"}),
+            platform.token("hook", "pirates", registryRefs=[reference],
+                           permissions=[{"repositories": ["**"], "actions": ["pull", "push", "delete"]}]),
+        )  # fmt: skip
+        platform.until_condition("rns", "cove", "pirates", Bound="True")
+        pirate = platform.client(platform.issued("hook", "pirates"))
+        await platform.until_everywhere(pirate.password, 200)
+        await pirate.push_image("cove/loot", "1", b"gold")
+
+        there, not_there = [
+            await pirate.ask("GET", f"/v2/{NAMESPACE}/{name}/manifests/1") for name in ("hello", "nothing")
+        ]
+        assert there.status == not_there.status == 403
+        assert there.codes == not_there.codes == ["DENIED"]
+        assert there.body == not_there.body
+        assert (await pirate.push_blob(f"{NAMESPACE}/hello", b"parrot")).status == 403
+        blob = json.loads((await platform.client().ask("GET", HELLO)).body)["config"]["digest"]
+        mounted = await pirate.ask(
+            "POST", f"/v2/cove/loot/blobs/uploads/?mount={blob}&from={NAMESPACE}/hello"
+        )
+        assert mounted.status == 202, "no right to the source: an upload begins instead"
 
 
 async def test_a_token_works_everywhere_at_once_and_ends_everywhere_at_once(platform: Platform) -> None:
@@ -72,6 +102,7 @@ async def test_a_token_expires_by_the_clock(platform: Platform) -> None:
     await asyncio.sleep((soon - datetime.now(UTC)).total_seconds())
     await platform.until_everywhere(password, *REFUSED)
     platform.until_condition("at", "short", TENANT, Ready="Expired")
+    platform.kubectl("delete", "at", "short", "-n", TENANT)
 
 
 async def test_the_private_domain_has_the_same_content(platform: Platform) -> None:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from quickstart.kubectl import Object
 from quickstart.story import NAMESPACE, REGISTRY, TENANT
 from tests.e2e.load import Load
 from tests.e2e.platform import OPERATOR, Platform
@@ -31,6 +32,32 @@ async def test_a_replica_killed_in_the_middle_loses_nothing(platform: Platform) 
     assert load.failures_begun_after(gone + 3) == []
     assert await load.lost() == []
     platform.kubectl.until_ready("reg", REGISTRY, TENANT)
+
+
+async def test_a_process_killed_in_the_middle_loses_nothing(platform: Platform) -> None:
+    """kill -9 of the registry inside its pod: the container starts again, nothing acknowledged is lost."""
+    victim = platform.replicas()[0]
+    load = Load(platform.client(), f"{NAMESPACE}/crashed")
+    async with load.steady():
+        await asyncio.sleep(3)
+        await asyncio.to_thread(kill_inside, platform, victim)
+        gone = time.monotonic()
+        await asyncio.sleep(12)
+    print(f"process killed: {load.summary()}")
+    assert len(load.acknowledged) > 10
+    assert load.failures_begun_after(gone + 6) == []
+    assert await load.lost() == []
+    found = platform.kubectl.get("pod", victim["metadata"]["name"], TENANT)
+    assert found
+    assert found["status"]["containerStatuses"][0]["restartCount"] == 1
+
+
+def kill_inside(platform: Platform, pod: Object) -> None:
+    """SIGKILL from the node, by the process id that its container runtime knows."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    tasks = platform.cluster.exec(pod["spec"]["nodeName"], ["ctr", "-n", "k8s.io", "tasks", "list"])
+    line = next(line for line in tasks.stdout.decode().splitlines() if line.startswith(container))
+    platform.cluster.exec(pod["spec"]["nodeName"], ["kill", "-9", line.split()[1]])
 
 
 async def test_a_rollout_under_load_fails_no_request(platform: Platform) -> None:
@@ -71,6 +98,42 @@ async def test_a_zone_is_cut_and_heals(platform: Platform) -> None:
     await asyncio.to_thread(
         platform.until_condition, "reg", REGISTRY, TENANT, ZoneRedundant="True", Ready="True"
     )
+
+
+async def test_the_operators_zone_is_cut(platform: Platform) -> None:
+    """The operator is lost with its zone: replicas go on serving, and another one says what is true."""
+    zone = platform.zone_of(f"app.kubernetes.io/name={OPERATOR[0]}", OPERATOR[1])
+    if zone == platform.zone_of("app.kubernetes.io/name=s3", "s3-system"):
+        zone = await asyncio.to_thread(move_operator, platform, zone)
+    platform.cluster.cut(zone)
+    try:
+        await asyncio.sleep(20)
+        load = Load(platform.client(), f"{NAMESPACE}/orphaned")
+        async with load.steady():
+            await asyncio.to_thread(
+                platform.until_condition, "reg", REGISTRY, TENANT, seconds=120, ZoneRedundant="False"
+            )
+        print(f"operator's zone cut: {load.summary()}")
+        assert load.failures == []
+        assert zone in platform.condition("reg", REGISTRY, TENANT, "ZoneRedundant")["message"]
+    finally:
+        platform.cluster.heal(zone)
+    await asyncio.to_thread(
+        platform.until_condition, "reg", REGISTRY, TENANT, seconds=120, ZoneRedundant="True", Ready="True"
+    )
+
+
+def move_operator(platform: Platform, away_from: str) -> str:
+    """To another zone than the S3 server's, whose loss would be another story."""
+    name, namespace = OPERATOR
+    nodes = platform.kubectl.list("node", "-l", f"topology.kubernetes.io/zone={away_from}")
+    platform.kubectl("cordon", nodes[0]["metadata"]["name"])
+    try:
+        platform.kubectl("delete", "pod", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")
+        platform.kubectl.until_rolled_out([name], namespace)
+    finally:
+        platform.kubectl("uncordon", nodes[0]["metadata"]["name"])
+    return platform.zone_of(f"app.kubernetes.io/name={name}", namespace)
 
 
 async def test_the_api_server_is_away_for_a_minute(platform: Platform) -> None:

@@ -64,19 +64,14 @@ def test_the_columns_are_true(platform: Platform) -> None:
 
 
 def test_the_second_claim_of_a_name_is_refused(platform: Platform) -> None:
-    """First claim wins: another account's Namespace of the same name is told who may mend it."""
-    platform.kubectl("create", "namespace", "rival")
-    try:
+    """First claim wins: another account may not claim at all unless allowed, and then not what is taken."""
+    with platform.account("rival"):
         claim = {"registryRef": {"name": REGISTRY, "namespace": TENANT}, "name": NAMESPACE}
         platform.kubectl.apply(resource("Namespace", "mine-too", "rival", claim))
-        platform.until_condition("rns", "mine-too", "rival", Bound="False")
-        assert platform.condition("rns", "mine-too", "rival", "Bound")["reason"] in (
-            "NameTaken",
-            "NotAllowed",
-        )
-        assert platform.condition("rns", NAMESPACE, TENANT, "Bound")["status"] == "True"
-    finally:
-        platform.kubectl("delete", "namespace", "rival", "--timeout=60s")
+        platform.until_condition("rns", "mine-too", "rival", Bound="NotAllowed")
+        with platform.open_to_all():
+            platform.until_condition("rns", "mine-too", "rival", Bound="NameTaken")
+            assert platform.condition("rns", NAMESPACE, TENANT, "Bound")["status"] == "True"
 
 
 def test_an_invalid_resource_is_refused_with_the_field(platform: Platform) -> None:

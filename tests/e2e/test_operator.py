@@ -18,13 +18,12 @@ KINDS = "deployment,service,configmap,secret,serviceaccount,role,rolebinding,pdb
 def versions(platform: Platform) -> dict[str, str]:
     """Resource version of every object that the operator writes, the custom resources included."""
     found = platform.kubectl.list(KINDS, "-A", "-l", OWNED) + platform.kubectl.list("reg,rns,at", "-A")
-    spoken = {"Deployment"}  # its status is written by others
     return {
         f"{each['kind']} {each['metadata']['namespace']}/{each['metadata']['name']}": each["metadata"][
-            "resourceVersion"
+            # a Deployment's status is written by others
+            "generation" if each["kind"] == "Deployment" else "resourceVersion"
         ]
         for each in found
-        if each["kind"] not in spoken
     }
 
 

@@ -77,6 +77,20 @@ def test_a_bucket_that_cannot_serve_is_a_condition(
         platform.kubectl("delete", f"reg/{name}", "-n", TENANT)
 
 
+def test_a_bucket_that_goes_away_is_noticed_and_its_return_too(platform: Platform) -> None:
+    """Under a Ready Registry the S3 server stops: the condition says so, and mends when it is back."""
+    platform.kubectl.until_ready("reg", REGISTRY, TENANT)
+    platform.kubectl("scale", "deployment", "s3", "-n", "s3-system", "--replicas=0")
+    try:
+        found = platform.until_condition(
+            "reg", REGISTRY, TENANT, StorageReady="BucketUnreachable", seconds=90
+        )
+        assert found["Ready"]["status"] == "False"
+    finally:
+        platform.kubectl("scale", "deployment", "s3", "-n", "s3-system", "--replicas=1")
+    platform.until_condition("reg", REGISTRY, TENANT, Ready="True", seconds=90)
+
+
 def test_a_bucket_without_conditional_writes_is_refused(platform: Platform) -> None:
     """A server that says yes to If-None-Match and does not keep it is found out by racing it."""
     weak = weak_s3(platform.kubectl.list("pod", "-n", TENANT)[0]["spec"]["containers"][0]["image"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from quickstart.kubectl import Kubectl
 from tests.e2e.platform import Platform, resource
 
 pytestmark = pytest.mark.cluster
+DELETION = Path("docs/deletion.md")
 OWNED = "app.kubernetes.io/managed-by=roadstead"
 CONSENT = ("--clusterrole=roadstead-secrets", "--serviceaccount=roadstead-system:roadstead-operator")
 
@@ -83,3 +85,20 @@ def test_a_namespace_goes_while_the_operator_is_gone(platform: Platform) -> None
         assert "Secret/small-pull" in owned(kubectl, "orphan-app")
     kubectl.until("the orphaned pull secret goes", lambda: owned(kubectl, "orphan-app") == [], seconds=60)
     kubectl("delete", "namespace", "orphan-app", "--timeout=60s")
+
+
+def test_the_documented_command_removes_what_is_left_for_good(platform: Platform) -> None:
+    """Where the operator will not come back, the command of the docs finds every pull secret, and no more."""
+    kubectl = platform.kubectl
+    (line,) = [
+        line for line in DELETION.read_text().splitlines() if line.startswith("kubectl delete secret ")
+    ]
+    before = kubectl("get", "secret", "-n", "harbour", "-o", "name")
+    prepare(kubectl, "stranded")
+    with platform.without_operator():
+        kubectl("delete", "namespace", "stranded", "--timeout=90s")
+        kubectl(*line.split()[1:])
+        assert owned(kubectl, "stranded-app") == []
+        assert kubectl("get", "secret", "-n", "harbour", "-o", "name") == before
+    kubectl("delete", "namespace", "stranded-app", "--timeout=60s")
+    kubectl.until_ready("at", "deployer", "harbour", 60)
