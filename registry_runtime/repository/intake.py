@@ -30,6 +30,7 @@ PARTS = 10_000
 GROWTH = 1_000  # part numbers until parts are twice as long: 8 TiB in all
 CLAIM = 32  # part numbers that are taken at a time
 IN_FLIGHT = 2
+ALL_IN_FLIGHT = 24  # parts of all uploads of a replica together: 192 MiB
 
 
 class Interrupted(Exception):
@@ -46,10 +47,21 @@ def part_size(number: int) -> int:
 
 
 class Intake:
-    """Takes one body. `running` is the hash of what the session had received, None where unknown."""
+    """Takes one body. `running` is the hash of what the session had received, None where unknown.
 
-    def __init__(self, storage: Storage, sessions: Sessions, held: Held, running: RunningHash | None) -> None:
+    `room` is shared by all uploads of a replica: a part waits for its turn, and its client with it.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        sessions: Sessions,
+        held: Held,
+        running: RunningHash | None,
+        room: asyncio.Semaphore,
+    ) -> None:
         self._storage = storage
+        self._room = room
         self._sessions = sessions
         self._held = held
         self.running = running
@@ -169,7 +181,10 @@ class Intake:
         while len(self._flying) >= IN_FLIGHT:
             self._parts.append(await self._flying.popleft())
         place = Place(self._number, self._offset, self._fence)
-        self._flying.append(asyncio.ensure_future(self._storage.write(multipart, place, self._blocks)))
+        await self._room.acquire()
+        flying = asyncio.ensure_future(self._storage.write(multipart, place, self._blocks))
+        flying.add_done_callback(lambda _: self._room.release())
+        self._flying.append(flying)
         self._number += 1
         self._offset += self._buffered
         self._blocks, self._buffered = [], 0

@@ -7,6 +7,7 @@ one upload at once, one goes through, and the other gets RangeNotSatisfiable.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from registry_runtime.content.descriptor import Descriptor
@@ -20,7 +21,7 @@ from registry_runtime.errors import (
 from registry_runtime.repository.blobs import MEDIA_TYPE
 from registry_runtime.repository.collect import Collection
 from registry_runtime.repository.hashing import RunningHash, RunningHashes, hash_all
-from registry_runtime.repository.intake import Intake, Interrupted
+from registry_runtime.repository.intake import ALL_IN_FLIGHT, Intake, Interrupted
 from registry_runtime.repository.sessions import Held, Sessions
 from registry_runtime.storage.base import Conflict, Missing
 
@@ -54,6 +55,7 @@ class Uploads:
         self._blobs = blobs
         self._sessions = Sessions(records, limits, clock)
         self._hashes = RunningHashes()
+        self._room = asyncio.Semaphore(ALL_IN_FLIGHT)
         self._collection = Collection(storage, records, self._sessions, blobs, limits)
 
     async def start(self, name: RepositoryName, by: str) -> Upload:
@@ -160,7 +162,7 @@ class Uploads:
         if running is None and len(session.tail) == session.received:
             running = RunningHash(algorithm)
             await running.update(session.tail)
-        return Intake(self._storage, self._sessions, held, running)
+        return Intake(self._storage, self._sessions, held, running, self._room)
 
     async def _take(self, intake: Intake, body: AsyncIterator[bytes], length: int | None) -> None:
         try:

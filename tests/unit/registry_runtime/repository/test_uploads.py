@@ -20,7 +20,7 @@ from registry_runtime.errors import (
     RegistryError,
     SizeInvalid,
 )
-from registry_runtime.repository.intake import GROWTH, PARTS, part_size
+from registry_runtime.repository.intake import ALL_IN_FLIGHT, GROWTH, PARTS, part_size
 from registry_runtime.storage.base import SMALL
 from tests.images import Cut, body, pull
 from tests.unit.registry_runtime.repository.interposed import Interposed
@@ -426,3 +426,29 @@ def test_parts_grow_until_ten_thousand_hold_five_tib() -> None:
     assert part_size(GROWTH) == part_size(1) < part_size(GROWTH + 1)
     assert sum(part_size(number) for number in range(1, PARTS + 1)) > 5 * 1024**4
     assert part_size(PARTS) <= 5 * 1024**3
+
+
+async def test_parts_of_many_uploads_wait_for_each_other(
+    replica: Callable[..., Registry], storage: Directory
+) -> None:
+    """However many push at once: the parts in memory have a bound, and every push gets through."""
+    flying = most = 0
+
+    async def up(operation: str, _key: str) -> None:
+        nonlocal flying, most
+        if operation == "write":
+            flying += 1
+            most = max(most, flying)
+            await asyncio.sleep(0.05)
+
+    async def down(operation: str, _key: str) -> None:
+        nonlocal flying
+        flying -= operation == "write"
+
+    pushing = replica(Interposed(storage, up, down))
+    content = bytes(9_000_000)
+    digest = Digest.of(content)
+    names = [RepositoryName(f"team/app-{number}") for number in range(ALL_IN_FLIGHT + 8)]
+    await asyncio.gather(*(pushing.uploads.push(name, digest, body(content), "me") for name in names))
+    assert ALL_IN_FLIGHT // 2 < most <= ALL_IN_FLIGHT
+    assert (await pushing.blobs.stat(names[-1], digest)).size == len(content)
