@@ -158,6 +158,7 @@ class Administration:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 retries={"mode": "standard", "total_max_attempts": 5},
+                proxies={},  # as the other hand: the environment decides nothing here
                 connect_timeout=5,
                 read_timeout=30,
                 max_pool_connections=_THREADS,
