@@ -22,7 +22,7 @@ import pytest
 from tests.api.client import Client, basic, digest_of
 from tests.api.replica import ROBOT, Replica
 from tests.certificates import Authority
-from tests.s3_server import S3Server
+from tests.s3_server import S3Server, s3_server
 
 
 @pytest.fixture
@@ -248,6 +248,26 @@ def test_a_storage_that_is_away_at_the_start(tmp_path: Path, server: S3Server) -
         assert "tests-late" not in answer.body.decode()
         server.client().create_bucket(Bucket="tests-late")
         own.until_ready()
+    finally:
+        own.kill()
+
+
+def test_a_storage_that_goes_away_later(tmp_path: Path) -> None:
+    """Readiness stays, or all replicas would go at once; requests say 503, and nothing of the inside."""
+    with s3_server(tmp_path / "s3") as server:
+        settings = server.bucket("tests-going").model_dump(mode="json")
+        own = Replica(tmp_path, settings)
+        own.prepare()
+        own.start()
+        own.client().push_image("latest")
+    try:
+        client = own.client()
+        answer = client.send("GET", f"{client.base}/manifests/latest")
+        assert (answer.status, answer.code) == (503, "UNAVAILABLE")
+        assert answer["Retry-After"] is not None
+        assert "tests-going" not in answer.body.decode()
+        assert own.probe("/readyz") == (200, "ok\n")
+        assert client.send("GET", "/v2/").status == 200
     finally:
         own.kill()
 
