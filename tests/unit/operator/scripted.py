@@ -91,6 +91,15 @@ def events(*lines: Object, hang: bool = True, cut: bool = False) -> Answer:
     return answer
 
 
+def plain(body: Object) -> Answer:
+    """This object."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(body)
+
+    return answer
+
+
 def status(code: int, reason: str = "", message: str = "") -> Answer:
     """A Status of the API server."""
 

@@ -25,6 +25,7 @@ from tests.unit.operator.scripted import (
     eventually,
     listing,
     obj,
+    plain,
     scripted,
     status,
 )
@@ -78,15 +79,6 @@ def entry(plural: str, kind: str, *, namespaced: bool = True) -> dict[str, Any]:
         "namespaced": namespaced,
         "verbs": verbs,
     }
-
-
-def plain(body: dict[str, Any]) -> Any:
-    async def answer(_: Any) -> Any:
-        from aiohttp import web  # noqa: PLC0415
-
-        return web.json_response(body)
-
-    return answer
 
 
 @asynccontextmanager

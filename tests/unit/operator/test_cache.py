@@ -1,0 +1,127 @@
+"""Whom a change concerns."""
+
+from dataclasses import replace
+
+import pytest
+from registry_operator import names
+from registry_operator.cache import Cache
+from registry_operator.models import Key
+from registry_operator.observed import KubernetesNamespace, Propagation, SecretData
+from registry_operator.queue import Kind, Work
+
+from registry_runtime.contract.policy import Policy
+from tests.unit.operator import harbour
+
+REGISTRY = Key("harbour", "harbour")
+
+
+def work(*kinds: tuple[Kind, str, str]) -> set[Work]:
+    return {Work(*kind) for kind in kinds}
+
+
+@pytest.fixture
+def cache() -> Cache:
+    """Registry harbour/harbour with a claim and a token of its own."""
+    cache = Cache()
+    cache.see_account("harbour", KubernetesNamespace("harbour", "uid-harbour"))
+    cache.see_registry(REGISTRY, harbour.registry())
+    claim, token = harbour.claim(), harbour.token()
+    cache.see_claim(claim.key, claim)
+    cache.see_token(token.key, token)
+    return cache
+
+
+def newer(version: str) -> dict[str, str]:
+    return {"resourceVersion": version}
+
+
+def test_a_registry_concerns_all_that_names_it(cache: Cache) -> None:
+    """Its policy, its children, its claims and its tokens."""
+    found = cache.see_registry(REGISTRY, harbour.registry(newer("8")))
+    assert {one.kind for one in found} == set(Kind)
+
+
+def test_the_same_version_concerns_nobody(cache: Cache) -> None:
+    """What our own write returned comes back as an event."""
+    assert cache.see_registry(REGISTRY, harbour.registry()) == set()
+
+
+def test_a_late_event_changes_nothing(cache: Cache) -> None:
+    """A watch that lags behind a list does not bring back what was."""
+    cache.see_registry(REGISTRY, harbour.registry(newer("12")))
+    assert cache.see_registry(REGISTRY, harbour.registry(newer("9"))) == set()
+    assert cache.registries.versions() == {REGISTRY: "12"}
+
+
+def test_a_token_concerns_the_policies_that_it_names_and_named(cache: Cache) -> None:
+    """Moved from one Registry to another: it leaves the first one's policy at once."""
+    before = harbour.token()
+    moved = replace(
+        before,
+        meta=replace(before.meta, resource_version="8"),
+        spec=before.spec.model_validate({"registryRefs": [{"name": "other"}]}),
+    )
+    found = cache.see_token(before.key, moved)
+    assert found >= work((Kind.POLICY, "harbour", "harbour"), (Kind.POLICY, "harbour", "other"))
+    assert not list(cache.tokens.of(REGISTRY))
+    assert [token.key for token in cache.tokens.of(Key("harbour", "other"))] == [before.key]
+
+
+def test_a_deleted_token_concerns_its_policy(cache: Cache) -> None:
+    """The policy's work comes with the event itself, before anything else is looked at."""
+    token = harbour.token()
+    assert Work(Kind.POLICY, *REGISTRY) in cache.see_token(token.key, None)
+
+
+def test_a_claim_concerns_its_rivals(cache: Cache) -> None:
+    """Who lost the name may have it when it becomes free."""
+    rival = harbour.claim(account="second")
+    cache.see_claim(rival.key, rival)
+    found = cache.see_claim(harbour.claim().key, None)
+    assert Work(Kind.NAMESPACE, *rival.key) in found
+
+
+def test_an_account_s_labels_concern_pull_secrets_that_select_by_labels(cache: Cache) -> None:
+    """A new Kubernetes namespace may be the target of any token with a selector."""
+    token = harbour.token(pullSecrets={"selector": {"matchLabels": {"a": "b"}}})
+    cache.see_token(token.key, replace(token, meta=replace(token.meta, resource_version="8")))
+    found = cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"}))
+    assert Work(Kind.ACCESS_TOKEN, *token.key) in found
+    assert cache.namespaces_of_interest() == {"harbour", "new"}
+    assert cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"})) == set()
+
+
+def test_a_password_secret_concerns_the_policy(cache: Cache) -> None:
+    """Somebody deletes it: the token must be refused, and gets a new one."""
+    token = harbour.token()
+    data = SecretData({}, labels={names.OWNER_UID: token.meta.uid})
+    found = cache.secret_changed(token.secret, [data])
+    assert found >= work((Kind.POLICY, *REGISTRY), (Kind.ACCESS_TOKEN, *token.key))
+
+
+def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> None:
+    """And nobody else's Secret concerns anybody."""
+    assert cache.secret_changed(Key("harbour", "s3"), [SecretData({})]) == work((Kind.REGISTRY, *REGISTRY))
+    assert cache.secret_changed(Key("harbour", "unrelated"), [SecretData({})]) == set()
+    assert cache.secret_changed(Key("other", "s3"), [SecretData({})]) == set()
+
+
+def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache) -> None:
+    """Of two hundred tokens only the new one is judged again when its policy goes out."""
+    claim = harbour.claim()
+    policy = Policy()
+    first = cache.see_propagation(REGISTRY, Propagation(policy, "1", {}))
+    assert first == work((Kind.NAMESPACE, *claim.key), (Kind.ACCESS_TOKEN, *harbour.token().key))
+    assert cache.see_propagation(REGISTRY, Propagation(policy, "1", {})) == set()
+    arrived = cache.see_propagation(REGISTRY, Propagation(policy, "1", {"pod": "1"}))
+    assert arrived == first  # both wait for it
+    seen, rendered = harbour.running(harbour.observed(namespaces=(claim,)))
+    changed = cache.see_propagation(REGISTRY, Propagation(rendered.policy, rendered.revision, {"pod": "1"}))
+    assert Work(Kind.NAMESPACE, *claim.key) in changed
+    assert seen.registry.key == REGISTRY
+
+
+def test_names_that_somebody_uses_are_the_secrets_to_keep(cache: Cache) -> None:
+    """The user's that are referred to, and those that would be written: others are a conflict."""
+    assert {"s3", harbour.token().secret.name} <= cache.wanted_secrets("harbour")
+    assert cache.wanted_secrets("other") == frozenset()

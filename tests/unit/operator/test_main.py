@@ -1,0 +1,137 @@
+"""How the operator starts: its settings, its logs, its metrics, its credentials, its fence."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from registry_operator.__main__ import read
+from registry_operator.cluster import Credentials
+from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, resource_of
+from registry_operator.errors import (
+    NotFound,
+    NotPermitted,
+    OperatorError,
+    Refused,
+    Unavailable,
+    WriteConflict,
+)
+from registry_operator.log import Json
+from registry_operator.metrics import Metrics
+
+from tests.unit.operator.scripted import ScriptedApi, obj, scripted, status
+
+
+def test_settings_come_from_the_environment() -> None:
+    """What the Deployment sets, and defaults for the rest."""
+    settings = read({"RUNTIME_IMAGE": "r/runtime:1", "OPERATOR_NAMESPACE": "ops", "API_PORTS": "443, 8443"})
+    assert (settings.image, settings.namespace, settings.api_ports) == ("r/runtime:1", "ops", (443, 8443))
+    assert settings.service_account == "roadstead-operator"
+
+
+@pytest.mark.parametrize(
+    ("environ", "word"),
+    [({}, "RUNTIME_IMAGE"), ({"RUNTIME_IMAGE": "x", "API_PORTS": "https"}, "API_PORTS")],
+)
+def test_what_is_missing_or_wrong_is_named(environ: dict[str, str], word: str) -> None:
+    """The variable, and what it must be."""
+    with pytest.raises(OperatorError, match=word):
+        read(environ)
+
+
+def test_a_log_line_is_json_with_its_fields() -> None:
+    """One object a line, whatever stands in the message."""
+    record = logging.makeLogRecord(
+        {"name": "x", "levelname": "INFO", "msg": 'two\n"lines"', "work": "Policy/a/b"}
+    )
+    line = Json().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == 'two\n"lines"'
+    assert json.loads(line)["work"] == "Policy/a/b"
+
+
+def test_metrics_are_prometheus_text() -> None:
+    """Counters, gauges, and histograms that add up."""
+    metrics = Metrics()
+    metrics.request("get", "pods", 200)
+    metrics.request("get", "pods", 200)
+    metrics.durations.observe(0.02, kind="Policy")
+    metrics.durations.observe(60, kind="Policy")
+    metrics.gauge("roadstead_queue_depth", "Work.", lambda: 3)
+    lines = metrics.text().splitlines()
+    assert 'roadstead_api_requests_total{code="200",resource="pods",verb="get"} 2' in lines
+    assert 'roadstead_reconcile_seconds_bucket{kind="Policy",le="0.025"} 1' in lines
+    assert 'roadstead_reconcile_seconds_bucket{kind="Policy",le="+Inf"} 2' in lines
+    assert 'roadstead_reconcile_seconds_count{kind="Policy"} 2' in lines
+    assert "roadstead_queue_depth 3" in lines
+
+
+def test_a_kubeconfig_with_a_token(tmp_path: Path) -> None:
+    """Server, CA and token are read; the header is what the API server wants."""
+    file = tmp_path / "config"
+    cluster = {"server": "https://api.test:6443/", "insecure-skip-tls-verify": True}
+    file.write_text(
+        json.dumps(
+            {
+                "clusters": [{"name": "c", "cluster": cluster}],
+                "users": [{"name": "u", "user": {"token": "abc"}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    found = Credentials.find(file)
+    assert found.server == "https://api.test:6443"
+    assert found.authorization() == "Bearer abc"
+
+
+def test_no_credentials_say_what_to_do(tmp_path: Path) -> None:
+    """Neither a pod nor a kubeconfig."""
+    with pytest.raises(Unavailable, match="KUBECONFIG"):
+        Credentials.find(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (404, NotFound),
+        (403, NotPermitted),
+        (409, WriteConflict),
+        (422, Refused),
+        (400, Refused),
+        (429, Unavailable),
+        (500, Unavailable),
+        (503, Unavailable),
+        (401, Unavailable),
+    ],
+)
+async def test_an_answer_becomes_an_error_of_ours(code: int, error: type[OperatorError]) -> None:
+    """Once, at the door, with the place in the sentence."""
+    api = ScriptedApi()
+    api.on("/api/v1/namespaces/shop/configmaps/a", status(code, "", "said the server"))
+    async with scripted(api) as cluster:
+        with pytest.raises(error, match="ConfigMap shop/a"):
+            await cluster.get(CONFIG_MAPS, "shop", "a")
+
+
+async def test_who_leads_no_longer_writes_nothing_but_leases() -> None:
+    """The fence is before the request: nothing reaches the API server."""
+    api = ScriptedApi()
+    child = obj("a", "") | {"apiVersion": "v1", "kind": "ConfigMap"}
+    async with scripted(api) as cluster:
+        cluster.may_write = lambda: False
+        for write in (cluster.apply, cluster.create, cluster.apply_status):
+            with pytest.raises(Unavailable, match="leads no longer"):
+                await write(child)
+        with pytest.raises(Unavailable):
+            await cluster.delete(CONFIG_MAPS, "shop", "a", "uid")
+        assert not api.asked
+        lease = obj("a", "") | {"apiVersion": LEASES.api_version, "kind": LEASES.kind}
+        with pytest.raises(NotFound):
+            await cluster.replace(lease)
+
+
+def test_an_object_of_an_unknown_kind_is_refused() -> None:
+    """A template cannot make the operator write what it does not know."""
+    with pytest.raises(Refused, match="Node"):
+        resource_of({"apiVersion": "v1", "kind": "Node"})

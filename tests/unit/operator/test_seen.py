@@ -1,0 +1,131 @@
+"""What is kept of an object, and whether it still is what was applied."""
+
+import json
+from typing import Any
+
+import pytest
+from registry_operator import names, seen
+from registry_operator.models import Key
+from registry_operator.reconcile.drift import covers
+
+LABELS = {names.NAME: names.RUNTIME, names.INSTANCE: "harbour"}
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "harbour",
+            "namespace": "shop",
+            "uid": "uid",
+            "generation": 4,
+            "labels": LABELS,
+            "annotations": {names.RENDERED: "abc"},
+            "ownerReferences": [{"uid": "owner"}],
+            "managedFields": [{"manager": "roadstead"}],
+        },
+        "spec": {"replicas": 3},
+        "status": status,
+    }
+
+
+def test_a_child_without_what_others_write_into_it() -> None:
+    """managedFields are the most of an object; the status has its own place."""
+    child = seen.child(deployment(replicas=3, observedGeneration=4))
+    assert child is not None
+    assert child.registry == Key("shop", "harbour")
+    assert (child.rendered, child.owners) == ("abc", frozenset({"owner"}))
+    assert "managedFields" not in json.loads(child.content)["metadata"]
+    assert "status" not in json.loads(child.content)
+    assert child.rollout is not None
+    assert (child.rollout.generation, child.rollout.observed_generation) == (4, 4)
+
+
+def test_the_status_alone_is_no_drift() -> None:
+    """A rollout that goes on changes the Rollout, not the content."""
+    before, after = seen.child(deployment(replicas=1)), seen.child(deployment(replicas=3))
+    assert before is not None
+    assert after is not None
+    assert before.content == after.content
+    assert before.rollout != after.rollout
+
+
+def test_a_stuck_rollout_says_why() -> None:
+    """The message of the Deployment's own condition."""
+    progressing = {"type": "Progressing", "status": "False", "message": "deadline exceeded"}
+    child = seen.child(deployment(conditions=[progressing]))
+    assert child is not None
+    assert child.rollout is not None
+    assert child.rollout.stuck == "deadline exceeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, "ImagePullBackOff"),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, None),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, None),
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
+            "Unschedulable",
+        ),
+        ({}, None),
+    ],
+)
+def test_why_a_pod_waits(status: dict[str, Any], reason: str | None) -> None:
+    """Being on the way is no reason."""
+    pod = seen.pod({"metadata": {"name": "a", "namespace": "shop", "labels": LABELS}, "status": status})
+    assert pod is not None
+    assert (pod.waiting.reason if pod.waiting else None) == reason
+
+
+def test_endpoints_of_a_slice() -> None:
+    """The pod, its zone, whether it serves, and where it is."""
+    ready = {"ready": False, "serving": True, "terminating": True}
+    found = seen.endpoint_slice(
+        {
+            "metadata": {"name": "x", "namespace": "shop", "labels": LABELS | {seen.SERVICE: "harbour"}},
+            "endpoints": [
+                {
+                    "addresses": ["10.0.0.1"],
+                    "zone": "zone-a",
+                    "conditions": ready,
+                    "targetRef": {"kind": "Pod", "name": "pod-a"},
+                },
+                {"addresses": ["10.0.0.9"]},
+            ],
+        }
+    )
+    assert found is not None
+    (endpoint,) = found.endpoints
+    assert (endpoint.pod, endpoint.zone, endpoint.address) == ("pod-a", "zone-a", "10.0.0.1")
+    assert (endpoint.ready, endpoint.serving, endpoint.terminating) == (False, True, True)
+
+
+def test_only_the_one_cluster_role_is_consent() -> None:
+    """A Role of the same name, made by somebody in the namespace, is none."""
+    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "roadstead-secrets"}})
+    assert seen.consent({"roleRef": {"kind": "Role", "name": "roadstead-secrets"}}) is None
+    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "view"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "same"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),  # defaults of the API server
+        ({"a": 2}, {"a": 1}, False),
+        ({}, {"a": 1}, False),
+        ({"a": [1, 2]}, {"a": [1]}, False),  # somebody added to a list of ours
+        ({"a": [{"n": 1, "d": 0}]}, {"a": [{"n": 1}]}, True),
+        ({}, {"a": {}}, True),  # empty values are dropped by the API server
+        ({}, {"a": []}, True),
+        ({}, {"a": ""}, True),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        (None, {"a": "b"}, False),
+    ],
+)
+def test_what_covers_what(have: Any, want: Any, same: bool) -> None:
+    """Everything that was applied still stands there; what others added does not matter."""
+    assert covers(have, want) is same

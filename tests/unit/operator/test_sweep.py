@@ -1,0 +1,118 @@
+"""What no event told is found by the sweep, and only what is surely a leftover is deleted."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from registry_operator import names
+from registry_operator.cache import Cache
+from registry_operator.cluster import Resource
+from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
+from registry_operator.events import Recorder
+from registry_operator.metrics import Metrics
+from registry_operator.models import AccessToken, Key
+from registry_operator.observed import KubernetesNamespace, SecretData
+from registry_operator.queue import Queue
+from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.sweep import Sweep
+from registry_operator.secrets import Secrets
+
+from tests.unit.operator import harbour
+from tests.unit.operator.scripted import ScriptedApi, listing, plain, scripted
+
+
+class Nobody:
+    """Is told of changes and does nothing."""
+
+    def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None: ...
+
+    def consent(self, namespace: str) -> None: ...
+
+
+@asynccontextmanager
+async def sweeping(api: ScriptedApi) -> AsyncIterator[tuple[Sweep, Cache, Secrets, Metrics]]:
+    cache, metrics = Cache(), Metrics()
+
+    def see(resource: Resource, obj: dict[str, Any], gone: bool) -> None:
+        key = Key(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+        if resource is ACCESS_TOKENS:
+            cache.see_token(key, None if gone else AccessToken.parse(obj))
+        elif resource is NAMESPACES:
+            cache.see_account(key.name, None if gone else KubernetesNamespace(key.name, "uid"))
+
+    async with scripted(api) as cluster:
+        secrets = Secrets(cast("Any", None), lambda _: frozenset(), Nobody())
+        at = Context(
+            cluster=cluster,
+            cache=cache,
+            secrets=secrets,
+            replicas=cast("Any", None),
+            queue=Queue(1),
+            recorder=Recorder(cluster, "test"),
+            settings=harbour.SETTINGS,
+            now=lambda: datetime.now(UTC),
+        )
+        yield Sweep(at, see, metrics), cache, secrets, metrics
+
+
+def there(api: ScriptedApi, *tokens: dict[str, Any]) -> None:
+    api.on(NAMESPACES.path(), listing({"metadata": {"name": "harbour", "resourceVersion": "1"}}))
+    api.on(REGISTRIES.path(), listing())
+    api.on(CLAIMS.path(), listing())
+    api.on(ACCESS_TOKENS.path(), listing(*tokens))
+
+
+async def test_a_deletion_that_nobody_told_is_noticed() -> None:
+    """kopf's lists yield what exists: a ghost would keep its rights for ever."""
+    api = ScriptedApi()
+    there(api)
+    async with sweeping(api) as (sweep, cache, _, metrics):
+        cache.see_account("harbour", KubernetesNamespace("harbour", "uid"))
+        ghost = harbour.token()
+        cache.see_token(ghost.key, ghost)
+        await sweep.round()
+        assert not cache.tokens.objects
+        assert metrics.healed.value(resource="accesstokens") == 1
+    asked = [path for _, path, _ in api.asked]
+    assert asked.count(ACCESS_TOKENS.path()) == 1
+
+
+async def test_what_was_made_unnoticed_is_read() -> None:
+    """Lists bring metadata only; what is newer there than here is read as a whole, and nothing else."""
+    api = ScriptedApi()
+    token = {
+        "metadata": harbour.metadata("new", resourceVersion="9"),
+        "spec": {"registryRefs": [{"name": "harbour"}]},
+    }
+    there(api, {"metadata": token["metadata"]})
+    api.on(ACCESS_TOKENS.path("harbour", "new"), plain(token))
+    async with sweeping(api) as (sweep, cache, _, metrics):
+        cache.see_account("harbour", KubernetesNamespace("harbour", "uid"))
+        await sweep.round()
+        await sweep.round()
+        assert list(cache.tokens.objects) == [Key("harbour", "new")]
+        assert metrics.healed.value(resource="accesstokens") == 1
+
+
+async def test_only_a_secret_whose_owner_is_surely_gone_is_deleted() -> None:
+    """The API server is asked about each owner; a label alone deletes nothing."""
+    api = ScriptedApi()
+    there(api)
+    alive = {"metadata": harbour.metadata("alive", uid="uid-alive")}
+    api.on(ACCESS_TOKENS.path("harbour", "alive"), plain(alive))
+    for name in ("gone", "alive", "strange"):
+        api.on(f"/api/v1/namespaces/app/secrets/{name}", plain({}))
+    async with sweeping(api) as (sweep, _, secrets, _):
+        for name, owner in (
+            ("gone", "AccessToken harbour/gone"),
+            ("alive", "AccessToken harbour/alive"),
+            ("strange", "somebody else"),
+        ):
+            labels = {names.OWNER_UID: f"uid-{name}"}
+            annotations = {names.OWNER: owner}
+            secrets.put(Key("app", name), SecretData({}, uid=name, labels=labels, annotations=annotations))
+        await sweep.round()
+    assert [path for method, path, _ in api.asked if method == "DELETE"] == [
+        "/api/v1/namespaces/app/secrets/gone"
+    ]
