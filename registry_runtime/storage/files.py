@@ -100,6 +100,8 @@ class Files:
                 return
             try:
                 folder.rmdir()
+            except FileNotFoundError:
+                continue  # somebody else prunes the same branch
             except OSError:
                 return
 
@@ -138,7 +140,7 @@ def retried(action: Callable[[], Result], folder: Path | str) -> Result:
         try:
             return action()
         except FileNotFoundError:
-            with suppress(FileNotFoundError):  # its own parent was pruned at this moment
+            with suppress(FileNotFoundError, FileExistsError):  # it, or its parent, was pruned at this moment
                 Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     return action()
 

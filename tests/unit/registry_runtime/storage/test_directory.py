@@ -126,7 +126,7 @@ async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
     storage = Directory(tmp_path)
 
     async def come_and_go(number: int) -> None:
-        for _ in range(30):
+        for _ in range(300):
             await storage.put(f"a/b/c/{number}", [b"x"], absent=True)
             await storage.delete([f"a/b/c/{number}"])
 
