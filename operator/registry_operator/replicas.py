@@ -122,7 +122,7 @@ class Replicas:
         while True:
             try:
                 state = await self._ask(self._trusts[registry], address, version)
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, ValueError) as error:
                 failures += 1
                 if failures == FAILURES:
                     log.info("replica does not answer", extra={"pod": pod, "error": type(error).__name__})

@@ -1,6 +1,7 @@
 """List and watch that never ends: with selectors, through 403, keeping only what is needed; kopf cannot."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +18,10 @@ T_contra = TypeVar("T_contra", contravariant=True)
 FIRST_RETRY = 0.2  # seconds
 LAST_RETRY = 5.0
 FORBIDDEN_RETRY = 30.0  # most rights are told by a RoleBinding; this is for those that come another way
+STEADY = 10.0  # seconds since a list after which a failure counts as the first one
 WATCH_SECONDS = 300
 EVERYTHING = Scope()
+log = logging.getLogger(__name__)
 
 
 class Sink(Protocol[T_contra]):
@@ -60,6 +63,7 @@ class Stream(Generic[T]):
         self._scope = scope
         self._version = ""  # to watch from; "" where a list is needed
         self._wait = FIRST_RETRY
+        self._listed_at = float("inf")
         self.restarts = 0  # how often something went wrong
         self.alive_at = time.monotonic()  # when the API server last said something
 
@@ -80,6 +84,11 @@ class Stream(Generic[T]):
             except ClusterError as error:
                 self._sink.failed(error)
                 await self._pause(LAST_RETRY)
+            except Exception:
+                # An object that we cannot digest must not silence all others of its kind.
+                log.exception("fault in a stream", extra={"resource": self._resource.plural})
+                self._version = ""
+                await self._pause(FORBIDDEN_RETRY)
 
     async def _list(self) -> None:
         found: dict[str, T] = {}
@@ -92,7 +101,7 @@ class Stream(Generic[T]):
             version = page.version
         self._sink.listed(found)
         self._version = version
-        self.alive_at = time.monotonic()
+        self.alive_at = self._listed_at = time.monotonic()
 
     async def _watch(self) -> None:
         seconds = WATCH_SECONDS + random.randrange(WATCH_SECONDS)
@@ -113,6 +122,8 @@ class Stream(Generic[T]):
 
     async def _pause(self, longest: float) -> None:
         self.restarts += 1
+        if time.monotonic() - self._listed_at > STEADY:
+            self._wait = FIRST_RETRY
         self._wait = min(longest, self._wait * 2)
         await asyncio.sleep(self._wait * random.uniform(0.5, 1))
 

@@ -156,3 +156,13 @@ async def test_an_object_of_a_mebibyte_is_heard() -> None:
     api.on(PATH, events(event("ADDED", large), event("ADDED", obj("b", "12"))), watch=True)
     async with following(api) as heard:
         await eventually(lambda: heard.objects == {"shop/large": "11", "shop/b": "12"})
+
+
+async def test_an_object_that_cannot_be_digested_silences_no_other() -> None:
+    """A fault of ours in one event: the stream lists again and goes on."""
+    api = ScriptedApi()
+    broken = {"type": "ADDED", "object": {"metadata": {"name": "broken"}}}
+    api.on(PATH, listing(obj("a", "1")), listing(obj("a", "2")))
+    api.on(PATH, events(broken), events(event("ADDED", obj("b", "12"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "2", "shop/b": "12"})
