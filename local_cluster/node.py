@@ -16,6 +16,7 @@ SANDBOX = "localhost/pause:1"
 CERTS_D = "/etc/containerd/certs.d"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CAP_SYS_RESOURCE = 24
+ENV = {"PATH": SYSTEM_PATH, "TMPDIR": "/run"}  # /tmp is the host's, and runc puts a file there for each exec
 DAEMONS = ("containerd", "kubelet", "kube-proxy", "coredns")
 
 
@@ -40,7 +41,7 @@ def containerd(parts: Parts) -> Daemon:
     """It finds its shim and runc on PATH."""
     folders = [parts.binary(name).parent.as_posix() for name in ("containerd", "runc")]
     path = ":".join((*folders, SYSTEM_PATH))
-    return Daemon("containerd", (str(parts.binary("containerd")),), {"PATH": path})
+    return Daemon("containerd", (str(parts.binary("containerd")),), {**ENV, "PATH": path})
 
 
 def kubelet(node: Node, parts: Parts) -> Daemon:
@@ -54,18 +55,18 @@ def kubelet(node: Node, parts: Parts) -> Daemon:
             f"--node-ip={node.address}",
             f"--node-labels={ZONE_LABEL}={node.zone}",
         ),
-        {"PATH": SYSTEM_PATH},
+        ENV,
     )
 
 
 def kube_proxy(parts: Parts) -> Daemon:
     """It writes nftables by the program `nft`."""
     argv = (str(parts.binary("kube-proxy")), "--config=/etc/kubernetes/kube-proxy.json")
-    return Daemon("kube-proxy", argv, {"PATH": SYSTEM_PATH})
+    return Daemon("kube-proxy", argv, ENV)
 
 
 def coredns(parts: Parts) -> Daemon:
-    return Daemon("coredns", (str(parts.binary("coredns")), "-conf", dns.CONFIG), {"PATH": SYSTEM_PATH})
+    return Daemon("coredns", (str(parts.binary("coredns")), "-conf", dns.CONFIG), ENV)
 
 
 def kubelet_config(node: Node) -> dict[str, Any]:
