@@ -21,6 +21,7 @@ from registry_operator.observed import (
     Waiting,
 )
 from registry_operator.queue import Kind, Work
+from registry_operator.relations import bundle_of, may_target, references, registries_of, waits
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
@@ -94,19 +95,6 @@ class Table(Generic[R]):
             for registry in registries_of(obj):
                 self._by_registry.setdefault(registry, set()).add(key)
         return before
-
-
-def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
-    """The Registries that a resource names."""
-    match obj:
-        case Registry():
-            return (obj.key,)
-        case Namespace():
-            return (obj.registry,)
-        case AccessToken():
-            return obj.registries
-        case None:
-            return ()
 
 
 @dataclass
@@ -325,35 +313,3 @@ def unchanged(before: R | None, after: R | None) -> bool:
     if before is None or after is None:
         return before is after
     return before.meta.resource_version == after.meta.resource_version or older(after, before)
-
-
-def waits(one: Namespace | AccessToken) -> bool:
-    """Whether its status does not say yet that it is in force."""
-    ready = one.status.condition("Ready")
-    return ready is None or ready.status != "True" or ready.observed_generation != one.meta.generation
-
-
-def may_target(token: AccessToken, namespace: str) -> bool:
-    """Whether the token's pull secrets may belong into this namespace, by its name or its labels."""
-    wanted = token.spec.pull_secrets
-    return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
-
-
-def bundle_of(registry: Registry) -> Key | None:
-    """The ConfigMap with the CA of its storage."""
-    storage = registry.spec.storage.s3
-    if storage is None or storage.ca_bundle_ref is None or storage.ca_bundle_ref.kind != "ConfigMap":
-        return None
-    return Key(registry.meta.namespace, storage.ca_bundle_ref.name)
-
-
-def references(registry: Registry) -> frozenset[str]:
-    """Names of the user's Secrets that a Registry refers to, in its own namespace."""
-    found = {ref.name for ref in registry.spec.image_pull_secrets}
-    if registry.spec.tls.secret_ref:
-        found.add(registry.spec.tls.secret_ref.name)
-    if storage := registry.spec.storage.s3:
-        found.add(storage.credentials_secret_ref.name)
-        if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":
-            found.add(storage.ca_bundle_ref.name)
-    return frozenset(found)

@@ -131,4 +131,5 @@ class Controller:
         gauge("roadstead_access_tokens", "AccessTokens.", lambda: len(cache.tokens.objects))
         gauge("roadstead_secret_streams", "Namespaces followed.", lambda: len(self._watches.secrets.followed))
         gauge("roadstead_replica_polls", "Replicas that are polled.", lambda: self._replicas.followed)
+        gauge("roadstead_stream_silence_seconds", "Longest silence.", lambda: self._watches.silence)
         gauge("roadstead_stream_failures", "Failures of watch streams.", lambda: self._watches.restarts)

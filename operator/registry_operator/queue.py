@@ -133,11 +133,6 @@ class Backlog:
         self.add_at(key, now + wait)
         return wait
 
-    def forget(self, key: Work) -> None:
-        """The object is gone: nothing of it is kept but a run that is under way."""
-        self._failures.pop(key, None)
-        self._later.pop(key, None)
-
     def next_at(self) -> float | None:
         """When the next waiting key is due."""
         while self._times and self._later.get(self._times[0][1]) != self._times[0][0]:
@@ -213,9 +208,6 @@ class Queue:
         wait = self._backlog.failed(key, self._clock())
         self._wake()
         return wait
-
-    def forget(self, key: Work) -> None:
-        self._backlog.forget(key)
 
     async def _wait(self, seconds: float | None) -> None:
         waker = asyncio.get_running_loop().create_future()

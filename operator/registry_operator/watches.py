@@ -5,12 +5,13 @@ watches the custom resources and the accounts, and these streams watch what has 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from registry_operator import names, seen
-from registry_operator.cache import Cache, Child, bundle_of
+from registry_operator.cache import Cache, Child
 from registry_operator.cluster import Cluster, Resource, Scope, Stream
 from registry_operator.cluster.resources import (
     BUDGETS,
@@ -30,6 +31,7 @@ from registry_operator.errors import ClusterError
 from registry_operator.models import Key
 from registry_operator.observed import Absence, SecretData
 from registry_operator.queue import Queue, Work
+from registry_operator.relations import bundle_of
 from registry_operator.secrets import Keep, Secrets
 
 T = TypeVar("T")
@@ -99,6 +101,11 @@ class Watches:
     @property
     def restarts(self) -> int:
         return sum(stream.restarts for stream in self._streams) + self.secrets.restarts
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the stream that is silent longest heard anything; a bookmark comes each minute."""
+        return time.monotonic() - min(stream.alive_at for stream in self._streams)
 
     async def run(self, started: asyncio.Event) -> None:
         """Sets `started` when everything was listed once; returns only by cancellation."""

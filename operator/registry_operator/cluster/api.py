@@ -34,7 +34,7 @@ METADATA = "application/json;as={kind};v=v1;g=meta.k8s.io"
 
 
 class Gone(ClusterError):
-    """The resource version is too old to watch from: list again. Never leaves `cluster`."""
+    """The resource version is too old to go on from: list again."""
 
 
 class Scope(NamedTuple):

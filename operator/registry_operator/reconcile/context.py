@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from registry_operator import names
-from registry_operator.cache import Cache, bundle_of
+from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster
 from registry_operator.cluster.resources import SECRETS
 from registry_operator.desired.access_token import targets
@@ -20,6 +20,7 @@ from registry_operator.observed import (
     TokenObserved,
 )
 from registry_operator.queue import Queue
+from registry_operator.relations import bundle_of
 from registry_operator.replicas import Replicas
 from registry_operator.secrets import Secrets, read
 from registry_operator.settings import Settings

@@ -8,12 +8,12 @@ minute.
 import hashlib
 
 from registry_operator import names
-from registry_operator.cache import references
 from registry_operator.cluster.resources import PODS
 from registry_operator.errors import NotFound
 from registry_operator.models import Key, Registry
 from registry_operator.observed import SecretData
 from registry_operator.reconcile.context import Context
+from registry_operator.relations import references
 
 REVISION = "roadstead.dev/credentials-revision"
 

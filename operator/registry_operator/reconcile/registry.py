@@ -1,7 +1,6 @@
 """Registry: children, replicas, status."""
 
 from registry_operator import names
-from registry_operator.cache import references
 from registry_operator.checks import registry as checks
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
@@ -11,6 +10,7 @@ from registry_operator.reconcile import mounts, status
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.apply import apply_all, remove
 from registry_operator.reconcile.context import Context
+from registry_operator.relations import references
 
 LAST = frozenset({"RoleBinding", "Deployment"})
 

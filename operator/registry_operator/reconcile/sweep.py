@@ -67,6 +67,8 @@ class Sweep:
         for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
             await self._compare(resource)
         await self._collect()
+        at = self._at
+        at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
         for work in self._all():
             self._at.queue.add_after(work, random.uniform(0, self._period))
         self.done_at = time.monotonic()

@@ -110,16 +110,6 @@ def test_the_jitter_is_half_of_the_wait() -> None:
     assert backlog.failed(registry("a"), 0) == FIRST_RETRY / 2
 
 
-def test_a_deleted_object_leaves_nothing(backlog: Backlog) -> None:
-    """No wake-up and no failure count outlive their object."""
-    backlog.add(registry("a"))
-    backlog.pop(0)
-    backlog.failed(registry("a"), 0)
-    backlog.forget(registry("a"))
-    assert backlog.next_at() is None
-    assert backlog.pop(1000) is None
-
-
 async def test_a_worker_waits_for_the_next_key() -> None:
     """`take` sleeps until something is added, or until something delayed is due."""
     queue = Queue(slow=1)

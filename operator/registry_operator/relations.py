@@ -1,0 +1,48 @@
+"""Who refers to whom, as the resources say it themselves."""
+
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+
+
+def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
+    """The Registries that a resource names."""
+    match obj:
+        case Registry():
+            return (obj.key,)
+        case Namespace():
+            return (obj.registry,)
+        case AccessToken():
+            return obj.registries
+        case None:
+            return ()
+
+
+def waits(one: Namespace | AccessToken) -> bool:
+    """Whether its status does not say yet that it is in force."""
+    ready = one.status.condition("Ready")
+    return ready is None or ready.status != "True" or ready.observed_generation != one.meta.generation
+
+
+def may_target(token: AccessToken, namespace: str) -> bool:
+    """Whether the token's pull secrets may belong into this namespace, by its name or its labels."""
+    wanted = token.spec.pull_secrets
+    return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
+
+
+def bundle_of(registry: Registry) -> Key | None:
+    """The ConfigMap with the CA of its storage."""
+    storage = registry.spec.storage.s3
+    if storage is None or storage.ca_bundle_ref is None or storage.ca_bundle_ref.kind != "ConfigMap":
+        return None
+    return Key(registry.meta.namespace, storage.ca_bundle_ref.name)
+
+
+def references(registry: Registry) -> frozenset[str]:
+    """Names of the user's Secrets that a Registry refers to, in its own namespace."""
+    found = {ref.name for ref in registry.spec.image_pull_secrets}
+    if registry.spec.tls.secret_ref:
+        found.add(registry.spec.tls.secret_ref.name)
+    if storage := registry.spec.storage.s3:
+        found.add(storage.credentials_secret_ref.name)
+        if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":
+            found.add(storage.ca_bundle_ref.name)
+    return frozenset(found)
