@@ -11,11 +11,15 @@ HOSTS = Path("/etc/hosts")
 
 
 def with_entries(text: str, mark: str, entries: Mapping[str, str]) -> str:
-    """The file's text with these entries (name → address), and no others, under the mark."""
+    """The file's text with these entries (name → address), and no others, under the mark.
+
+    They come first, because the first line that has a name wins: a test beside a cluster that somebody
+    is trying out shadows its names for a while, and leaves them as they were.
+    """
     suffix = f"# {mark}"
     kept = [line for line in text.splitlines() if not line.endswith(suffix)]
     ours = [f"{address}\t{name}\t{suffix}" for name, address in sorted(entries.items())]
-    return "\n".join([*kept, *ours]) + "\n"
+    return "\n".join([*ours, *kept]) + "\n"
 
 
 def write(mark: str, entries: Mapping[str, str], path: Path = HOSTS) -> None:

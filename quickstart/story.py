@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quickstart import hosts, install, s3
@@ -26,6 +26,7 @@ class Story:
     provider: Provider
     mark: str
     progress: Progress
+    addresses: dict[str, str] = field(default_factory=dict)  # of the domains on this machine, once published
 
     def up(self) -> None:
         """From nothing, or from where the last telling stopped."""
@@ -66,8 +67,9 @@ class Story:
 
     def publish(self, kubectl: Kubectl) -> None:
         """The registry's two domains, reachable and trusted from the nodes and from this machine."""
-        addresses = self.provider.publish(self._services(kubectl), self.ca(kubectl).encode())
-        hosts.write(self.mark, addresses)
+        names = self.provider.publish(self._services(kubectl), self.ca(kubectl).encode())
+        self.addresses.update(names)
+        hosts.write(self.mark, names)
 
     def _services(self, kubectl: Kubectl) -> Mapping[str, str]:
         """The public and the private host name, each with its Service's ClusterIP."""

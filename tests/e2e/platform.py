@@ -36,7 +36,12 @@ class Platform:
     def client(self, password: str | None = None, *, host: str = HOSTNAME, **words: Any) -> Client:
         """With the sample token's password, if none is given ("" is no credentials)."""
         secret = self.kubectl.secret(TOKEN, TENANT)["password"] if password is None else password
-        return Client(host, self.ca, "anybody", secret, **words)
+        where = words.pop("address", None) or self.cluster_address(host)
+        return Client(host, self.ca, "anybody", secret, address=where, **words)
+
+    def cluster_address(self, host: str) -> str:
+        """Where this cluster's domain is on this machine, whatever another cluster says of the name."""
+        return self.story.addresses[host]
 
     def replicas(self) -> list[Object]:
         """The registry's pods, once the Registry is Ready: no rollout is on its way."""

@@ -16,10 +16,10 @@ def test_only_our_lines_change() -> None:
     """Lines under the mark are replaced, all others stay as they were."""
     after = hosts.with_entries(BEFORE, "mine", {"b.test": "127.0.89.2", "a.test": "127.0.89.1"})
     assert after.splitlines() == [
-        "127.0.0.1\tlocalhost",
-        "# a comment",
         "127.0.89.1\ta.test\t# mine",
         "127.0.89.2\tb.test\t# mine",
+        "127.0.0.1\tlocalhost",
+        "# a comment",
     ]
 
 
