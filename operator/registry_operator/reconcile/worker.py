@@ -75,7 +75,7 @@ class Worker:
                 await registry.reconcile(self.at, self.access, key)
 
     async def _say(self, work: Work, error: OperatorError) -> None:
-        """The condition of a failed reconcile; that it cannot be written is no news."""
+        """The condition of a failed reconcile; that it cannot be written changes nothing of the failure."""
         found = self._object(work)
         if found is None:
             return
@@ -83,6 +83,8 @@ class Worker:
             await status.fail(self.at, found, error)
         except OperatorError as second:
             log.info("status not written", extra={"work": str(work), "error": second.message})
+        except Exception:
+            log.exception("fault while a failure was told", extra={"work": str(work)})
 
     def _object(self, work: Work) -> Registry | Namespace | AccessToken | None:
         key = Key(work.namespace, work.name)
