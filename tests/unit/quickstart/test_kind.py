@@ -11,8 +11,10 @@ from quickstart.kind import end
 
 def test_a_recorded_forward_is_ended(tmp_path: Path) -> None:
     """The process whose id was written down ends, and its record goes."""
-    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", "port-forward"]
-    with subprocess.Popen(sleeper) as process:
+    sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "port-forward"]
+    with subprocess.Popen(sleeper, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()  # it runs, so its command line is its own
         record = tmp_path / "forward-1.pid"
         record.write_text(str(process.pid))
         end(record)
