@@ -124,7 +124,7 @@ def _holds(observed: TokenObserved, policy: Policy) -> bool:
     found = password(token, observed.secrets.get(token.secret))
     if account is None or found is None:
         return False
-    return policy.tokens.get(found.id) == entry(token, account, found)
+    return policy.tokens.get(found.id) == entry(token, account, (found.sha256,))
 
 
 def _expiring(observed: TokenObserved) -> Finding:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from registry_operator import names
 from registry_operator.claims import Settlement, allowed, settle
 from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import KEY, Action, Claim, Grant, Policy, Token
 
 if TYPE_CHECKING:
     from registry_operator.models import AccessToken, Permission
@@ -28,21 +32,47 @@ def settlement(observed: RegistryObserved) -> Settlement:
 
 def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
     """Names that are bound, and the tokens that have a password and are allowed here."""
+    before = in_force(observed)
     tokens = {}
     for token in observed.tokens:
         account = observed.kubernetes_namespaces.get(token.meta.namespace)
-        found = password(token, observed.secrets.get(token.secret))
-        if account and found and allowed(observed.registry, account) and not token.meta.deleting:
-            tokens[found.id] = entry(token, account, found)
+        valid = hashes(token, observed.secrets.get(token.secret), before)
+        if account and valid and allowed(observed.registry, account) and not token.meta.deleting:
+            tokens[token_id(token.meta.uid)] = entry(token, account, valid)
     return Policy(namespaces=dict(settled.bound), tokens=tokens)
 
 
-def entry(token: AccessToken, account: KubernetesNamespace, found: Password) -> Token:
+def in_force(observed: RegistryObserved) -> Policy:
+    """What was written last; a shard that is missing, not ours or not readable counts as empty."""
+    parts = []
+    for key in names.policies(observed.registry):
+        secret = observed.secrets.get(key)
+        if isinstance(secret, Absence) or observed.registry.meta.uid not in secret.owners:
+            continue
+        with suppress(ValidationError):
+            parts.append(Policy.model_validate_json(secret.values.get(KEY, b"")))
+    return Policy.merge(tuple(parts))
+
+
+def hashes(token: AccessToken, secret: SecretData | Absence, before: Policy) -> tuple[str, ...]:
+    """Of the passwords that are valid.
+
+    Where the Secret may not be read, nothing is known of it: what was in force stays so. A consent that is
+    withdrawn, or a 403 of an API server that has just started, cuts nobody off.
+    """
+    if secret is Absence.NOT_PERMITTED:
+        known = before.tokens.get(token_id(token.meta.uid))
+        return known.hashes if known else ()
+    found = password(token, secret)
+    return (found.sha256,) if found else ()
+
+
+def entry(token: AccessToken, account: KubernetesNamespace, hashes: tuple[str, ...]) -> Token:
     """What every Registry of the token must know of it."""
     return Token(
         account=account.name,
         owner=account.uid,
-        hashes=(found.sha256,),
+        hashes=hashes,
         grants=tuple(grant(permission) for permission in token.spec.permissions),
         not_after=token.expires,
         suspended=token.spec.suspended,

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from registry_operator import names
 from registry_operator.desired.policy import grant, password, policy, settlement, shards
-from registry_operator.models import Permission
-from registry_operator.observed import Absence, SecretData
+from registry_operator.desired.registry import render_access
+from registry_operator.models import AccessToken, Permission
+from registry_operator.observed import Absence, RegistryObserved, SecretData
 
 from registry_runtime.contract.credential import Password, token_id
 from registry_runtime.contract.policy import Action, Claim, Policy, Token
-from tests.unit.operator.harbour import MADE, claim, observed, password_secret, token, view
+from tests.unit.operator.harbour import (
+    MADE,
+    accounts,
+    claim,
+    observed,
+    password_secret,
+    registry,
+    running,
+    token,
+    view,
+)
 
 ROBOT = token(expiresAfter="30d", suspended=True)
 SECRET, MADE_PASSWORD = password_secret(ROBOT)
@@ -57,6 +70,82 @@ def test_only_the_tokens_own_secret_is_a_way_in(secret: SecretData | Absence) ->
     """A Secret that a user made, copied from another token or wrote into gives no access."""
     assert password(ROBOT, secret) is None
     assert password(ROBOT, SECRET) == MADE_PASSWORD
+
+
+@pytest.fixture
+def guest() -> RegistryObserved:
+    """A token of another account, in force."""
+    robot = token(account="shop", permissions=[{"repositories": ["shop/**"], "actions": ["pull"]}])
+    open_ = registry(allowedNamespaces={"from": "All"})
+    made = view({robot.secret: password_secret(robot)[0]})
+    return running(
+        observed(
+            open_,
+            tokens=(robot,),
+            namespaces=(claim(), claim("shop", "shop")),
+            kubernetes_namespaces=accounts("shop"),
+            secrets=made,
+        )
+    )[0]
+
+
+def refused(seen: RegistryObserved, *tokens: AccessToken) -> RegistryObserved:
+    """The Secrets of shop may not be read any more."""
+    return replace(
+        seen, tokens=tokens or seen.tokens, secrets=replace(seen.secrets, refused=frozenset({"shop"}))
+    )
+
+
+def test_what_may_not_be_read_stays_in_force(guest: RegistryObserved) -> None:
+    """A withdrawn consent changes no byte of the policy, and no claim: what is written again is the same."""
+    (before,) = policy(guest, settlement(guest)).tokens.values()
+    assert before.hashes
+    assert set(settlement(guest).data) == {"pier-one", "shop"}
+    assert render_access(refused(guest)) == render_access(guest)
+
+
+def test_what_is_declared_counts_also_where_the_password_is_not_read(guest: RegistryObserved) -> None:
+    """Grants, end and suspension follow the spec; a token that is gone, or is another, is out."""
+    spec: dict[str, Any] = {
+        "permissions": [{"repositories": ["shop/a"], "actions": ["pull"]}],
+        "suspended": True,
+    }
+    changed = refused(guest, token(account="shop", expiresAt="2027-01-01T00:00:00Z", **spec))
+    (before,) = policy(guest, settlement(guest)).tokens.values()
+    (after,) = policy(changed, settlement(changed)).tokens.values()
+    assert after.hashes == before.hashes
+    assert after.suspended
+    assert after.not_after
+    assert after.grants[0].repositories == ("shop/a",)
+    for gone in (
+        replace(refused(guest), tokens=()),
+        refused(guest, token(account="shop", meta={"uid": "made-again"})),
+        refused(guest, token(account="shop", meta={"deletionTimestamp": MADE.isoformat()})),
+        replace(refused(guest), registry=registry()),  # it lets its own account in only
+        replace(refused(guest), kubernetes_namespaces=accounts()),
+    ):
+        assert policy(gone, settlement(gone)).tokens == {}
+
+
+def test_a_password_that_is_missing_is_out(guest: RegistryObserved) -> None:
+    """Deleted is something else than not permitted: who deletes the Secret revokes the password."""
+    robot = guest.tokens[0]
+    found = {key: data for key, data in guest.secrets.found.items() if key != robot.secret}
+    gone = replace(guest, secrets=replace(guest.secrets, found=found))
+    assert policy(gone, settlement(gone)).tokens == {}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"owners": frozenset()}, {"values": {}}, {"values": {"policy.json": b"\xff{"}}]
+)
+def test_only_a_policy_of_our_own_is_carried_on(guest: RegistryObserved, changes: dict[str, Any]) -> None:
+    """What somebody else put there, or what nobody can read, gives no access."""
+    shards_ = names.policies(guest.registry)
+    found = {
+        key: replace(data, **changes) if key in shards_ else data for key, data in guest.secrets.found.items()
+    }
+    seen = refused(replace(guest, secrets=replace(guest.secrets, found=found)))
+    assert policy(seen, settlement(seen)).tokens == {}
 
 
 def test_a_token_that_is_being_deleted_is_out_at_once() -> None:
