@@ -5,7 +5,10 @@ OperatorError
 ├── RenderFailed        a template and its values do not fit: a fault of Roadstead itself
 └── ClusterError        the API server did not do what was asked
     ├── NotFound        there is no such object
-    ├── NotPermitted    403: a right is missing; the message has the command that grants it
+    ├── NotPermitted    403: a right is missing; the condition has the command that grants it
+    ├── QuotaExceeded   403: a ResourceQuota of the Kubernetes namespace has no room for this object
+    ├── AdmissionDenied 403: an admission plugin, policy or webhook of the cluster does not let it in
+    ├── NamespaceTerminating  403: the Kubernetes namespace goes away, nothing new is let in
     ├── NameConflict    an object of this name is there and is not ours
     ├── WriteConflict   409: it changed since it was read; worth a retry at once
     ├── Refused         400 or 422: the API server will not take this object as it is
@@ -48,11 +51,23 @@ class NotFound(ClusterError):
 
 
 class NotPermitted(ClusterError):
-    """`namespace` is the Kubernetes namespace where the right is missing; "" for the whole cluster."""
+    """`namespace` is the Kubernetes namespace that has to opt in; "" for a right of the installation."""
 
     def __init__(self, message: str, place: str = "", namespace: str = "") -> None:
         super().__init__(message, place)
         self.namespace = namespace
+
+
+class QuotaExceeded(ClusterError):
+    pass
+
+
+class AdmissionDenied(ClusterError):
+    pass
+
+
+class NamespaceTerminating(ClusterError):
+    pass
 
 
 class NameConflict(ClusterError):

@@ -10,7 +10,7 @@ from registry_operator.models import Key
 from registry_operator.observed import Endpoint, KubernetesNamespace, Rollout, Waiting
 
 SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
-CONSENT = "roadstead-secrets"  # the ClusterRole that a namespace binds to opt in
+CONSENT = {("ClusterRole", role) for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE)}
 PLACED_AS_POD_WAITS = frozenset({"PodInitializing", "ContainerCreating"})
 Object = Mapping[str, Any]
 
@@ -127,7 +127,7 @@ def account(obj: Object) -> KubernetesNamespace:
 def consent(obj: Object) -> bool | None:
     """True for a RoleBinding by which its namespace opts in; None for any other."""
     role = obj["roleRef"]
-    return True if (role["kind"], role["name"]) == ("ClusterRole", CONSENT) else None
+    return True if (role["kind"], role["name"]) in CONSENT else None
 
 
 def bundle(obj: Object) -> Mapping[str, str]:

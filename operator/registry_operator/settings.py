@@ -15,9 +15,12 @@ class Settings:
     pull_policy: str = "IfNotPresent"
     api_ports: tuple[int, ...] = (443, 6443)  # where pods reach the API server, behind its Service too
 
-    def grant(self, namespace: str) -> str:
-        """The command by which a Kubernetes namespace lets Roadstead read and write its Secrets."""
+    def grant(self, namespace: str, role: str) -> str:
+        """The command by which a Kubernetes namespace opts in to one of the roles of `names`.
+
+        The RoleBinding has the role's name: what is bound cannot be changed, so each has its own.
+        """
         return (
-            f"kubectl create rolebinding roadstead --namespace {namespace} --clusterrole=roadstead-secrets "
+            f"kubectl create rolebinding {role} --namespace {namespace} --clusterrole={role} "
             f"--serviceaccount={self.namespace}:{self.service_account}"
         )

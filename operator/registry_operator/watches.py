@@ -173,7 +173,8 @@ class Watches:
             self._bindings.add(key)
         self.secrets.restart(key.namespace)
         self.changed()
-        return set()
+        # What could not be written may be possible now, also where the Secrets could be read all the time.
+        return self._cache.consent_changed(key.namespace) if given else set()
 
     def _child_of(self, kind: str) -> tuple[Callable[[Key, Child | None], set[Work]], Callable[[], set[Key]]]:
         return (

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 from registry_operator.cluster.resources import KNOWN
-from registry_operator.names import POLICY_SHARDS
+from registry_operator.names import POLICY_SHARDS, REGISTRY_ROLE
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
@@ -287,21 +287,22 @@ class Cluster:
 
     server: ApiServer
 
-    def namespace(self, name: str, *, consent: bool = True, **labels: str) -> str:
+    def namespace(self, name: str, *, consent: str = REGISTRY_ROLE, **labels: str) -> str:
+        """With the consent to hold a Registry, or another, or none ("")."""
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
         if consent:
-            self.consent(name)
+            self.consent(name, consent)
         return name
 
-    def consent(self, namespace: str) -> None:
+    def consent(self, namespace: str, role: str = REGISTRY_ROLE) -> None:
         """What `kubectl create rolebinding` does in the command that the condition shows."""
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "roadstead-secrets"}
+        whole = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
         subject = {"kind": "ServiceAccount", "namespace": SYSTEM, "name": ACCOUNT}
-        binding = {"metadata": {"name": "roadstead"}, "roleRef": role, "subjects": [subject]}
+        binding = {"metadata": {"name": role}, "roleRef": whole, "subjects": [subject]}
         self.server.ask("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", binding)
 
-    def withdraw(self, namespace: str) -> None:
-        self.server.ask("DELETE", f"{RBAC}/namespaces/{namespace}/rolebindings/roadstead")
+    def withdraw(self, namespace: str, role: str = REGISTRY_ROLE) -> None:
+        self.server.ask("DELETE", f"{RBAC}/namespaces/{namespace}/rolebindings/{role}")
 
     def apply(self, kind: str, namespace: str, name: str, spec: Object, **annotations: str) -> Object:
         """A resource of Roadstead's, by server-side apply."""

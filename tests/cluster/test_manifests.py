@@ -14,6 +14,7 @@ import yaml
 from registry_operator.desired.access_token import render as render_token
 from registry_operator.desired.registry import render
 from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 from registry_operator.observed import (
     KubernetesNamespace,
     RegistryObserved,
@@ -104,11 +105,9 @@ def observed(server: ApiServer) -> RegistryObserved:
 
 
 def test_the_operator_applies_every_child_with_its_own_rights(server: ApiServer, operator: ApiServer) -> None:
-    """Without consent Secrets are refused; with it all is accepted, and a second time changes nothing."""
+    """Without consent each child is refused; with it all are accepted, and a second time changes nothing."""
     children = render(observed(server), SETTINGS).children
-    secret = next(child for child in children if child["kind"] == "Secret")
-    role = next(child for child in children if child["kind"] == "Role")
-    for child in (secret, role):  # nobody grants what they do not hold
+    for child in children:
         with pytest.raises(Refusal) as refused:
             apply(operator, child)
         assert refused.value.code == 403
@@ -197,6 +196,21 @@ ALLOWED = [
     ("get /secrets", "kube-system", False),
     ("get /secrets", "roadstead-system", False),
     ("create /pods", "harbour", False),
+    ("list apps/deployments", "kube-system", True),
+    ("create apps/deployments", "kube-system", False),
+    ("patch apps/deployments", "kube-system", False),
+    ("patch /pods", "kube-system", False),
+    ("create /configmaps", "kube-system", False),
+    ("patch /configmaps", "kube-system", False),
+    ("delete /configmaps", "kube-system", False),
+    ("create /services", "kube-system", False),
+    ("patch /serviceaccounts", "kube-system", False),
+    ("create policy/poddisruptionbudgets", "kube-system", False),
+    ("patch networking.k8s.io/networkpolicies", "kube-system", False),
+    ("create rbac.authorization.k8s.io/roles", "kube-system", False),
+    ("create rbac.authorization.k8s.io/rolebindings", "kube-system", False),
+    ("patch rbac.authorization.k8s.io/rolebindings", "roadstead-system", False),
+    ("create apps/deployments", "roadstead-system", False),
     ("delete apps/deployments", "harbour", False),
     ("escalate rbac.authorization.k8s.io/roles", "harbour", False),
     ("bind rbac.authorization.k8s.io/clusterroles", "", False),
@@ -230,8 +244,21 @@ def test_a_tenants_admin_may_use_and_grant(server: ApiServer) -> None:
     edit = server.ask("GET", f"{roles}/roadstead-edit")
     assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
     held = server.ask("GET", f"{roles}/system:aggregate-to-edit")["rules"]
-    (granted,) = server.ask("GET", f"{roles}/roadstead-secrets")["rules"]
-    verbs = {verb for rule in held if "secrets" in rule["resources"] for verb in rule["verbs"]}
+    held += server.ask("GET", f"{roles}/system:aggregate-to-admin")["rules"]
+    for role in (SECRETS_ROLE, REGISTRY_ROLE):
+        granted = rights(server.ask("GET", f"{roles}/{role}")["rules"])
+        assert granted
+        assert granted <= rights(held)
     read = server.ask("GET", f"{roles}/system:aggregate-to-view")["rules"]
     assert not any("secrets" in rule["resources"] for rule in read)
-    assert set(granted["verbs"]) - {"get", "list", "watch"} <= verbs
+
+
+def rights(rules: list[Object]) -> set[tuple[str, str, str]]:
+    """Group, resource and verb, each alone."""
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from registry_operator.names import SECRETS_ROLE
 
 from tests.cluster.apiserver import Object, apiserver
 from tests.cluster.operator_process import Cluster, Operator, install, running, wait
@@ -91,7 +92,7 @@ def test_a_registry_has_all_its_children_in_a_second(cluster: Cluster) -> None:
 def test_what_a_token_may_reaches_the_policy_and_leaves_it(cluster: Cluster) -> None:
     """Applied, edited, suspended, deleted: each is in the policy at once; the password never is."""
     cluster.namespace("rights")
-    cluster.namespace("app")
+    cluster.namespace("app", consent=SECRETS_ROLE)
     cluster.registry("rights")
     cluster.claim("rights", "pier")
     cluster.token("rights", "robot", pullSecrets={"namespaces": ["app"]})
@@ -127,7 +128,7 @@ def test_a_pull_secret_follows_the_labels_of_namespaces(cluster: Cluster) -> Non
     cluster.registry("labels")
     cluster.token("labels", "robot", pullSecrets={"selector": {"matchLabels": {"team": "sea"}}})
     wait(lambda: password(cluster, "labels", "robot"))
-    cluster.namespace("later", team="sea")
+    cluster.namespace("later", consent=SECRETS_ROLE, team="sea")
     wait(lambda: cluster.get("Secret", "later", "robot-pull"))
     cluster.server.ask(
         "PATCH",
@@ -294,11 +295,11 @@ def test_no_secret_stands_in_logs_events_statuses_or_annotations(
 
 def test_an_operator_without_consent_is_told_where(operator: Operator, cluster: Cluster) -> None:
     """403: the condition shows the command; once it is run the Registry goes on by itself; and back."""
-    cluster.namespace("closed", consent=False)
+    cluster.namespace("closed", consent="")
     cluster.secret("closed", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
     cluster.registry("closed")
     stalled = wait(lambda: is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")))
-    assert "kubectl create rolebinding roadstead --namespace closed" in stalled["message"]
+    assert "kubectl create rolebinding roadstead-registry --namespace closed" in stalled["message"]
     assert not cluster.list("Secret", "closed").keys() - {"s3"}
 
     began = time.monotonic()
@@ -311,3 +312,63 @@ def test_an_operator_without_consent_is_told_where(operator: Operator, cluster: 
     again = wait(lambda: is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")), 10)
     assert again["reason"] == stalled["reason"]
     assert operator.livez() == (HTTPStatus.OK, "ok")
+
+
+def test_who_may_only_use_secrets_gets_no_registry(cluster: Cluster) -> None:
+    """With the lesser consent nothing is made; the condition has the command that is enough."""
+    cluster.namespace("lesser", consent=SECRETS_ROLE)
+    cluster.secret("lesser", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
+    cluster.registry("lesser")
+    stalled = wait(lambda: is_true(cluster.condition("Registry", "lesser", "harbour", "Stalled")))
+    assert stalled["reason"] == "NotPermitted"
+    assert "kubectl create rolebinding roadstead-registry --namespace lesser" in stalled["message"]
+    assert not cluster.list("Deployment", "lesser")
+
+    cluster.consent("lesser")
+    wait(lambda: there(cluster, "lesser"), 10)
+    wait(lambda: not is_true(cluster.condition("Registry", "lesser", "harbour", "Stalled")))
+
+
+def test_a_quota_is_named_as_what_it_is(cluster: Cluster) -> None:
+    """A ResourceQuota refuses the Deployment by 403, too: that asks for no RoleBinding."""
+    cluster.namespace("narrow")
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/deployments.apps": "0"}}}
+    status = {"status": {"hard": {"count/deployments.apps": "0"}, "used": {"count/deployments.apps": "0"}}}
+    path = "/api/v1/namespaces/narrow/resourcequotas"
+    cluster.server.ask("POST", path, quota)
+    merge = "application/merge-patch+json"  # no controller is here that would fill the status
+    cluster.server.ask("PATCH", f"{path}/none/status", status, merge)
+    cluster.secret("narrow", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
+    cluster.registry("narrow")
+    stalled = wait(lambda: is_true(cluster.condition("Registry", "narrow", "harbour", "Stalled")))
+    assert stalled["reason"] == "QuotaExceeded"
+    assert "exceeded quota: none" in stalled["message"]
+    assert "rolebinding" not in stalled["message"]
+    cluster.server.ask("DELETE", f"{path}/none")
+    wait(lambda: there(cluster, "narrow"))
+
+
+def test_a_consent_that_is_withdrawn_takes_no_token_from_the_policy(cluster: Cluster) -> None:
+    """Another account's Secrets cannot be read any more: its token stays in force, until it is deleted."""
+    cluster.namespace("port")
+    cluster.namespace("guest", consent=SECRETS_ROLE)
+    cluster.registry("port", allowedNamespaces={"from": "All"})
+    there_ = [{"name": "harbour", "namespace": "port"}]
+    cluster.token("guest", "robot", registryRefs=there_)
+    wait(lambda: cluster.policy("port").tokens)
+    before = cluster.policy("port")
+    cluster.withdraw("guest", SECRETS_ROLE)
+    stalled = wait(lambda: is_true(cluster.condition("AccessToken", "guest", "robot", "Stalled")), 10)
+    assert stalled["reason"] == "SecretsNotPermitted"
+    assert "kubectl create rolebinding roadstead-secrets --namespace guest" in stalled["message"]
+    cluster.claim("port", "pier")
+    wait(lambda: cluster.policy("port").namespaces)  # the policy was written anew since
+    assert cluster.policy("port").tokens == before.tokens
+
+    narrower = [{"repositories": ["pier/a"], "actions": ["pull"]}]
+    cluster.token("guest", "robot", registryRefs=there_, permissions=narrower)
+    wait(lambda: grants(cluster, "port") == [("pier/a",)])
+    (now,), (then,) = cluster.policy("port").tokens.values(), before.tokens.values()
+    assert now.hashes == then.hashes
+    cluster.delete("AccessToken", "guest", "robot")
+    wait(lambda: not cluster.policy("port").tokens)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry_operator.names import SECRETS_ROLE
+
 from local_cluster.cluster import Cluster
 from quickstart.kubectl import Kubectl, Object, conditions
 from quickstart.story import HOSTNAME, NAMESPACE, REGISTRY, TENANT, TOKEN, Story
@@ -17,7 +19,6 @@ from tests.e2e.client import Answer, Client
 API = "roadstead.dev/v1alpha1"
 REPLICA = f"app.kubernetes.io/instance={REGISTRY},app.kubernetes.io/name=registry"
 OPERATOR = ("roadstead-operator", "roadstead-system")
-ROLE = "roadstead-secrets"
 
 
 @dataclass
@@ -127,9 +128,9 @@ class Platform:
     @contextmanager
     def account(self, name: str) -> Iterator[None]:
         """A Kubernetes namespace that consented, for the time of the block."""
-        consent = (f"--clusterrole={ROLE}", f"--serviceaccount={OPERATOR[1]}:{OPERATOR[0]}")
+        consent = (f"--clusterrole={SECRETS_ROLE}", f"--serviceaccount={OPERATOR[1]}:{OPERATOR[0]}")
         self.kubectl("create", "namespace", name)
-        self.kubectl("create", "rolebinding", "roadstead", "-n", name, *consent)
+        self.kubectl("create", "rolebinding", SECRETS_ROLE, "-n", name, *consent)
         try:
             yield
         finally:

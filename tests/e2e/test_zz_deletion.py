@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from quickstart.kubectl import Kubectl
 from tests.e2e.platform import Platform, resource
@@ -14,7 +15,7 @@ from tests.e2e.platform import Platform, resource
 pytestmark = pytest.mark.cluster
 DELETION = Path("docs/deletion.md")
 OWNED = "app.kubernetes.io/managed-by=roadstead"
-CONSENT = ("--clusterrole=roadstead-secrets", "--serviceaccount=roadstead-system:roadstead-operator")
+OPERATOR = "--serviceaccount=roadstead-system:roadstead-operator"
 
 
 def tenant(name: str) -> list[dict[str, Any]]:
@@ -39,9 +40,9 @@ def tenant(name: str) -> list[dict[str, Any]]:
 
 
 def prepare(kubectl: Kubectl, name: str) -> None:
-    for namespace in (name, f"{name}-app"):
+    for namespace, role in ((name, REGISTRY_ROLE), (f"{name}-app", SECRETS_ROLE)):
         kubectl("create", "namespace", namespace)
-        kubectl("create", "rolebinding", "roadstead", "-n", namespace, *CONSENT)
+        kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={role}", OPERATOR)
     kubectl.apply(*tenant(name))
     kubectl.until_ready("at", "reader", name, 90)
     kubectl.until_ready("reg", "small", name, 90)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from registry_operator import names
+from registry_operator.cluster.resources import BY_CONSENT
 from registry_operator.models import AccessToken, Namespace, Registry
 from registry_operator.settings import Settings
 
@@ -42,8 +43,15 @@ def test_the_operator_is_who_the_code_says_it_is() -> None:
         "labels": None,
     }
     granted = {role["metadata"]["name"] for role in documents("tenants.yaml", "ClusterRole")}
-    assert "--clusterrole=roadstead-secrets " in settings.grant("shop")
-    assert "roadstead-secrets" in granted
+    for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE):
+        assert role in granted
+        command = settings.grant("shop", role)
+        assert command.startswith(f"kubectl create rolebinding {role} --namespace shop --clusterrole={role} ")
+        comment = (MANIFESTS / "tenants.yaml").read_text().replace(" \\\n#    ", "")
+        assert settings.grant("NAMESPACE", role) in comment
+    readme = (MANIFESTS.parent / "README.md").read_text().replace(" \\\n   ", "")
+    for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE):
+        assert settings.grant("NAMESPACE", role) in readme
 
 
 def test_the_operator_may_reach_the_state_port() -> None:
@@ -65,6 +73,27 @@ def test_the_operator_has_no_right_to_secrets() -> None:
                 assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
 
 
+def test_in_the_whole_cluster_only_statuses_and_events_are_written() -> None:
+    """Whoever may create a Deployment, or bind a role, anywhere may read every Secret."""
+    writes = set()
+    for role in documents("rights.yaml", "ClusterRole"):
+        for rule in role["rules"]:
+            if set(rule["verbs"]) - {"get", "list", "watch"}:
+                writes |= set(rule["resources"])
+    assert writes == {"registries/status", "namespaces/status", "accesstokens/status", "events"}
+
+
+def test_the_code_knows_what_consent_covers() -> None:
+    """A 403 for these is mended by a RoleBinding; for what is not among them by the installation."""
+    (role,) = [
+        one
+        for one in documents("tenants.yaml", "ClusterRole")
+        if one["metadata"]["name"] == names.REGISTRY_ROLE
+    ]
+    granted = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert granted == {resource.plural for resource in BY_CONSENT}
+
+
 def test_the_samples_belong_together() -> None:
     """Registry, claim, token and application name each other as a user would expect."""
     registry = Registry.parse(sample("registry.yaml", "Registry"))
@@ -80,9 +109,10 @@ def test_the_samples_belong_together() -> None:
     repository = f"{registry.spec.hostname}/{claim.spec.name}/"
     assert pod["containers"][0]["image"].startswith(repository)
     assert token.spec.permissions[0].repositories == (f"{claim.spec.name}/**",)
+    bound = {"registry.yaml": names.REGISTRY_ROLE, "accesstoken.yaml": names.SECRETS_ROLE}
     for file, kind in (("registry.yaml", registry), ("accesstoken.yaml", app)):
         (binding,) = documents(f"samples/{file}", "RoleBinding")
         namespace = kind.meta.namespace if isinstance(kind, Registry) else kind["metadata"]["namespace"]
         assert binding["metadata"]["namespace"] == namespace
-        assert binding["roleRef"]["name"] == "roadstead-secrets"
+        assert binding["metadata"]["name"] == binding["roleRef"]["name"] == bound[file]
         assert binding["subjects"][0]["name"] == Settings(image="x").service_account

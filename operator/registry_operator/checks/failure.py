@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from registry_operator import names
 from registry_operator.checks.finding import Finding, conditions, kept, no, progress, unknown
-from registry_operator.errors import NotPermitted, Unavailable, WriteConflict
-from registry_operator.models import OwnStatus
+from registry_operator.errors import NamespaceTerminating, NotPermitted, Unavailable, WriteConflict
+from registry_operator.models import OwnStatus, RegistryStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=OwnStatus)
 READY = "Ready"
-PASSING = (Unavailable, WriteConflict)
+PASSING = (Unavailable, WriteConflict, NamespaceTerminating)
 
 
 def judge(status: S, generation: int, error: OperatorError, now: datetime, settings: Settings) -> S:
@@ -40,7 +41,8 @@ def _ready(status: OwnStatus, generation: int, error: OperatorError, settings: S
         return before or unknown(READY, _reason(error), error.message)
     message = error.message
     if isinstance(error, NotPermitted) and error.namespace:
-        message = f"{message}; run:\n{settings.grant(error.namespace)}"
+        role = names.REGISTRY_ROLE if isinstance(status, RegistryStatus) else names.SECRETS_ROLE
+        message = f"{message}; run:\n{settings.grant(error.namespace, role)}"
     return no(READY, _reason(error), message, mend=True)
 
 
@@ -50,4 +52,4 @@ def _reason(error: OperatorError) -> str:
 
 
 def _is_about_secrets(error: OperatorError) -> bool:
-    return isinstance(error, NotPermitted) and bool(error.namespace)
+    return isinstance(error, NotPermitted) and bool(error.namespace) and error.place.startswith("Secret ")

@@ -77,7 +77,8 @@ def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings)
     """Children that could not be applied at all."""
     namespace = observed.registry.meta.namespace
     if namespace in observed.secrets.refused:
-        return no(READY, "SecretsNotPermitted", not_permitted([namespace], settings), mend=True)
+        message = not_permitted([namespace], settings, names.REGISTRY_ROLE)
+        return no(READY, "SecretsNotPermitted", message, mend=True)
     if observed.conflicts:
         return no(READY, "NameConflict", conflict(observed.conflicts, observed.registry.meta.name), mend=True)
     if rendered.too_large:

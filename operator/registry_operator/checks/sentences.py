@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-def not_permitted(namespaces: Sequence[str], settings: Settings) -> str:
+def not_permitted(namespaces: Sequence[str], settings: Settings, role: str = names.SECRETS_ROLE) -> str:
     """Who has not opted in, and the command for each, on lines of their own."""
-    commands = "\n".join(settings.grant(namespace) for namespace in namespaces[:SHOWN])
+    commands = "\n".join(settings.grant(namespace, role) for namespace in namespaces[:SHOWN])
     rest = len(namespaces) - SHOWN
     more = f"\nand for {rest} more namespaces" if rest > 0 else ""
     return f"Roadstead may not use Secrets in {listed(namespaces)}; run:\n{commands}{more}"

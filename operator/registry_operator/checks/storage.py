@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_operator import names
 from registry_operator.checks.finding import Finding, kept, no, unknown, yes
 from registry_operator.checks.sentences import not_permitted
 from registry_operator.models import Key
@@ -30,7 +31,8 @@ def _declared(s3: S3, observed: RegistryObserved, settings: Settings) -> Finding
     key = Key(observed.registry.meta.namespace, s3.credentials_secret_ref.name)
     found = observed.secrets.get(key)
     if found is Absence.NOT_PERMITTED:
-        return no(TYPE, "SecretsNotPermitted", not_permitted([key.namespace], settings), mend=True)
+        message = not_permitted([key.namespace], settings, names.REGISTRY_ROLE)
+        return no(TYPE, "SecretsNotPermitted", message, mend=True)
     if not isinstance(found, SecretData):
         message = f"Secret {key} of spec.storage.s3.credentialsSecretRef does not exist; create it"
         return no(TYPE, "SecretNotFound", f"{message} with {' and '.join(CREDENTIALS)}", mend=True)

@@ -28,7 +28,8 @@ def check(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     registry = observed.registry
     key = serving(registry)
     if key.namespace in observed.secrets.refused:
-        return no(TYPE, "SecretsNotPermitted", not_permitted([key.namespace], settings), mend=True)
+        message = not_permitted([key.namespace], settings, names.REGISTRY_ROLE)
+        return no(TYPE, "SecretsNotPermitted", message, mend=True)
     if registry.spec.tls.secret_ref is None:
         return _own(registry, rendered)
     found = observed.secrets.get(key)

@@ -1,5 +1,6 @@
 """Requests to the API server. Objects are plain JSON: no generated models, which cost 31 MiB."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,11 +11,14 @@ import aiohttp
 from yarl import URL
 
 from registry_operator.cluster.credentials import Credentials
-from registry_operator.cluster.resources import LEASES, Resource, resource_of
+from registry_operator.cluster.resources import BY_CONSENT, LEASES, SECRETS, Resource, resource_of
 from registry_operator.errors import (
+    AdmissionDenied,
     ClusterError,
+    NamespaceTerminating,
     NotFound,
     NotPermitted,
+    QuotaExceeded,
     Refused,
     Unavailable,
     WriteConflict,
@@ -24,6 +28,7 @@ Object = dict[str, Any]
 
 MANAGER = "roadstead"  # owns what it renders
 STATUS_MANAGER = "roadstead-status"
+REQUESTS = 12  # at a time, watches aside: a connection for each child of each Registry would cost 20 MiB
 PAGE = 500  # objects of one page of a list
 REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 QUIET_SECONDS = 75  # a watch has a bookmark each minute: longer silence is a dead connection
@@ -50,6 +55,14 @@ class Scope(NamedTuple):
         return {name: selector for name, selector in selectors.items() if selector}
 
 
+class Asked(NamedTuple):
+    """What a request was for."""
+
+    verb: str
+    resource: Resource
+    namespace: str | None
+
+
 class Page(NamedTuple):
     """Objects of a list, and the version to watch from."""
 
@@ -72,6 +85,7 @@ class Cluster:
         self._credentials = credentials
         self._count = count
         self.may_write = may_write
+        self._slots = asyncio.Semaphore(REQUESTS)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context()),
             headers={"User-Agent": "roadstead-operator", "Accept": "application/json"},
@@ -192,7 +206,8 @@ class Cluster:
     async def _json(
         self, verb: str, resource: Resource, path: str, place: str, namespace: str | None, **request: Any
     ) -> Object:
-        async with self._ask(verb, resource, path, place, namespace, **request) as response:
+        asked = self._ask(verb, resource, path, place, namespace, **request)
+        async with self._slots, asked as response:
             answer: Object = json.loads(await response.read())
             return answer
 
@@ -225,7 +240,7 @@ class Cluster:
             ) as response:
                 code = response.status
                 if code >= 300:  # noqa: PLR2004 - the API server redirects nothing
-                    raise _fault(code, await _status(response), place, namespace)
+                    raise _fault(code, await _status(response), place, Asked(verb, resource, namespace))
                 self._count(verb, resource.plural, code)
                 yield response
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
@@ -251,16 +266,38 @@ async def _status(response: aiohttp.ClientResponse) -> Object:
 
 
 FAULTS: dict[int, type[ClusterError]] = {404: NotFound, 409: WriteConflict, 410: Gone, 429: Unavailable}
+RIGHT_IS_MISSING = (" cannot ", "attempting to grant RBAC permissions not currently held")
+DENIED: tuple[tuple[str, type[ClusterError]], ...] = (
+    ("exceeded quota: ", QuotaExceeded),
+    ("failed quota: ", QuotaExceeded),
+    ("because it is being terminated", NamespaceTerminating),
+)
 
 
-def _fault(code: int, status: Object, place: str, namespace: str | None) -> ClusterError:
+def _fault(code: int, status: Object, place: str, asked: Asked) -> ClusterError:
     """The error of an HTTP code and its Status. A Status of the API server quotes no Secret's data."""
     message = f"{place}: {status.get('message') or f'HTTP {code}'}"
     if code == 401:  # noqa: PLR2004 - HTTP
         return Unavailable(f"{place}: the API server refused our credentials", place)
     if code == 403:  # noqa: PLR2004 - HTTP
-        return NotPermitted(message, place, namespace or "")
+        reads = asked.verb in {"get", "list", "watch"}
+        if not reads and (denied := _denied(message)):
+            return denied(message, place)
+        consents = asked.resource is SECRETS or (asked.resource in BY_CONSENT and not reads)
+        return NotPermitted(message, place, (asked.namespace or "") if consents else "")
     return FAULTS.get(code, Refused if 400 <= code < 500 else Unavailable)(message, place)  # noqa: PLR2004
+
+
+def _denied(message: str) -> type[ClusterError] | None:
+    """Admission answers 403, too; only the sentence tells it from a right that is missing (None).
+
+    The words are those of k8s.io/apiserver: forbiddenMessage, admission.NewForbidden, and of the plugins.
+    """
+    for words, error in DENIED:
+        if words in message:
+            return error
+    missing = any(words in message for words in RIGHT_IS_MISSING)
+    return None if missing or message.endswith("HTTP 403") else AdmissionDenied
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

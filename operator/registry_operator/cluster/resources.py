@@ -57,6 +57,14 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "Endpoint
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
+# What a namespace opts in to by a RoleBinding: reading its Secrets, and writing these.
+BY_CONSENT = frozenset(
+    {
+        *(SECRETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, PODS, DEPLOYMENTS),
+        *(BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
+    }
+)
+
 KNOWN = {
     (resource.api_version, resource.kind): resource
     for resource in (

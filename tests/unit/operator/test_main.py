@@ -5,13 +5,17 @@ import logging
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from registry_operator.__main__ import read
 from registry_operator.cluster import Credentials
-from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, resource_of
+from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, SECRETS, resource_of
 from registry_operator.errors import (
+    AdmissionDenied,
+    NamespaceTerminating,
     NotFound,
     NotPermitted,
     OperatorError,
+    QuotaExceeded,
     Refused,
     Unavailable,
     WriteConflict,
@@ -112,6 +116,60 @@ async def test_an_answer_becomes_an_error_of_ours(code: int, error: type[Operato
     async with scripted(api) as cluster:
         with pytest.raises(error, match="ConfigMap shop/a"):
             await cluster.get(CONFIG_MAPS, "shop", "a")
+
+
+RBAC = 'configmaps "a" is forbidden: User "system:serviceaccount:s:o" cannot patch resource "configmaps" in'
+GRANT = 'roles "a" is forbidden: user "o" is attempting to grant RBAC permissions not currently held: {}'
+QUOTA = 'deployments.apps "a" is forbidden: exceeded quota: none, requested: count/deployments.apps=1'
+LIMITS = 'configmaps "a" is forbidden: failed quota: none: must specify limits.cpu'
+ENDS = 'configmaps "a" is forbidden: unable to create content in namespace a because it is being terminated'
+HOOK = 'admission webhook "policy.example.com" denied the request: no label team'
+
+
+@pytest.mark.parametrize(
+    ("sentence", "error", "namespace"),
+    [
+        (RBAC, NotPermitted, "shop"),
+        (GRANT, NotPermitted, "shop"),
+        ("", NotPermitted, "shop"),  # something before the API server answered
+        (QUOTA, QuotaExceeded, None),
+        (LIMITS, QuotaExceeded, None),
+        (ENDS, NamespaceTerminating, None),
+        (HOOK, AdmissionDenied, None),
+    ],
+)
+async def test_a_refused_write_is_not_always_a_missing_right(
+    sentence: str, error: type[OperatorError], namespace: str | None
+) -> None:
+    """Admission answers 403, too; only a missing right names the namespace that has to opt in."""
+    api = ScriptedApi()
+    answer = status(403, "Forbidden", sentence) if sentence else wordless
+    api.on("/api/v1/namespaces/shop/configmaps/a", answer)
+    async with scripted(api) as cluster:
+        with pytest.raises(error) as raised:
+            await cluster.apply(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
+            )
+    assert type(raised.value) is error
+    assert sentence in raised.value.message
+    assert getattr(raised.value, "namespace", None) == namespace
+
+
+async def wordless(_: web.Request) -> web.StreamResponse:
+    """A 403 without a Status."""
+    return web.Response(status=403)
+
+
+async def test_a_missing_right_to_read_is_the_installations_except_for_secrets() -> None:
+    """Only Secrets are read by consent."""
+    api = ScriptedApi()
+    api.on("/api/v1/namespaces/shop/configmaps/a", status(403, "Forbidden", RBAC))
+    api.on("/api/v1/namespaces/shop/secrets/a", status(403, "Forbidden", RBAC))
+    async with scripted(api) as cluster:
+        for resource, namespace in ((CONFIG_MAPS, ""), (SECRETS, "shop")):
+            with pytest.raises(NotPermitted) as raised:
+                await cluster.get(resource, "shop", "a")
+            assert raised.value.namespace == namespace
 
 
 async def test_who_leads_no_longer_writes_nothing_but_leases() -> None:

@@ -103,9 +103,10 @@ def test_endpoints_of_a_slice() -> None:
     assert (endpoint.ready, endpoint.serving, endpoint.terminating) == (False, True, True)
 
 
-def test_only_the_one_cluster_role_is_consent() -> None:
+def test_only_the_two_cluster_roles_are_consent() -> None:
     """A Role of the same name, made by somebody in the namespace, is none."""
     assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "roadstead-secrets"}})
+    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "roadstead-registry"}})
     assert seen.consent({"roleRef": {"kind": "Role", "name": "roadstead-secrets"}}) is None
     assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "view"}}) is None
 

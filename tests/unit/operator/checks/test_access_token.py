@@ -11,6 +11,7 @@ from registry_operator.checks.access_token import due, judge
 from registry_operator.checks.propagation import propagation
 from registry_operator.desired.access_token import render
 from registry_operator.models import AccessTokenStatus, Key, Targets
+from registry_operator.names import SECRETS_ROLE
 from registry_operator.observed import SecretData, SecretView, TokenObserved
 
 from registry_runtime.contract.credential import token_id
@@ -106,11 +107,11 @@ def test_a_namespace_that_has_not_opted_in_gets_the_command() -> None:
     seen = issued(pullSecrets=PULLS)
     own = replace(seen, secrets=SecretView(seen.secrets.found, frozenset({"harbour"})))
     assert said(own)["Issued"] == said(own)["Ready"] == ("False", "SecretsNotPermitted")
-    assert SETTINGS.grant("harbour") in message(own, "Issued").splitlines()
+    assert SETTINGS.grant("harbour", SECRETS_ROLE) in message(own, "Issued").splitlines()
     target = replace(seen, secrets=SecretView(seen.secrets.found, frozenset({"shop"})))
     assert said(target)["Issued"] == ("True", "Issued")
     assert said(target)["Distributed"] == said(target)["Ready"] == ("False", "SecretsNotPermitted")
-    assert SETTINGS.grant("shop") in message(target, "Distributed").splitlines()
+    assert SETTINGS.grant("shop", SECRETS_ROLE) in message(target, "Distributed").splitlines()
     assert kstatus_of(target) == "Failed"
     assert status(target).targets == Targets(wanted=1, reached=0)
 

@@ -6,16 +6,20 @@ import pytest
 from registry_operator.checks.failure import judge
 from registry_operator.checks.registry import judge as judge_registry
 from registry_operator.errors import (
+    AdmissionDenied,
     InvalidResource,
     NameConflict,
+    NamespaceTerminating,
     NotPermitted,
     OperatorError,
+    QuotaExceeded,
     Refused,
     RenderFailed,
     Unavailable,
     WriteConflict,
 )
-from registry_operator.models import RegistryStatus
+from registry_operator.models import AccessTokenStatus, RegistryStatus
+from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from tests.unit.operator.harbour import NOW, SETTINGS, observed, running
 from tests.unit.operator.kstatus import kstatus
@@ -31,7 +35,10 @@ def said(status: RegistryStatus) -> dict[str, tuple[str, str]]:
     ("error", "reason"),
     [
         (NotPermitted("no", "Secret shop/x", "shop"), "SecretsNotPermitted"),
+        (NotPermitted("no", "Deployment shop/x", "shop"), "NotPermitted"),
         (NotPermitted("no", "ClusterRole x"), "NotPermitted"),
+        (QuotaExceeded("exceeded quota", "Deployment shop/x"), "QuotaExceeded"),
+        (AdmissionDenied("denied the request", "Service shop/x"), "AdmissionDenied"),
         (NameConflict("taken"), "NameConflict"),
         (Refused("422"), "Refused"),
         (RenderFailed("template"), "RenderFailed"),
@@ -47,10 +54,22 @@ def test_what_somebody_must_mend_is_stalled(error: OperatorError, reason: str) -
     ready = found.condition("Ready")
     assert ready
     if isinstance(error, NotPermitted) and error.namespace:
-        assert SETTINGS.grant("shop") in ready.message.splitlines()
+        assert SETTINGS.grant("shop", REGISTRY_ROLE) in ready.message.splitlines()
+    else:
+        assert "rolebinding" not in ready.message
 
 
-@pytest.mark.parametrize("error", [Unavailable("no answer"), WriteConflict("409")])
+def test_a_token_asks_for_no_more_than_secrets() -> None:
+    """Its command names the lesser role."""
+    error = NotPermitted("no", "Secret shop/x", "shop")
+    ready = judge(AccessTokenStatus(), 1, error, NOW, SETTINGS).condition("Ready")
+    assert ready
+    assert SETTINGS.grant("shop", SECRETS_ROLE) in ready.message.splitlines()
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("no answer"), WriteConflict("409"), NamespaceTerminating("gone")]
+)
 def test_what_may_pass_takes_nothing_back(error: OperatorError) -> None:
     """Ready of this generation stays true; of another it is not known. Either way it is being worked on."""
     same = judge(GOOD, 1, error, NOW, SETTINGS)

@@ -185,7 +185,7 @@ def with_secret(name: str, secret: SecretData | None) -> SecretView:
 @pytest.mark.parametrize(
     ("changes", "reason", "words"),
     [
-        ({"secrets": view(refused=["harbour"])}, "SecretsNotPermitted", "kubectl create rolebinding"),
+        ({"secrets": view(refused=["harbour"])}, "SecretsNotPermitted", "--clusterrole=roadstead-registry "),
         ({"secrets": with_secret("s3", None)}, "SecretNotFound", "Secret harbour/s3"),
         ({"secrets": with_secret("s3", HALF)}, "SecretKeyMissing", "secretAccessKey"),
         ({"ca_bundle": Absence.MISSING}, "CABundleNotFound", "ConfigMap harbour/s3-ca"),
