@@ -50,7 +50,8 @@ class Collection:
         """Ends a session whose blob was there already, with other data."""
         with suppress(Conflict):
             await self._sessions.fail(held)
-            await self._records.delete([held.session.key, paths.upload(held.session.uuid)])
+            await self._records.delete([held.session.key])
+            await self._sessions.drop(held.session.uuid)  # last: nothing else names the data
 
     async def run(self, now: datetime) -> int:
         """Removes sessions, multiparts, data and files that are out of time; how many."""

@@ -11,7 +11,6 @@ from registry_runtime.errors import (
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestTooLarge,
-    ManifestUnknown,
     StorageUnavailable,
 )
 from registry_runtime.repository.parallel import each
@@ -20,7 +19,7 @@ from registry_runtime.repository.tags import unknown
 from registry_runtime.repository.values import Pushed, StoredManifest
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
-from registry_runtime.storage.records import Record
+from registry_runtime.storage.records import Record, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,19 +52,28 @@ class Manifests:
     async def get(self, name: RepositoryName, reference: Reference) -> StoredManifest:
         """The bytes as they were pushed. Raises ManifestUnknown.
 
-        A tag is read from the storage each time. A manifest is written before its tags, and a delete is
-        only done when they are gone: so of what a tag names now, bytes that were read before are good.
+        A tag is read from the storage each time. A manifest is written before its tags and deleted after
+        them: so of what a tag names now, bytes that were read before are good. A tag whose manifest is
+        gone, which a push that was killed while a delete ran leaves behind, is taken away here.
         """
         if isinstance(reference, Digest):
-            return await self._read(name, reference, reference)
-        digest = (await self._tags.get(name, reference)).digest
-        return self._recent.get(name, digest) or await self._read(name, digest, reference)
+            stored = await self._read(name, reference)
+            if stored is None:
+                raise unknown(name, reference)
+            return stored
+        for _ in range(_ATTEMPTS):
+            digest = (await self._tags.get(name, reference)).digest
+            stored = self._recent.get(name, digest) or await self._read(name, digest)
+            if stored:
+                return stored
+            await self._tags.release(name, reference, digest, dangling=True)
+        raise StorageUnavailable(f"{reference} is being moved and deleted over and over; try again")
 
-    async def _read(self, name: RepositoryName, digest: Digest, asked: Reference) -> StoredManifest:
+    async def _read(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
         record = await self._records.get(paths.manifest(name, digest))
         if record is None:
             self._recent.forget(name, digest)
-            raise unknown(name, asked)
+            return None
         content = bytes(record.payload)
         stored = StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
         self._recent.keep(name, stored)
@@ -79,7 +87,7 @@ class Manifests:
         content: bytes,
         extra_tags: Sequence[Tag] = (),
     ) -> Pushed:
-        """Stores a manifest under its digest, and its tags; again, it changes nothing.
+        """Stores a manifest under its digest, and its tags; again, the answer is the same.
 
         Raises ManifestTooLarge, ManifestInvalid, DigestInvalid, or ManifestBlobUnknown where a blob that
         it names is not in this repository. Manifests that an index names, and the subject, may be missing.
@@ -112,20 +120,22 @@ class Manifests:
             await self._require(name, manifest)
         except ManifestBlobUnknown:
             if etag:
-                await self._withdraw(name, digest, manifest, etag)
+                await self._withdraw(name, digest, etag)
             raise
 
     async def _write(self, key: str, record: Record) -> str | None:
-        """The ETag of what was written; None where the same bytes are there already."""
-        etag = None
+        """The ETag of what is ours to withdraw: None where the manifest was there before us.
+
+        That one is written over, so that whoever wrote it, and fails now, does not withdraw it from us.
+        """
+        seen = Versioned(None, None)
         for _ in range(_ATTEMPTS):
             try:
-                return await self._records.write(key, record, etag)
+                etag = await self._records.write(key, record, seen.etag)
             except Conflict:
                 seen = await self._records.read(key)
-                if seen.record is not None:
-                    return None
-                etag = seen.etag
+            else:
+                return None if seen.record else etag
         raise StorageUnavailable(f"{key} changes over and over; try again")
 
     async def _require(self, name: RepositoryName, manifest: Manifest) -> None:
@@ -139,40 +149,31 @@ class Manifests:
                 [{"digest": digest} for digest in missing[:10]],
             )
 
-    async def _withdraw(self, name: RepositoryName, digest: Digest, manifest: Manifest, etag: str) -> None:
+    async def _withdraw(self, name: RepositoryName, digest: Digest, etag: str) -> None:
         try:
             await self._records.retract(paths.manifest(name, digest), etag)
         except Conflict:
             return  # somebody else's push of the same bytes answers for it now
         self._recent.forget(name, digest)
-        await self._unindex(name, digest, manifest)
+        await self._tags.forget(name, digest, dangling=True)
 
     async def delete(self, name: RepositoryName, reference: Reference) -> None:
-        """Deletes a tag, or a manifest with its tags and its place among referrers; siblings stay.
+        """Deletes a tag, or a manifest with its tags, and so from among referrers; siblings stay.
 
-        Raises ManifestUnknown.
+        The tags go first, so that none is ever left without its manifest, and once more at the end for
+        those that came meanwhile. Raises ManifestUnknown.
         """
         if not isinstance(reference, Digest):
             await self._tags.delete(name, reference)
             return
-        try:
-            stored = await self.get(name, reference)
-        except ManifestUnknown:
-            await self._tags.forget(name, reference)  # what a delete that was cut off left behind
-            raise
-        await self._records.delete([paths.manifest(name, reference)])
-        self._recent.forget(name, reference)
-        await self._tags.forget(name, reference)
-        await self._unindex(name, reference, rules.parse(stored.descriptor.media_type, stored.content))
-
-    async def _unindex(self, name: RepositoryName, digest: Digest, manifest: Manifest) -> None:
-        """Removes it from the referrers, and puts it back if it was pushed again meanwhile."""
-        if manifest.subject is None:
-            return
-        key = paths.referrer(name, manifest.subject.digest, digest)
-        await self._records.delete([key])
-        if await self._records.get(paths.manifest(name, digest)):
-            await self._records.put(key, Record({}))
+        there = await self._read(name, reference)
+        if there:
+            await self._tags.forget(name, reference)
+            await self._records.delete([paths.manifest(name, reference)])
+            self._recent.forget(name, reference)
+        await self._tags.forget(name, reference, dangling=True)
+        if not there:
+            raise unknown(name, reference)
 
 
 def _digest(reference: Reference, content: bytes) -> Digest:

@@ -38,7 +38,6 @@ class Session:
     was received, where the last writer knew it. `commits` is what a commit is making it, from before its
     data is there: nobody makes it anything else. A session that `failed` is
     about to go, no request finds it.
-    `writer` is random, so that of two writers that save the same state one still loses.
     """
 
     uuid: str
@@ -52,7 +51,6 @@ class Session:
     digest: Digest | None = None
     commits: Digest | None = None
     failed: bool = False
-    writer: str = ""
 
     @property
     def key(self) -> str:
@@ -110,7 +108,6 @@ class Sessions:
 
     async def save(self, session: Session, etag: str) -> Held:
         """Raises Conflict where another writer was faster."""
-        session = replace(session, writer=uuids.uuid4().hex)
         return Held(
             session, await self._records.write(paths.upload(session.uuid), self._encode(session), etag)
         )
@@ -138,7 +135,6 @@ class Sessions:
             "digest": str(session.digest) if session.digest else None,
             "commits": str(session.commits) if session.commits else None,
             "failed": session.failed,
-            "writer": session.writer,
         }
         return Record(fields, session.tail)
 
@@ -157,5 +153,4 @@ def _decode(uuid: str, record: Record) -> Session:
         digest=Digest.parse(fields["digest"]) if fields["digest"] else None,
         commits=Digest.parse(fields["commits"]) if fields["commits"] else None,
         failed=fields["failed"],
-        writer=fields["writer"],
     )

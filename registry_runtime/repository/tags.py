@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.name import Tag
 from registry_runtime.errors import ManifestUnknown, NameUnknown, StorageUnavailable
+from registry_runtime.repository.parallel import each
 from registry_runtime.repository.values import Page
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
@@ -47,55 +48,53 @@ class Tags:
         return _decode(record)
 
     async def move(self, name: RepositoryName, tag: Tag, target: Descriptor) -> None:
-        """Lets the tag name this manifest; the last of several writers wins, none is half done."""
+        """Lets the tag name this manifest; the last of several writers wins, none is half done.
+
+        It is written also where it names it already: a delete that saw the tag before must not take it.
+        """
         await self._records.put(paths.tagged_as(name, target.digest, tag), Record({}))
         key = paths.tag(name, tag)
         for _ in range(_ATTEMPTS):
             seen = await self._records.read(key)
-            before = _decode(seen.record) if seen.record else None
-            if before is not None and before.digest == target.digest:
-                return
-            try:
+            with suppress(Conflict):
                 await self._records.write(key, _encode(target), seen.etag)
-            except Conflict:
-                continue
-            if before is not None:
-                await self._unindex(name, before.digest, tag)
-            return
+                return
         raise StorageUnavailable(f"too many writers move the tag {tag} at once; try again")
 
     async def delete(self, name: RepositoryName, tag: Tag) -> None:
         """Takes the tag away; its manifest stays. Raises ManifestUnknown."""
-        target = await self.get(name, tag)
+        await self.get(name, tag)
         await self._records.delete([paths.tag(name, tag)])
-        await self._unindex(name, target.digest, tag)
 
-    async def forget(self, name: RepositoryName, digest: Digest) -> None:
-        """Takes every tag away that names this digest, and none that was moved meanwhile."""
+    async def forget(self, name: RepositoryName, digest: Digest, *, dangling: bool = False) -> None:
+        """Takes every tag away that names this digest, and none that was moved meanwhile.
+
+        With `dangling` only while the manifest is not there.
+        """
         prefix = paths.tagged(name, digest)
         more = True
         after = ""
         while more:
             listing = await self._records.list(prefix, after=after)
-            for entry in listing.entries:
-                after = entry.key[len(prefix) :]
-                await self._forget(name, digest, Tag(after))
-            more = listing.more
+            tags = [Tag(entry.key[len(prefix) :]) for entry in listing.entries]
+            await each(lambda tag: self.release(name, tag, digest, dangling=dangling), tags)
+            after, more = (tags[-1].text if tags else after), listing.more
 
-    async def _forget(self, name: RepositoryName, digest: Digest, tag: Tag) -> None:
+    async def release(
+        self, name: RepositoryName, tag: Tag, digest: Digest, *, dangling: bool = False
+    ) -> None:
+        """Takes the tag away if it names this digest; with `dangling` only while its manifest is gone.
+
+        The manifest is looked at after the tag: a push writes it before the tag, so a tag of a manifest
+        that came back is another one than was read, and stays.
+        """
         seen = await self._records.read(paths.tag(name, tag))
-        if seen.record and seen.etag and _decode(seen.record).digest == digest:
-            with suppress(Conflict):  # moved, by somebody who will keep the index right
-                await self._records.retract(paths.tag(name, tag), seen.etag)
-        await self._unindex(name, digest, tag)
-
-    async def _unindex(self, name: RepositoryName, digest: Digest, tag: Tag) -> None:
-        """Removes the index of a tag that moved away, and puts it back if it has just moved back."""
-        key = paths.tagged_as(name, digest, tag)
-        await self._records.delete([key])
-        record = await self._records.get(paths.tag(name, tag))
-        if record is not None and _decode(record).digest == digest:
-            await self._records.put(key, Record({}))
+        if seen.record is None or seen.etag is None or _decode(seen.record).digest != digest:
+            return
+        if dangling and await self._records.get(paths.manifest(name, digest)):
+            return
+        with suppress(Conflict):  # moved, by somebody who answers for it
+            await self._records.retract(paths.tag(name, tag), seen.etag)
 
 
 async def exists(records: Records, name: RepositoryName) -> bool:

@@ -14,7 +14,9 @@ uploads/<uuid>                                     session; its data will be dat
 probe/<uuid>                                       what the self-check writes, for a moment
 Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
 
-An index is written before its fact and removed after it, so a reader ignores an index without its fact.
+An index is written before its fact and outlives it: whoever removed it could take it from a fact that
+is being written again. So each fact has its index at every moment, and a reader ignores an index without
+its fact; what is left of those is the collection's, which looks at their age and removes on a condition.
 An object without a byte is a tombstone, and reads as absent: a fact that had to be withdrawn
 on a condition, for which not every bucket has a conditional DELETE.
 

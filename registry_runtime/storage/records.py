@@ -2,12 +2,15 @@
 
 A line of JSON, then a payload of bytes, possibly none: the manifest's bytes, the tail of an upload.
 Fields that a reader does not know stay unread, `version` rises when an old reader would be wrong.
+`change` is random in each write. A bucket's ETag names bytes, so without it two writers of the same
+record would both be told that they wrote it, and what went away and came back would look untouched.
 Encoding, and later sealing under the tenant's key, happens here and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +29,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Fields of JSON, and a payload."""
+    """Fields of JSON, but for `version` and `change`, and a payload."""
 
     fields: Mapping[str, Any]
     payload: Buffer = b""
@@ -57,11 +60,14 @@ class Records:
         return Versioned(_decode(key, found.content) if found.content else None, found.etag)
 
     async def put(self, key: str, record: Record) -> None:
-        """Writes whatever is there: for facts and indexes that are the same from every writer."""
+        """Writes whatever is there: for facts and indexes that say the same from every writer."""
         await self._storage.put(key, _encode(record))
 
     async def write(self, key: str, record: Record, expected: str | None) -> str:
-        """Writes over what was read with this ETag (None: where nothing was). Raises Conflict."""
+        """Writes over what was read with this ETag (None: where nothing was), and returns the new one.
+
+        Raises Conflict. Of all writers with the same expectation exactly one goes through.
+        """
         if expected is None:
             return await self._storage.put(key, _encode(record), absent=True)
         return await self._storage.put(key, _encode(record), match=expected)
@@ -88,7 +94,8 @@ class Records:
 
 
 def _encode(record: Record) -> Sequence[Buffer]:
-    head = json.dumps({"version": VERSION, **record.fields}, separators=(",", ":")).encode() + b"\n"
+    own = {"version": VERSION, "change": uuid.uuid4().hex}
+    head = json.dumps({**own, **record.fields}, separators=(",", ":")).encode() + b"\n"
     return (head, record.payload) if record.payload else (head,)
 
 
@@ -97,6 +104,7 @@ def _decode(key: str, content: bytes) -> Record:
     try:
         fields = json.loads(head)
         version = fields.pop("version")
+        fields.pop("change", None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fields, version = {}, None
     if version != VERSION:

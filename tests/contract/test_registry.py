@@ -17,6 +17,8 @@ from registry_runtime.contract.config import Limits
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import DigestInvalid, ManifestUnknown, RangeNotSatisfiable
 from registry_runtime.repository import Registry
+from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.records import Record, Records
 from tests.images import Cut, body, image, pull, push_blobs, read
 
 if TYPE_CHECKING:
@@ -63,6 +65,23 @@ async def test_an_image_goes_in_and_comes_out(storage: Storage) -> None:
     with pytest.raises(ManifestUnknown):
         await one.manifests.get(NAME, Tag("v1"))
     assert (await storage.list("uploads/")).entries == ()
+
+
+async def test_of_writers_of_the_same_record_one_wins(storage: Storage) -> None:
+    """Where nothing was, and over what was read: the others are told, though they meet what they meant."""
+    records, seen = Records(storage), None
+
+    async def write(expected: str | None) -> str | None:
+        try:
+            return await records.write("tags/x", Record({"target": "same"}), expected)
+        except Conflict:
+            return None
+
+    for _ in range(3):
+        won = [etag for etag in await asyncio.gather(*(write(seen) for _ in range(6))) if etag]
+        assert len(won) == 1
+        assert won[0] != seen
+        seen = won[0]
 
 
 async def test_broken_uploads_leave_nothing(storage: Storage) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry_runtime.storage.base import PAGE
 
@@ -29,6 +30,10 @@ Result = TypeVar("Result")
 
 async def nothing(operation: str, key: str) -> None:
     """Steps in nowhere."""
+
+
+class Killed(BaseException):
+    """The replica's process is gone."""
 
 
 class Interposed:
@@ -85,3 +90,30 @@ class Interposed:
 
     async def close(self) -> None:
         await self.storage.close()
+
+
+class Mortal(Interposed):
+    """Killed by the n-th call, whose effect is `lost` or `done`; what was on its way arrives."""
+
+    def __init__(self, storage: Storage, fatal: int, effect: str) -> None:
+        super().__init__(storage, **{"before" if effect == "lost" else "after": self._kill})
+        self._fatal = fatal
+        self._calls = 0
+        self._under_way: set[asyncio.Future[Any]] = set()
+
+    async def _kill(self, operation: str, key: str) -> None:
+        self._calls += 1
+        if self._calls >= self._fatal:  # the dead do nothing more
+            raise Killed(f"{operation} {key}")
+
+    async def _do(self, operation: str, key: str, action: Callable[[], Awaitable[Result]]) -> Result:
+        await self.before(operation, key)
+        effect = asyncio.ensure_future(action())
+        self._under_way.add(effect)
+        result = await asyncio.shield(effect)
+        await self.after(operation, key)
+        return result
+
+    async def settle(self) -> None:
+        """Waits for what was on its way."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)

@@ -117,6 +117,32 @@ async def test_what_breaks_after_a_good_start_is_found(storage: Directory) -> No
     assert [entry.key for entry in (await storage.list("")).entries] == ["roadstead.json"]
 
 
+async def test_what_a_check_costs(storage: Directory) -> None:
+    """One read where all is well, also a write where that is asked for, the race again after a failure."""
+    operations: list[str] = []
+    gone = False
+
+    async def note(operation: str, _key: str) -> None:
+        operations.append(operation)
+        if gone:
+            raise StorageUnavailable("no route")
+
+    registry = registry_of(Interposed(storage, note))
+
+    async def cost(*, write: bool) -> list[str]:
+        operations.clear()
+        await registry.check(write=write)
+        return list(operations)
+
+    assert (await cost(write=False)).count("put") > 8, "nothing is known of a storage at the start"
+    assert await cost(write=False) == ["get"]
+    assert await cost(write=True) == ["get", "put", "delete"]
+    gone = True
+    await cost(write=False)
+    gone = False
+    assert (await cost(write=False)).count("put") > 8, "what is back may be another server"
+
+
 async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     """A file where the directory should be is said, not raised."""
     (tmp_path / "file").write_text("x")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from registry_runtime.storage.directory import Directory
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CHANGE = re.compile(rb',"change":"[0-9a-f]{32}"')
 NAME = RepositoryName("team/app")
 CONFIG = Digest.of(b"{}")
 SUBJECT = Digest.of(b"subject")
@@ -34,13 +35,12 @@ async def test_each_object_has_its_key_and_its_form(registry: Registry, storage:
     for entry in (await storage.list("")).entries:
         found = await storage.get(entry.key)
         assert found is not None
-        stored[entry.key] = found.content
+        stored[entry.key] = found.content if entry.key.startswith("data/") else unchanging(found.content)
     (data,) = [key for key in stored if key.startswith("data/")]
     assert UUID.fullmatch(data.removeprefix("data/"))
     head, _, tail = stored.pop(f"uploads/{upload.uuid}").partition(b"\n")
     session = json.loads(head)
-    for changing in ("touched", "writer"):
-        assert session.pop(changing)
+    assert session.pop("touched")
     pointer = {"version": 1, "data": data.removeprefix("data/"), "size": 2, "state": "live"}
     target = {"mediaType": OCI_IMAGE, "digest": str(DIGEST), "size": len(MANIFEST)}
     repository = "repositories/team/app"
@@ -69,6 +69,13 @@ async def test_each_object_has_its_key_and_its_form(registry: Registry, storage:
         "commits": None,
         "failed": False,
     }
+
+
+def unchanging(content: bytes) -> bytes:
+    """A record without what is random in each write."""
+    changed, count = CHANGE.subn(b"", content, count=1)
+    assert count == 1
+    return changed
 
 
 def line(fields: dict[str, object]) -> bytes:

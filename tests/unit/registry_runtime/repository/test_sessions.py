@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def test_all_of_a_session_travels(storage: Directory) -> None:
-    """Every field comes back at another replica; only the writer is new."""
+    """Every field comes back at another replica; and who comes late loses."""
     sessions = Sessions(Records(storage), Limits(), lambda: NOW)
     held = await sessions.start(NAME, "me")
     full = Session(

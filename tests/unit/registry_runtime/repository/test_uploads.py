@@ -19,14 +19,15 @@ from registry_runtime.errors import (
     RangeNotSatisfiable,
     RegistryError,
     SizeInvalid,
+    StorageUnavailable,
 )
 from registry_runtime.repository.intake import ALL_IN_FLIGHT, GROWTH, PARTS, part_size
 from registry_runtime.storage.base import SMALL
 from tests.images import Cut, body, pull
-from tests.unit.registry_runtime.repository.interposed import Interposed
+from tests.unit.registry_runtime.repository.interposed import Interposed, Killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from registry_runtime.repository import Registry
     from registry_runtime.storage.directory import Directory
@@ -265,6 +266,28 @@ async def test_two_clients_push_the_same_blob(
     assert (await storage.list("uploads/")).entries == ()
 
 
+async def test_the_data_that_lost_goes_before_its_session(
+    storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """The second push of a blob breaks while it cleans up: what is left is still named, and collected."""
+    digest = Digest.of(SMALL_BLOB)
+    await replica().uploads.push(NAME, digest, body(SMALL_BLOB), "one")
+
+    class Partly(Interposed):
+        async def delete(self, keys: Sequence[str]) -> None:
+            """Of a batch that holds data, only the rest is deleted; then the storage says so."""
+            await self.storage.delete([key for key in keys if not key.startswith("data/")])
+            if any(key.startswith("data/") for key in keys):
+                raise StorageUnavailable("one of them failed")
+
+    with pytest.raises(StorageUnavailable):
+        await replica(Partly(storage)).uploads.push(NAME, digest, body(SMALL_BLOB), "two")
+    assert len((await storage.list("data/")).entries) == 2
+    assert await later(replica()) == 1
+    assert len((await storage.list("data/")).entries) == 1
+    assert await pull(replica(), NAME, digest) == SMALL_BLOB
+
+
 async def test_no_part_arrives_after_the_abort(storage: Directory, replica: Callable[..., Registry]) -> None:
     """A push breaks while a part is in flight: first the part ends, then the multipart goes."""
     steps: list[str] = []
@@ -279,10 +302,6 @@ async def test_no_part_arrives_after_the_abort(storage: Directory, replica: Call
         await pushing.uploads.push(NAME, Digest.of(LARGE_BLOB), body(LARGE_BLOB, cut=True), "me")
     assert steps.count("write") == 2
     assert steps.index("abort") > max(at for at, step in enumerate(steps) if step == "write")
-
-
-class Killed(BaseException):
-    """The replica's process is gone."""
 
 
 @pytest.mark.parametrize("content", [SMALL_BLOB, LARGE_BLOB], ids=len)
