@@ -14,6 +14,7 @@ import uvloop
 from pydantic import ValidationError
 
 from registry_runtime import alone, log
+from registry_runtime.auth.gate import CLOCK_SKEW
 from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.kubernetes import ApiServer
@@ -80,8 +81,9 @@ def _configured(file: Path) -> RuntimeConfig:
 def _bearers(config: RuntimeConfig) -> Bearers:
     if config.signing_key is None:
         return Bearers.generate(config.registry)
+    seconds = config.limits.bearer_seconds + CLOCK_SKEW
     try:
-        return Bearers.load(config.registry, config.signing_key.read_bytes())
+        return Bearers.load(config.registry, config.signing_key.read_bytes(), seconds)
     except OSError as error:
         raise ConfigInvalid(f"signing_key: cannot read {config.signing_key}: {error.strerror}") from error
     except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,15 +27,23 @@ from registry_runtime.contract.config import Limits
 from registry_runtime.repository import Registry
 
 
-def registry_app(registry: Registry, gate: Gate, hosts: Hosts, limits: Limits, traffic: Traffic) -> ASGIApp:
-    """What docker, containerd and their like talk to.
+def registry_app(
+    registry: Registry,
+    gate: Gate,
+    hosts: Hosts,
+    limits: Limits,
+    traffic: Traffic,
+    *,
+    doubt: Callable[[], None],
+) -> ASGIApp:
+    """What docker, containerd and their like talk to; `doubt` is told of errors of the storage.
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints
     """
     admission = Admission(gate)
     base, catalog = Base(admission), Catalog(registry, admission)
     tokens = Tokens(gate)
-    blobs, uploads = Blobs(registry, admission), Uploads(registry, admission)
+    blobs, uploads = Blobs(registry, admission), Uploads(registry, admission, limits)
     manifests = Manifests(registry, admission, limits)
     tags, referrers = Tags(registry, admission), Referrers(registry, admission)
 
@@ -55,7 +65,7 @@ def registry_app(registry: Registry, gate: Gate, hosts: Hosts, limits: Limits, t
         Route("/v2", Resource("base", GET=base.get, HEAD=base.get)),
         Route(TOKEN_PATH, Resource("token", GET=tokens.get, POST=tokens.post)),
     ]
-    return Front(Router(routes, redirect_slashes=False, default=_nowhere), hosts, traffic)
+    return Front(Router(routes, redirect_slashes=False, default=_nowhere), hosts, traffic, doubt)
 
 
 def probes_app(health: Health) -> ASGIApp:

@@ -4,7 +4,7 @@ RegistryError
 ├── BlobUnknown, BlobUploadUnknown, BlobUploadInvalid, RangeNotSatisfiable, DigestInvalid, SizeInvalid
 ├── ManifestUnknown, ManifestInvalid, ManifestTooLarge, ManifestBlobUnknown
 ├── NameUnknown, NameInvalid, TagInvalid, PageInvalid
-├── Unauthorized, Denied, TooManyRequests, Unsupported
+├── Unauthorized, Denied, LoginTooLarge, TooManyRequests, Unsupported
 └── StorageError          the bucket or directory
     ├── StorageUnavailable    unreachable, slow or failing: worth a retry
     └── StorageRefused        wrong credentials, no such bucket, wrong bucket: somebody must mend it
@@ -72,6 +72,12 @@ class ManifestInvalid(RegistryError):
 
 class ManifestTooLarge(RegistryError):
     code, status = "MANIFEST_INVALID", 413
+
+
+class LoginTooLarge(RegistryError):
+    """The token endpoint's form, or the scopes asked of it, are more than a client has reason to send."""
+
+    code, status = "SIZE_INVALID", 413
 
 
 class ManifestBlobUnknown(RegistryError):

@@ -20,11 +20,12 @@ from registry_runtime.api.state import States
 from registry_runtime.api.trace import ENDPOINT, SECURE
 from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.identity import Endpoint
+from registry_runtime.auth.signing import SigningKeyFile
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
-from registry_runtime.contract.state import StorageReason
+from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.errors import StorageError
 from registry_runtime.gauges import gauges
 from registry_runtime.kubernetes import ApiServer
@@ -33,14 +34,12 @@ from registry_runtime.log import fields
 from registry_runtime.metrics import Counter
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
-from registry_runtime.state import StateBoard
+from registry_runtime.state import StateBoard, StorageWatch
 from registry_runtime.storage import open_storage
 from registry_runtime.tls import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
-_CHECK_PAUSES = (0.5, 15.0)  # between checks of a storage that is not good, doubled up to the second
-_CHECK_AGAIN = 300.0  # between checks of one that is
 _COLLECT_SECONDS = 3600.0
 _JOB_AGAIN = 5.0  # seconds until a job that failed begins again
 
@@ -81,6 +80,8 @@ class Replica:
             bearer_seconds=config.limits.bearer_seconds,
             clock=_now,
         )
+        file = config.signing_key
+        self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
         self._traffic = Traffic()
         self._collected = Counter("roadstead_uploads_collected_total", "Stale upload sessions removed.")
@@ -96,15 +97,16 @@ class Replica:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
         storage = await open_storage(self._config.storage)
         registry = Registry(storage, self._config.limits, _now, self._config.owner)
+        watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
         try:
             self._policy.poll()
-            self.listeners.update(self._listeners(registry))
+            self.listeners.update(self._listeners(registry, watch))
             for listener in self.listeners.values():
                 await listener.start()
             ports = {name: listener.port for name, listener in self.listeners.items()}
             _log.info("listening", extra=fields(**ports))
             async with asyncio.TaskGroup() as group:
-                jobs = [group.create_task(_kept(job)) for job in self._jobs(registry)]
+                jobs = [group.create_task(_kept(job)) for job in self._jobs(registry, watch)]
                 await stop.wait()
                 await self._drain()
                 for job in jobs:
@@ -115,13 +117,13 @@ class Replica:
                 await listener.cut()
             await storage.close()
 
-    def _listeners(self, registry: Registry) -> dict[str, Listener]:
+    def _listeners(self, registry: Registry, watch: StorageWatch) -> dict[str, Listener]:
         config = self._config
         hosts = Hosts(
             {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
             config.registry,
         )
-        front = app.registry_app(registry, self._gate, hosts, config.limits, self._traffic)
+        front = app.registry_app(registry, self._gate, hosts, config.limits, self._traffic, doubt=watch.doubt)
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
         made = {
@@ -152,8 +154,8 @@ class Replica:
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
-    def _jobs(self, registry: Registry) -> list[Job]:
-        jobs: list[Job] = [self._tick, partial(self._check, registry), partial(self._collect, registry)]
+    def _jobs(self, registry: Registry, watch: StorageWatch) -> list[Job]:
+        jobs: list[Job] = [self._tick, watch.run, partial(self._collect, registry, watch)]
         namespace = self._config.policy.namespace
         if self._surroundings.api is not None and namespace is not None:
             jobs += self._policy.watches(self._surroundings.api, namespace)
@@ -168,31 +170,28 @@ class Replica:
             for certificate in (self._server_certificate, self._internal_certificate):
                 if certificate is not None:
                     certificate.refresh()
+            if self._signing_key is not None:
+                self._signing_key.refresh(now)
             self._policy.poll()
             await asyncio.sleep(1)
 
-    async def _check(self, registry: Registry) -> None:
-        """Checks the storage until it is good, then now and then. It never ends the process."""
-        pause = _CHECK_PAUSES[0]
-        while True:
-            state = await registry.check()
-            good = state.reason is StorageReason.READY
-            if state != self._board.state.storage:
-                log = _log.info if good else _log.error
-                log("the storage was checked", extra=fields(reason=state.reason, detail=state.message))
-            self._health.stored = self._health.stored or good
-            self._board.update(storage=state)
-            self._tell()
-            pause = _CHECK_PAUSES[0] if good else min(pause * 2, _CHECK_PAUSES[1])
-            await asyncio.sleep((_CHECK_AGAIN if good else pause) * random.uniform(0.8, 1))
+    def _checked(self, state: StorageState) -> None:
+        good = state.reason is StorageReason.READY
+        if state != self._board.state.storage:
+            log = _log.info if good else _log.error
+            log("the storage was checked", extra=fields(reason=state.reason, detail=state.message))
+        self._health.stored = self._health.stored or good
+        self._board.update(storage=state)
+        self._tell()
 
-    async def _collect(self, registry: Registry) -> None:
+    async def _collect(self, registry: Registry, watch: StorageWatch) -> None:
         """Removes what upload sessions left that nobody went on with."""
         while True:
             await asyncio.sleep(_COLLECT_SECONDS * random.uniform(0.5, 1.5))
             try:
                 gone = await registry.uploads.collect(_now())
             except StorageError as error:
+                watch.doubt()
                 _log.warning("upload sessions were not collected", extra=fields(error=error.message))
             else:
                 self._collected.add(gone)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import Trace, begin, trace_of
+from registry_runtime.errors import StorageError
 from registry_runtime.log import fields
 from registry_runtime.metrics import Counter, Histogram, Metric
 
@@ -47,12 +49,16 @@ _CUT = 499  # in log and metrics: the connection ended before its answer did
 
 
 class Front:
-    """The outermost ASGI application. What is raised behind it becomes an answer, or cuts the connection."""
+    """The outermost ASGI application. What is raised behind it becomes an answer, or cuts the connection.
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, traffic: Traffic) -> None:
+    `doubt` is told of each error of the storage that a request met.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, traffic: Traffic, doubt: Callable[[], None]) -> None:
         self._app = app
         self._hosts = hosts
         self._traffic = traffic
+        self._doubt = doubt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,6 +77,8 @@ class Front:
             if isinstance(error, ClientGone) and not isinstance(error, ClientStalled):
                 trace_of(scope).error = str(error)
                 return
+            if isinstance(error, StorageError):
+                self._doubt()
             response = answer(scope, error, self._hosts)
             if reply.status is None:
                 await response(scope, receive, reply)

@@ -19,7 +19,7 @@ from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.content.reference import Reference, parse_reference
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.policy import Action
-from registry_runtime.errors import TagInvalid
+from registry_runtime.errors import ManifestTooLarge, TagInvalid
 from registry_runtime.repository import Registry
 
 _MOST_TAGS = 100  # of one PUT
@@ -52,7 +52,8 @@ class Manifests:
         reference = _reference(request)
         tags = _extra_tags(request, reference)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip()
-        content = await whole(request, self._limits.manifest_bytes)
+        most = self._limits.manifest_bytes
+        content = await whole(request, most, ManifestTooLarge(f"a manifest has at most {most} bytes here"))
         if not await self._in_time(asker.identity, name, media_type, content):
             self._admission.admit(request, asker, name, Action.PUSH)
         pushed = await self._manifests.put(name, reference, media_type, content, tags)

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from registry_runtime.api.errors import ClientGone, ClientStalled
 from registry_runtime.api.trace import trace_of
-from registry_runtime.errors import ManifestTooLarge, SizeInvalid
+from registry_runtime.errors import RegistryError, SizeInvalid
 from registry_runtime.repository import OpenBlob
 
 _PIECE = 64 * 1024  # bytes: what httptools hands over is smaller, and each piece costs
@@ -55,16 +55,16 @@ async def received(request: Request) -> AsyncIterator[bytes]:
             pieces, held = [], 0
 
 
-async def whole(request: Request, most: int) -> bytes:
-    """The request's body, at most `most` bytes. Raises ManifestTooLarge before it is read to the end."""
+async def whole(request: Request, most: int, too_large: RegistryError) -> bytes:
+    """The request's body, at most `most` bytes. Raises `too_large` before it is read to the end."""
     length = announced(request)
     if length is not None and length > most:
-        raise ManifestTooLarge(f"a manifest has at most {most} bytes here")
+        raise too_large
     content = bytearray()
     async for piece in received(request):
         content += piece
         if len(content) > most:
-            raise ManifestTooLarge(f"a manifest has at most {most} bytes here")
+            raise too_large
     return bytes(content)
 
 

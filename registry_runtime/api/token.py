@@ -17,7 +17,7 @@ from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.credentials import Bearer, Credentials, parse, password
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.auth.scope import Scopes
-from registry_runtime.errors import Unauthorized
+from registry_runtime.errors import LoginTooLarge, Unauthorized
 
 _FORM_BYTES = 128 * 1024
 _FIELDS = 200
@@ -35,7 +35,8 @@ class Tokens:
     async def post(self, request: Request) -> Response:
         """OAuth 2.0's password grant, as containerd asks; there are no refresh tokens."""
         try:
-            content = (await whole(request, _FORM_BYTES)).decode()
+            too_large = LoginTooLarge(f"a form of the token endpoint has at most {_FORM_BYTES} bytes")
+            content = (await whole(request, _FORM_BYTES, too_large)).decode()
             form = parse_qs(content, max_num_fields=_FIELDS)
         except ValueError:
             form = {}

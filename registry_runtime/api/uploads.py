@@ -14,6 +14,7 @@ from registry_runtime.api.streams import announced, received
 from registry_runtime.auth.gate import Asker
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
+from registry_runtime.contract.config import Limits
 from registry_runtime.contract.policy import Action
 from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid
 from registry_runtime.repository import Registry, Upload
@@ -22,7 +23,8 @@ _SOURCES = 20  # repositories that an anonymous mount looks at, before the clien
 
 
 class Uploads:
-    def __init__(self, registry: Registry, admission: Admission) -> None:
+    def __init__(self, registry: Registry, admission: Admission, limits: Limits) -> None:
+        self._limits = limits
         self._uploads = registry.uploads
         self._blobs = registry.blobs
         self._admission = admission
@@ -92,12 +94,16 @@ class Uploads:
         """The repository of a session that may be gone on with.
 
         A session's authority is its own: whoever began it may end it when the bearer's time is over
-        meanwhile, but not when the AccessToken itself was taken away.
+        meanwhile, but not when the AccessToken itself was taken away, nor with a bearer whose time is
+        over for longer than a session that nobody touches lives (`limits.upload_seconds`).
         """
         name, asker = self._admission.untimed(request, Action.PUSH)
-        if asker.identity.lapsed is not None:
-            upload = await self._uploads.status(name, _uuid(request))
-            if upload.by != _by(asker):
+        lapsed = asker.identity.lapsed
+        if lapsed is not None:
+            began_it = lapsed <= self._limits.upload_seconds and (
+                (await self._uploads.status(name, _uuid(request))).by == _by(asker)
+            )
+            if not began_it:
                 self._admission.admit(request, asker, name, Action.PUSH)
         return name
 

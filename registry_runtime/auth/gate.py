@@ -13,13 +13,13 @@ from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.scope import CATALOG, Scopes, asking
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import BearerInvalid, Bearers, Claims
+from registry_runtime.auth.verified import Verified
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Policy
 from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
 
-_CACHED = 8192
-_CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
+CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
 _NO_PASSWORD = "0" * 64  # compared with, so that an unknown id takes as long as a known one
 
 _SENTENCES = {
@@ -53,7 +53,7 @@ class Gate:
     """Everything that needs to know who is asking asks here.
 
     `policy` gives the policy in force; what was verified before is remembered by the bearer's own
-    text until it expires or the policy is another one.
+    text until the policy, or the keys that sign bearers, are others.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Gate:
         self._throttle = throttle
         self._bearer_seconds = bearer_seconds
         self._clock = clock
-        self._verified: dict[str, Claims] = {}
-        self._verified_under: Policy | None = None
+        self._verified = Verified()
+        self._verified_under: tuple[Policy, tuple[str, ...]] | None = None
 
     def identify(self, credentials: Credentials, source: str) -> Identity:
         """Raises Unauthorized for wrong credentials, TooManyRequests for too many of them."""
@@ -156,26 +156,29 @@ class Gate:
     def _bearer(self, text: str) -> Identity:
         claims = self._claims(text)
         now = self._clock().timestamp()
-        if claims.issued > now + _CLOCK_SKEW:
+        if claims.issued > now + CLOCK_SKEW:
             raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
         lapsed = now - claims.expires if claims.expires <= now else None
         return Identity(claims.token or None, claims.scopes, lapsed)
 
     def _claims(self, text: str) -> Claims:
-        policy = self._policy()
-        if policy is not self._verified_under:
-            self._verified, self._verified_under = {}, policy
-        known = self._verified.get(text)
+        under = (self._policy(), self._bearers.known)
+        if self._verified_under is None or not _same(under, self._verified_under):
+            self._verified, self._verified_under = Verified(), under
+        known = self._verified.find(text)
         if known is not None:
             return known
         try:
             claims = self._bearers.verify(text)
         except BearerInvalid:
             raise Unauthorized("the bearer token is not one of this registry") from None
-        if len(self._verified) >= _CACHED:
-            del self._verified[next(iter(self._verified))]
-        self._verified[text] = claims
+        self._verified.keep(text, claims)
         return claims
+
+
+def _same(one: tuple[Policy, tuple[str, ...]], other: tuple[Policy, tuple[str, ...]]) -> bool:
+    """The policy by its identity: comparing a large one takes longer than verifying."""
+    return one[0] is other[0] and one[1] == other[1]
 
 
 def _registry_scope(action: Action) -> str | None:

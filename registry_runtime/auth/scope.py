@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action
-from registry_runtime.errors import NameInvalid
+from registry_runtime.errors import LoginTooLarge, NameInvalid
 
 _MEANING = {
     "pull": frozenset({Action.PULL, Action.LIST}),  # who pulls asks for the tags by the same word
@@ -25,7 +25,7 @@ _ASKED_FOR = {
     Action.PUSH: "pull,push",  # a push looks first what is there
     Action.DELETE: "delete",
 }
-_MOST = 100  # scopes of one request; a mount needs two
+_MOST = 32  # scopes of one bearer; a push needs one, and one more for each repository it mounts from
 CATALOG = "registry:catalog:*"
 
 
@@ -38,10 +38,16 @@ class Scopes:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
-        """From the `scope` parameters, each one or several separated by spaces; nonsense asks for nothing."""
+        """From the `scope` parameters, each one or several separated by spaces; nonsense asks for nothing.
+
+        Raises LoginTooLarge: what is asked for stands in the bearer, which comes back with each request.
+        """
         asked: dict[str, frozenset[Action]] = {}
         catalog = False
-        for text in [word for words in texts for word in words.split(" ")][:_MOST]:
+        words_asked = {word for words in texts for word in words.split(" ") if word}
+        if len(words_asked) > _MOST:
+            raise LoginTooLarge(f"one bearer covers at most {_MOST} scopes: ask for several bearers")
+        for text in words_asked:
             kind, _, rest = text.partition(":")
             name, _, words = rest.rpartition(":")
             if kind == "registry" and name == "catalog":

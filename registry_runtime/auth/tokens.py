@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +19,8 @@ from registry_runtime.auth.scope import Scopes
 _LONGEST = 32 * 1024
 _COORDINATE = 32  # bytes of r and of s on P-256
 _PARTS = 3
+_SPREAD_SECONDS = 120.0  # until every replica has mounted a new key: the kubelet looks once a minute
+_LIFE_SECONDS = 600.0
 
 
 class BearerInvalid(ValueError):
@@ -35,31 +37,62 @@ class Claims:
     scopes: Scopes
 
 
-class Bearers:
-    """Signs and verifies bearers of one registry; replicas share the key."""
+@dataclass(frozen=True)
+class _Key:
+    """`header` is that of its tokens, and names it (`kid`); it signs from the second `since` of Unix on."""
 
-    def __init__(self, registry: str, key: ec.EllipticCurvePrivateKey) -> None:
-        self._registry = registry
-        self._key = key
-        self._public = key.public_key()
-        point = self._public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    header: str
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+    since: float
+
+    @classmethod
+    def of(cls, private: ec.EllipticCurvePrivateKey, since: float) -> Self:
+        point = private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         key_id = hashlib.sha256(point).hexdigest()[:16]
-        self._header = _encode(_json({"alg": "ES256", "kid": key_id, "typ": "JWT"}))
+        return cls(_encode(_json({"alg": "ES256", "kid": key_id, "typ": "JWT"})), private, since)
+
+
+class Bearers:
+    """Signs and verifies bearers of one registry; replicas share the key.
+
+    A key that is learned later is good at once, and signs two minutes later: by then every replica's
+    kubelet has mounted it. The one before stays good for as long as what it signed last may live.
+    """
+
+    def __init__(
+        self, registry: str, key: ec.EllipticCurvePrivateKey, seconds: float = _LIFE_SECONDS
+    ) -> None:
+        """`seconds` is the longest life of a bearer, the skew of clocks included."""
+        self._registry = registry
+        self._seconds = seconds
+        self._keys: tuple[_Key, ...] = (_Key.of(key, 0),)  # each succeeds the one before it
 
     @classmethod
     def generate(cls, registry: str) -> Self:
         return cls(registry, ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
-    def load(cls, registry: str, pem: bytes) -> Self:
+    def load(cls, registry: str, pem: bytes, seconds: float = _LIFE_SECONDS) -> Self:
         """Raises ValueError where this is no unencrypted PEM of a private key on P-256."""
-        try:
-            key = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError) as error:
-            raise ValueError("the signing key is not an unencrypted PEM private key") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ValueError("the signing key is not an EC key on P-256")  # noqa: TRY004 - a value, not a type
-        return cls(registry, key)
+        return cls(registry, _private_key(pem), seconds)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Which keys are good now; whoever remembers what was verified forgets it when this changes."""
+        return tuple(key.header for key in self._keys)
+
+    def learn(self, pem: bytes, now: float) -> bool:
+        """Takes a key over, at the second `now` of Unix, where it is another. Raises ValueError as `load`."""
+        new = _Key.of(_private_key(pem), now + _SPREAD_SECONDS)
+        if new.header == self._keys[-1].header:
+            return False
+        self._keys = (*(key for key in self._keys if key.header != new.header), new)
+        return True
+
+    def forget(self, now: float) -> None:
+        """Drops keys whose bearers have all run out."""
+        while len(self._keys) > 1 and self._keys[1].since + self._seconds <= now:
+            self._keys = self._keys[1:]
 
     def sign(self, claims: Claims) -> str:
         body = {
@@ -71,18 +104,21 @@ class Bearers:
             "exp": claims.expires,
             "access": claims.scopes.claim(),
         }
-        signed = f"{self._header}.{_encode(_json(body))}"
-        r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(SHA256())))
+        keys = self._keys
+        key = next((key for key in reversed(keys) if key.since <= claims.issued), keys[0])
+        signed = f"{key.header}.{_encode(_json(body))}"
+        r, s = decode_dss_signature(key.private.sign(signed.encode(), ec.ECDSA(SHA256())))
         return f"{signed}.{_encode(r.to_bytes(_COORDINATE, 'big') + s.to_bytes(_COORDINATE, 'big'))}"
 
     def verify(self, text: str) -> Claims:
         """The claims of a token that this registry signed, expired or not. Raises BearerInvalid.
 
-        A header that is not letter for letter our own is refused unread, so there is no algorithm
-        and no key that a caller could choose.
+        A header that is not letter for letter one of our own is refused unread, so there is no
+        algorithm that a caller could choose, and no key but those that are ours.
         """
         parts = text.split(".") if len(text) <= _LONGEST else []
-        if len(parts) != _PARTS or parts[0] != self._header:
+        key = next((key for key in self._keys if key.header == parts[0]), None) if parts else None
+        if len(parts) != _PARTS or key is None:
             raise BearerInvalid
         signature = _decode(parts[2])
         if len(signature) != 2 * _COORDINATE:
@@ -90,7 +126,7 @@ class Bearers:
         r, s = (int.from_bytes(part, "big") for part in (signature[:_COORDINATE], signature[_COORDINATE:]))
         try:
             signed = f"{parts[0]}.{parts[1]}".encode()
-            self._public.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
+            key.private.public_key().verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
         except (InvalidSignature, ValueError) as error:
             raise BearerInvalid from error
         return self._claims(_decode(parts[1]))
@@ -105,6 +141,16 @@ class Bearers:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BearerInvalid from error
+
+
+def _private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError("the signing key is not an unencrypted PEM private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError("the signing key is not an EC key on P-256")  # noqa: TRY004 - a value, not a type
+    return key
 
 
 def _json(value: Any) -> bytes:

@@ -34,7 +34,7 @@ class Broken(Exception):
 
 
 class Check:
-    """Checks one storage: reads and writes each time, races until that went well once."""
+    """Checks one storage: reads each time, writes where asked, races at the start and after a failure."""
 
     def __init__(self, storage: Storage, records: Records, owner: str) -> None:
         self._storage = storage
@@ -42,17 +42,18 @@ class Check:
         self._owner = owner
         self._raced = False
 
-    async def run(self) -> StorageState:
+    async def run(self, *, write: bool = True) -> StorageState:
         try:
             stranger = await self._stranger()
             if stranger:
                 return StorageState(reason=StorageReason.WRONG_OWNER, message=stranger)
-            if self._raced:
-                await self._write()
-            else:
+            if not self._raced:
                 await self._race()
                 self._raced = True
+            elif write:
+                await self._write()
         except StorageError as error:
+            self._raced = False  # what comes back may be another server
             return StorageState(reason=error.reason, message=error.message)
         except Broken as broken:
             message = f"{broken}: {_REMEDY}"

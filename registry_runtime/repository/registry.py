@@ -40,6 +40,9 @@ class Registry:
         self.referrers = Referrers(records, self.manifests)
         self._check = Check(storage, records, owner)
 
-    async def check(self) -> StorageState:
-        """Whether the storage is there, ours, and keeps its word; never raises a StorageError."""
-        return await self._check.run()
+    async def check(self, *, write: bool = True) -> StorageState:
+        """Whether the storage is there, ours, and keeps its word; never raises a StorageError.
+
+        Without `write`, where all was well the last time, it only reads: one request to S3.
+        """
+        return await self._check.run(write=write)

@@ -87,9 +87,15 @@ class Replica:
         self.set_policy(closed() if self.secure else _OPEN)
         self.authority.issue(self.directory / "server", "127.0.0.1", "public.test", "private.test")
         self.authority.issue(self.directory / "internal", "127.0.0.1")
+        self.renew_signing_key()
+
+    def renew_signing_key(self) -> None:
+        """Another key in the mounted file; `bearer` signs with it."""
         key = ec.generate_private_key(ec.SECP256R1())
         self._signing_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.directory / "signing.pem").write_bytes(self._signing_key)
+        new = self.directory / "signing.new"
+        new.write_bytes(self._signing_key)
+        new.replace(self.directory / "signing.pem")
 
     def set_policy(self, policy: Policy | bytes) -> None:
         """Replaces the mounted file as the kubelet does: at once."""

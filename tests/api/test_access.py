@@ -190,7 +190,24 @@ def test_the_password_grant(replica: Replica) -> None:
     assert client.raw("POST", "/token", urlencode({**form, "password": "x"}).encode()).status == 401
     assert client.raw("POST", "/token", b"grant_type=refresh_token").status == 400
     assert client.raw("POST", "/token", b"\xff" * 100).status == 400
-    assert client.raw("POST", "/token", b"x" * 300_000).status == 413
+    too_long = client.raw("POST", "/token", b"x" * 300_000)
+    assert (too_long.status, too_long.code) == (413, "SIZE_INVALID")
+    assert "form" in too_long.json()["errors"][0]["message"]
+
+
+def test_one_bearer_covers_so_much(replica: Replica) -> None:
+    """It comes back with each request: more scopes than a push has reason for are refused in a sentence."""
+    client = replica.client()
+    scopes = [f"repository:team/{number}:pull" for number in range(33)]
+    assert len(access(token(client, *scopes[:32]))) == 32
+    form = {"grant_type": "password", "username": "x", "password": ROBOT.text, "scope": " ".join(scopes)}
+    for refused in (
+        token(client, *scopes),
+        token(client, " ".join(scopes)),
+        client.raw("POST", "/token", urlencode(form).encode()),
+    ):
+        assert refused.status == 413
+        assert "at most 32 scopes" in refused.json()["errors"][0]["message"]
 
 
 def test_a_bearer_is_no_password(replica: Replica) -> None:
@@ -346,6 +363,17 @@ def test_an_upload_outlives_its_bearer(replica: Replica) -> None:
     assert other.send("PATCH", location, b"x").status == 403
     assert client.raw("PATCH", location, content[5:], expired).status == 202
     assert client.raw("PUT", f"{location}?digest={digest_of(content)}", headers=expired).status == 201
+
+
+def test_an_old_bearer_goes_on_with_nothing(tmp_path: Path) -> None:
+    """What ran out longer ago than a session lives belongs to no push, whoever's it was."""
+    storage = {"kind": "directory", "path": str(tmp_path / "data")}
+    with Replica(tmp_path, storage, secure=True, limits={"upload_seconds": 60}) as own:
+        client = own.client()
+        location = client.send("POST", f"{client.base}/blobs/uploads/").location
+        assert client.raw("PATCH", location, b"x", own.bearer(client.repository, seconds=-50)).status == 202
+        old = client.raw("PATCH", location, b"x", own.bearer(client.repository, seconds=-62))
+        assert (old.status, old.code) == (401, "UNAUTHORIZED")
 
 
 def test_a_push_outlives_its_bearer(replica: Replica) -> None:

@@ -147,12 +147,13 @@ def test_the_state_is_polled_long(replica: Replica) -> None:
 
 
 def test_nobody_else_reads_the_state(replica: Replica) -> None:
-    """No certificate, one of another CA, and a server's certificate of the same CA: none is let in."""
+    """No certificate, one of another CA, a server's, one that names no purpose: none is let in."""
     foreign = Authority(replica.directory / "foreign")
     wrong = [
         None,
         foreign.issue(replica.directory / "foreign-operator", "operator", client=True),
         replica.authority.issue(replica.directory / "a-server", "127.0.0.1"),
+        replica.authority.issue(replica.directory / "anything", "operator", purpose=None),
     ]
     for certificate in wrong:
         with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -270,6 +271,48 @@ def test_a_storage_that_goes_away_later(tmp_path: Path) -> None:
         assert client.send("GET", "/v2/").status == 200
     finally:
         own.kill()
+
+
+def test_an_outage_is_in_the_state_at_once(tmp_path: Path, server: S3Server) -> None:
+    """The first request that meets it wakes the check, and the check the operator's long poll; and back."""
+    settings = server.bucket("tests-outage").model_dump(mode="json")
+    with Replica(tmp_path, settings, secure=True) as own:
+        client = own.client()
+        client.push_image("latest")
+        certificate = own.authority.issue(own.directory / "op", "op", client=True)
+        with Operator(own, certificate) as operator:
+            good = operator.state()
+            assert good["storage"]["reason"] == "Ready"
+            moved = server.folder / "buckets" / "tests-outage"
+            moved.rename(server.folder / "elsewhere")
+            started = time.monotonic()
+            assert client.send("GET", f"{client.base}/manifests/latest").status >= 404
+            bad = operator.state(f"?after={good['version']}&wait=9")
+            assert bad["storage"]["reason"] == "BucketNotFound"
+            assert time.monotonic() - started < 6
+            assert bad["ready"]
+            (server.folder / "elsewhere").rename(moved)
+            back = operator.state(f"?after={bad['version']}&wait=9")
+            assert back["storage"]["reason"] == "Ready"
+            assert client.send("GET", f"{client.base}/manifests/latest").status == 200
+
+
+def test_a_new_signing_key_is_taken_over(replica: Replica) -> None:
+    """Bearers of a replica that started with the new key are good here, and so are our own of before."""
+    repository = replica.client().repository
+    base = f"/v2/{repository}/manifests/x"
+    before = replica.bearer(repository, seconds=60)
+    client = replica.client(None)
+    assert client.raw("GET", base, headers=before).status == 404
+    replica.renew_signing_key()
+    of_the_new = replica.bearer(repository, seconds=60)
+    until(lambda: client.raw("GET", base, headers=of_the_new).status == 404)
+    assert client.raw("GET", base, headers=before).status == 404
+    (replica.directory / "signing.pem").write_bytes(b"-----BEGIN PRIV")
+    until(lambda: bool(replica.lines("a new signing key is refused, the old one stays")))
+    for held in (before, of_the_new):
+        assert client.raw("GET", base, headers=held).status == 404
+    assert "PRIV" not in replica.log
 
 
 def test_metrics(replica: Replica) -> None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from registry_runtime.state import StateBoard
+import pytest
+
+from registry_runtime import state
+from registry_runtime.contract.state import StorageReason, StorageState
+from registry_runtime.state import StateBoard, StorageWatch
+
+READY = StorageState(reason=StorageReason.READY)
+GONE = StorageState(reason=StorageReason.UNREACHABLE, message="no route")
 
 
 def board() -> StateBoard:
@@ -21,7 +30,7 @@ async def test_a_change_wakes_everybody() -> None:
     await asyncio.sleep(0.01)
     started = time.perf_counter()
     told.update(ready=True)
-    assert {state.ready for state in await asyncio.gather(*waiting)} == {True}
+    assert {one.ready for one in await asyncio.gather(*waiting)} == {True}
     assert (await told.newer(old, 10)).ready
     assert (await told.newer(None, 10)).ready
     assert time.perf_counter() - started < 1
@@ -45,3 +54,79 @@ def test_the_version_follows_the_content() -> None:
     assert told.state.version != first
     told.update(policy_revision=None)
     assert told.state.version == first
+
+
+class Storage:
+    """Checked by a watch; what it says, and what it was asked, are a test's to see."""
+
+    def __init__(self) -> None:
+        self.says = READY
+        self.hangs = False
+        self.asked: list[tuple[float, bool]] = []
+        self.found: list[StorageState] = []
+
+    async def check(self, write: bool) -> StorageState:
+        self.asked.append((asyncio.get_running_loop().time(), write))
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.says
+
+    async def until(self, checks: int) -> None:
+        while len(self.asked) < checks:
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def watched(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, **times: float
+) -> AsyncIterator[StorageWatch]:
+    monkeypatch.setattr(state, "_PAUSES", (0.01, 0.02))
+    for name, value in times.items():
+        monkeypatch.setattr(state, name, value)
+    watch = StorageWatch(storage.check, storage.found.append)
+    running = asyncio.create_task(watch.run())
+    yield watch
+    running.cancel()
+
+
+async def test_a_doubt_is_looked_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute is not waited for; of a hundred doubts one check comes, and it writes."""
+    storage = Storage()
+    async with watched(storage, monkeypatch, _DEBOUNCE=0.1, _AGAIN=3600) as watch:
+        await storage.until(1)
+        storage.says = GONE
+        for _ in range(100):
+            watch.doubt()
+        await storage.until(2)
+        (first, _), (second, write) = storage.asked
+        assert 0.1 <= second - first < 1
+        assert write
+        assert storage.found[-1] == GONE
+        storage.says = READY
+        await storage.until(3)
+        await asyncio.sleep(0.3)
+        assert len(storage.asked) == 3
+        assert storage.found == [READY, GONE, READY]
+
+
+async def test_a_good_storage_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nobody asking; it is written to once in ten times."""
+    storage = Storage()
+    async with watched(storage, monkeypatch, _DEBOUNCE=0.0, _AGAIN=0.005):
+        await storage.until(21)
+        assert [write for _, write in storage.asked[:21]] == [True, *[False] * 9, True, *[False] * 9, True]
+
+
+async def test_a_check_that_hangs_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that swallows packets is told as a bucket that cannot be reached."""
+    storage = Storage()
+    storage.hangs = True
+    async with watched(storage, monkeypatch, _PATIENCE=0.02):
+        await storage.until(2)
+        assert storage.found[0].reason is StorageReason.UNREACHABLE
+        assert "0.02 s" in storage.found[0].message
+        storage.hangs = False
+        checks = len(storage.asked)
+        await storage.until(checks + 1)
+        await asyncio.sleep(0.01)
+        assert storage.found[-1] == READY

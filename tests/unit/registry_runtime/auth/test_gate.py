@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from registry_runtime.auth.credentials import Basic, Bearer, Unreadable
 from registry_runtime.auth.gate import Asker, Gate
@@ -149,6 +151,20 @@ def test_a_signature_is_verified_once_under_a_policy() -> None:
     world.change()
     world.may(bearer)
     assert world.bearers.verified == 2
+
+
+def test_a_key_that_was_forgotten_is_not_remembered() -> None:
+    """Who made the signing key anew because it was stolen has it gone in all replicas, cached or not."""
+    world = World()
+    bearer = world.bearer("repository:team/app:pull")
+    world.may(bearer)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = world.seconds()
+    world.bearers.learn(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), now)
+    world.may(bearer)
+    world.bearers.forget(now + 3600)
+    with pytest.raises(Unauthorized, match="not one of this registry"):
+        world.may(bearer)
 
 
 @pytest.mark.parametrize("wrong", ["", "hunter2", "rst_" + "0" * 16 + "_" + "0" * 58])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from registry_runtime.auth.scope import Scopes, asking
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action
+from registry_runtime.errors import LoginTooLarge
 
 PULL = frozenset({Action.PULL, Action.LIST})
 
@@ -34,8 +35,11 @@ def test_parsing(texts: list[str], repositories: dict[str, set[Action]], catalog
 
 
 def test_scopes_of_one_request_are_bounded() -> None:
-    """A request that asks for ten thousand repositories is read for the first hundred."""
-    assert len(Scopes.parse([f"repository:r{n}:pull" for n in range(10_000)]).repositories) == 100
+    """Thirty-two go into one bearer, said twice or not; more are refused whole, in a sentence."""
+    some = [f"repository:r{n}:pull" for n in range(32)]
+    assert len(Scopes.parse([*some, " ".join(some)]).repositories) == 32
+    with pytest.raises(LoginTooLarge, match="at most 32 scopes"):
+        Scopes.parse([" ".join(some), "repository:one-more:pull"])
 
 
 @given(st.lists(st.text("repository:registrycatalog*,pull/ ", max_size=60), max_size=5))

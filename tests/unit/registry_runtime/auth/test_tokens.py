@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,54 @@ def test_garbage_is_refused(text: str) -> None:
     for wrong in (text, f"{header}.{text}", f"{header}.{text}.{text}"):
         with pytest.raises(BearerInvalid):
             bearers.verify(wrong)
+
+
+def signed_at(bearers: Bearers, second: int) -> str:
+    return bearers.sign(replace(CLAIMS, issued=second, expires=second + 300))
+
+
+def header(text: str) -> str:
+    return text.partition(".")[0]
+
+
+def test_a_key_made_anew_splits_no_replicas() -> None:
+    """It is good at once, signs when all have it; the old one is good until its last bearer ends."""
+    old, new = (pem(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
+    running, started_later = Bearers.load("ns/reg", old, 360), Bearers.load("ns/reg", new, 360)
+    before = signed_at(running, 1000)
+
+    assert running.learn(new, 1000)
+    assert running.verify(signed_at(started_later, 1000)).issued == 1000
+    assert header(signed_at(running, 1119)) == header(before)
+    assert header(signed_at(running, 1120)) == header(signed_at(started_later, 0))
+    running.forget(1120 + 359)
+    assert running.verify(signed_at(running, 1119)).issued == 1119
+
+    running.forget(1120 + 360)
+    with pytest.raises(BearerInvalid):
+        running.verify(before)
+    assert running.verify(signed_at(running, 1480)).issued == 1480
+
+
+def test_a_key_comes_back() -> None:
+    """The same file again changes nothing, and an old key that is put back signs again."""
+    old, new = (pem(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
+    bearers = Bearers.load("ns/reg", old, 360)
+    assert not bearers.learn(old, 1000)
+    assert bearers.learn(new, 1000)
+    assert bearers.learn(old, 1060)
+    bearers.forget(10_000)
+    assert len(bearers.known) == 1
+    assert header(signed_at(bearers, 10_000)) == header(signed_at(Bearers.load("ns/reg", old), 0))
+
+
+def test_a_key_that_cannot_be_used_is_not_learned() -> None:
+    """Half a file, and all stays as it was."""
+    bearers = Bearers.generate("ns/reg")
+    before = bearers.known
+    with pytest.raises(ValueError, match="signing key"):
+        bearers.learn(b"-----BEGIN PRIV", 1000)
+    assert bearers.known == before
 
 
 def test_only_a_p256_key_signs() -> None:
