@@ -21,6 +21,7 @@ from registry_runtime.tls import ServedCertificate
 _HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond what comes in one read
 _HEAD_SECONDS = 15.0  # for a request's line and headers to arrive
 _HANDSHAKE_SECONDS = 15.0
+_UNTAKEN_SECONDS = 300.0  # for what was written, at most a window of a blob or a manifest, to be taken
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 1024
 _TOO_LARGE = 431
@@ -36,10 +37,23 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
     _impatience: asyncio.TimerHandle | None = None
+    _untaken_since: float | None = None  # seconds of the loop's clock
+
+    def __init__(
+        self,
+        config: Config,
+        connections: ServerState,
+        state: dict[str, Any],
+        tls: ServedCertificate | None = None,
+    ) -> None:
+        super().__init__(config, connections, state)
+        self._tls = tls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+        if self._tls is not None and not self._tls.lets_in(transport.get_extra_info("ssl_object")):
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -64,6 +78,24 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        self._untaken_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._untaken_since = None
+        super().resume_writing()
+
+    def watch(self) -> None:
+        """Once a second: ends the connection of a client that does not take what was written to it.
+
+        A closed transport sends what it still holds first, for as long as the client lets it.
+        """
+        if self._untaken_since is None:
+            self._untaken_since = self.loop.time() if self.transport.is_closing() else None
+        elif self.loop.time() - self._untaken_since > _UNTAKEN_SECONDS:
+            self.transport.abort()
 
     def _wait_for_head(self) -> None:
         self._impatience = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
@@ -116,7 +148,7 @@ class Listener:
         host, port = self._address
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._config, self._connections, self._state),
+                lambda: Connection(self._config, self._connections, self._state, self.tls),
                 sock=_bound(host, port),
                 backlog=_BACKLOG,
                 ssl=self.tls.context if self.tls is not None else None,
@@ -134,8 +166,11 @@ class Listener:
         return int(self._server.sockets[0].getsockname()[1])
 
     def tick(self, now: float) -> None:
-        """Once a second: the Date header, from seconds of Unix."""
+        """Once a second: the Date header, from seconds of Unix, and clients that take nothing."""
         self._connections.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
+        for connection in list(self._connections.connections):
+            if isinstance(connection, Connection):
+                connection.watch()
 
     def stop_accepting(self) -> None:
         """No new connection; idle ones end, and the others after the answer that they wait for."""

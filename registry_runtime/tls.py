@@ -6,6 +6,9 @@ import logging
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from registry_runtime.log import fields
 
 _log = logging.getLogger(__name__)
@@ -21,8 +24,8 @@ class CertificateInvalid(Exception):
 class ServedCertificate:
     """The certificate of a directory, read again when a file of it changes.
 
-    With `clients`, only who shows a certificate that `ca.crt` signed for client authentication is
-    let in (OpenSSL checks the purpose: a server's certificate of the same CA is refused).
+    With `clients`, only who shows a certificate that `ca.crt` signed is let in, and only where the
+    certificate is for client authentication (`lets_in`).
     """
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
@@ -54,6 +57,17 @@ class ServedCertificate:
         _log.info("serving the renewed certificate", extra=fields(file=str(self._files[0])))
         return True
 
+    def lets_in(self, connection: ssl.SSLObject) -> bool:
+        """Whether the client, whose handshake went well, showed a certificate that is for clients.
+
+        OpenSSL refuses a certificate for other purposes, but takes one that names none (RFC 5280
+        §4.2.1.12) for good for all.
+        """
+        if self._client_ca is None:
+            return True
+        shown = connection.getpeercert(binary_form=True)
+        return shown is not None and _is_for_clients(shown)
+
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """Called in each handshake, with or without a name from the client."""
         connection.context = self._current
@@ -78,6 +92,16 @@ class ServedCertificate:
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         """Mounted Secrets are symbolic links that are switched together; what they point to has changed."""
         return tuple(_stamp(file) for file in self._files)
+
+
+def _is_for_clients(certificate: bytes) -> bool:
+    """From the certificate's DER."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in purposes
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -27,19 +27,28 @@ class Authority:
         self.file = directory / "ca.crt"
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, directory: Path, *names: str, client: bool = False) -> Path:
-        """tls.crt, tls.key and ca.crt in the directory, as a Secret of kubernetes.io/tls is mounted."""
+    def issue(
+        self,
+        directory: Path,
+        *names: str,
+        client: bool = False,
+        purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.SERVER_AUTH,
+    ) -> Path:
+        """tls.crt, tls.key and ca.crt in the directory, as a Secret of kubernetes.io/tls is mounted.
+
+        Without a `purpose` it has no extended key usage at all; `client` makes that a client's.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         alternatives = [_alternative(name) for name in names]
-        signed = (
-            _builder(subject, self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .sign(self._key, hashes.SHA256())
+        unsigned = _builder(subject, self._name, key.public_key()).add_extension(
+            x509.SubjectAlternativeName(alternatives), critical=False
         )
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else purpose
+        if purpose is not None:
+            unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        signed = unsigned.sign(self._key, hashes.SHA256())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (directory / "tls.key").write_bytes(private)
         (directory / "tls.crt").write_bytes(signed.public_bytes(Encoding.PEM))
