@@ -1,10 +1,11 @@
-"""Real clients over TLS, logged in with a token: skopeo and buildah push, pull, list and delete."""
+"""Real clients over TLS, logged in with a token: skopeo, buildah and crane push, pull, list and delete."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from local_cluster.parts import Parts
 from tests.api.client import CONFIG, LAYER, OCI_IMAGE, OCI_INDEX, descriptor, digest_of
 from tests.api.replica import ROBOT, STRANGER, Replica
 
-pytestmark = pytest.mark.skipif(
+needs_debian = pytest.mark.skipif(
     not (shutil.which("skopeo") and shutil.which("buildah")), reason="skopeo and buildah are not installed"
 )
 
@@ -100,6 +102,7 @@ def access(replica: Replica, side: str = "", password: str = ROBOT.text) -> list
     return [f"{prefix}cert-dir={replica.directory / 'trusted'}", f"{prefix}creds=anyone:{password}"]
 
 
+@needs_debian
 def test_skopeo(replica: Replica, name: str, layout: Path, tmp_path: Path) -> None:
     """Push, inspect, list, copy inside the registry (mounts), pull, delete."""
     skopeo("copy", *access(replica, "dest"), f"oci:{layout}:v1", f"docker://{name}:v1")
@@ -120,6 +123,7 @@ def test_skopeo(replica: Replica, name: str, layout: Path, tmp_path: Path) -> No
     )
 
 
+@needs_debian
 def test_skopeo_as_somebody_else(replica: Replica, name: str, layout: Path) -> None:
     """Another account's token is told that it may not, a wrong one that it is wrong."""
     skopeo("copy", *access(replica, "dest"), f"oci:{layout}:v1", f"docker://{name}:v1")
@@ -129,6 +133,7 @@ def test_skopeo_as_somebody_else(replica: Replica, name: str, layout: Path) -> N
     assert "unauthorized" in skopeo("inspect", *wrong, f"docker://{name}:v1", fails=True).lower()
 
 
+@needs_debian
 def test_skopeo_logs_in(replica: Replica, name: str, tmp_path: Path) -> None:
     """`login` succeeds with the password, and with nothing else."""
     host = name.partition("/")[0]
@@ -138,6 +143,7 @@ def test_skopeo_logs_in(replica: Replica, name: str, tmp_path: Path) -> None:
         skopeo("login", file, trusted, "--username=iamapikey", f"--password={password}", host, fails=fails)
 
 
+@needs_debian
 def test_buildah(replica: Replica, name: str, tmp_path: Path) -> None:
     """An image built from scratch is pushed, removed, and pulled back."""
     storage = [
@@ -161,3 +167,42 @@ def test_buildah(replica: Replica, name: str, tmp_path: Path) -> None:
     buildah("rm", container)
     buildah("rmi", "--all", "--force")
     assert buildah("pull", *access(replica), f"docker://{name}:built").splitlines()[-1] == image
+
+
+def test_crane(replica: Replica, name: str, layout: Path, tmp_path: Path) -> None:
+    """Logged in by its configuration file: push, list, copy (mounts), pull, delete; without it, nothing."""
+    program = Parts(Path(os.environ.get("ROADSTEAD_CACHE", "~/.cache/roadstead")).expanduser()).binary(
+        "crane"
+    )
+
+    def crane(*arguments: str, home: str = "robot", fails: bool = False) -> str:
+        ended = subprocess.run(
+            [program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={"DOCKER_CONFIG": str(tmp_path / home), "SSL_CERT_FILE": str(replica.authority.file)},
+        )
+        assert (ended.returncode != 0) is fails, ended.stderr
+        return ended.stderr if fails else ended.stdout.strip()
+
+    host, _, repository = name.partition("/")
+    crane("auth", "login", host, "--username=iamapikey", f"--password={ROBOT.text}")
+    assert host in json.loads((tmp_path / "robot" / "config.json").read_text())["auths"]
+
+    assert "UNAUTHORIZED" in crane("push", str(layout), f"{name}:v1", home="nobody", fails=True)
+    pushed = crane("push", str(layout), f"{name}:v1").partition("@")[2]
+    assert crane("digest", f"{name}:v1") == pushed
+    assert crane("ls", name) == "v1"
+    assert repository in crane("catalog", host).splitlines()
+
+    crane("copy", f"{name}:v1", f"{name}-copy:v2")
+    crane("pull", "--format=oci", f"{name}-copy:v2", str(tmp_path / "back"))
+    for blob in (layout / "blobs" / "sha256").iterdir():
+        assert (tmp_path / "back" / "blobs" / "sha256" / blob.name).read_bytes() == blob.read_bytes()
+    assert "UNAUTHORIZED" in crane("manifest", f"{name}-copy:v2", home="nobody", fails=True)
+
+    crane("delete", f"{name}:v1")
+    assert "MANIFEST_UNKNOWN" in crane("manifest", f"{name}:v1", fails=True)
+    assert crane("digest", f"{name}-copy:v2") == pushed
