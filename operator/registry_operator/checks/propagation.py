@@ -30,6 +30,13 @@ def check(observed: RegistryObserved, rendered: Rendered, found: Propagation) ->
     if rendered.too_large:
         message = "the policy does not fit into its Secrets; delete AccessTokens or use another Registry"
         return no(TYPE, "PolicyTooLarge", message, mend=True)
+    refused = _refused(observed, found)
+    if refused:
+        pods = listed(pod for pod, _ in refused)
+        message = (
+            f"the policy is refused, the one before stays, on {pods}: {refused[0][1]}; update their image"
+        )
+        return no(TYPE, "PolicyRefused", message, mend=True)
     if found.behind:
         message = f"revision {found.revision} is not in force on {listed(found.behind)}"
         return no(TYPE, "Propagating", message)
@@ -40,6 +47,12 @@ def check(observed: RegistryObserved, rendered: Rendered, found: Propagation) ->
         if before:
             return before
     return unknown(TYPE, "NotReported", "no replica that serves has reported its revision yet")
+
+
+def _refused(observed: RegistryObserved, found: Propagation) -> list[tuple[str, str]]:
+    """Pods that could not read what they were given, each with what it says of it."""
+    states = ((pod, observed.replicas[pod]) for pod in sorted(found.reported))
+    return [(pod, state.policy_problem) for pod, state in states if state and state.policy_problem]
 
 
 def acknowledged(observed: RegistryObserved, found: Propagation) -> tuple[str, ...]:

@@ -337,6 +337,17 @@ def test_a_new_policy_is_not_said_to_be_in_force_by_an_old_word() -> None:
     assert status(changed).policy_acknowledged_by == ()
 
 
+def test_a_policy_that_a_replica_refuses_is_said() -> None:
+    """Who cannot read it is named with what it says, whatever revision it has; it is more than late."""
+    seen, _ = running(observed())
+    refusing = state("harbour-1", "an older one").model_copy(
+        update={"policy_problem": "shard-2: tokens: bad"}
+    )
+    refused = replace(seen, replicas={**seen.replicas, "harbour-1": refusing})
+    assert said(refused)["PolicyPropagated"][:2] == ("False", "PolicyRefused")
+    assert "harbour-1: shard-2: tokens: bad" in said(refused)["PolicyPropagated"][2]
+
+
 def test_a_policy_that_does_not_fit_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody must take tokens away."""
     seen, _ = running(observed())
