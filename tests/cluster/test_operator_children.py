@@ -372,3 +372,28 @@ def test_a_consent_that_is_withdrawn_takes_no_token_from_the_policy(cluster: Clu
     assert now.hashes == then.hashes
     cluster.delete("AccessToken", "guest", "robot")
     wait(lambda: not cluster.policy("port").tokens)
+
+
+def test_claims_that_lost_their_labels_are_not_lost(cluster: Cluster) -> None:
+    """The name of a Namespace that is gone stays with its account, whatever becomes of the labels."""
+    cluster.namespace("stripped")
+    cluster.registry("stripped")
+    cluster.claim("stripped", "pier")
+    wait(lambda: is_true(cluster.condition("Claim", "stripped", "pier", "Bound")))
+    cluster.delete("Claim", "stripped", "pier")
+    wait(lambda: not cluster.policy("stripped").namespaces)
+    before = cluster.get("ConfigMap", "stripped", "harbour-claims")
+    assert before is not None
+    assert before["data"].keys() == {"pier"}
+    bare = {"metadata": {"labels": None}}
+    path = cluster.path("ConfigMap", "stripped", "harbour-claims")
+    cluster.server.ask("PATCH", path, bare, "application/merge-patch+json")
+    labels = before["metadata"]["labels"]
+    wait(lambda: labels_of(cluster.get("ConfigMap", "stripped", "harbour-claims")) == labels)
+    after = cluster.get("ConfigMap", "stripped", "harbour-claims")
+    assert after is not None
+    assert after["data"] == before["data"]
+
+
+def labels_of(obj: Object | None) -> Object:
+    return (obj or {"metadata": {}})["metadata"].get("labels") or {}

@@ -2,8 +2,11 @@
 
 import asyncio
 
+from registry_operator import names, seen
+from registry_operator.cluster.resources import CONFIG_MAPS
 from registry_operator.desired.registry import render_access
-from registry_operator.models import Key
+from registry_operator.errors import NotFound
+from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict
 from registry_operator.reconcile.apply import apply, apply_all
 from registry_operator.reconcile.context import Context
@@ -31,11 +34,29 @@ class Access:
                 return []
             if not self._known(key):
                 return []
+            await self._find_claims(registry)
             claims, *policies = render_access(self._at.observe_registry(registry)) or (None,)
             if claims is None:
                 return []
             conflict = await apply(self._at, registry, claims)
             return ([conflict] if conflict else []) + await apply_all(self._at, registry, policies)
+
+    async def _find_claims(self, registry: Registry) -> None:
+        """Claims that are there but not seen, because somebody took their labels, get these back.
+
+        Rendered from what is seen, the names of Namespaces that are gone would be anybody's.
+        """
+        kind, key = CONFIG_MAPS.kind, names.claims(registry)
+        if (kind, key) in self._at.cache.children:
+            return
+        try:
+            there = await self._at.cluster.get(CONFIG_MAPS, *key)
+        except NotFound:
+            return
+        if registry.meta.uid in seen.owners(there):
+            labels = {"metadata": {"labels": names.labels(registry, "policy")}}
+            mended = seen.child(await self._at.cluster.merge(CONFIG_MAPS, *key, labels))
+            self._at.cache.see_child(kind, key, mended)
 
     def _known(self, key: Key) -> bool:
         """A policy that is rendered before all passwords have been read would lock their users out."""
