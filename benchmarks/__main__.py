@@ -13,6 +13,7 @@ import sys
 
 from benchmarks.memory import idle_memory
 from benchmarks.ready import apply_to_ready
+from benchmarks.secrets import noticed
 from benchmarks.table import Row, table
 from benchmarks.tokens import propagation
 from tests.e2e.conftest import telling
@@ -24,6 +25,7 @@ def main() -> int:
         rows += apply_to_ready(stage)
         rows += asyncio.run(propagation(stage))
         rows += idle_memory(stage)
+        rows += asyncio.run(noticed(stage))
     print(f"\n{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(table(rows))
     return 0 if all(row.met for row in rows) else 1

@@ -7,18 +7,16 @@ import base64
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Callable
 
 import aiohttp
-import yaml
 
+from benchmarks.api import kubernetes, until
 from benchmarks.table import Row, p99
 from quickstart.story import HOSTNAME, TENANT, TOKEN
 from tests.e2e.client import basic
 from tests.e2e.platform import Platform
 
 COUNT = 200
-POLL = 0.01
 
 
 async def propagation(stage: Platform) -> list[Row]:
@@ -27,7 +25,7 @@ async def propagation(stage: Platform) -> list[Row]:
     Requests go straight to the Kubernetes API and to each replica; a poll every 10 ms is in the figure.
     """
     clients = stage.replica_clients(stage.kubectl.secret(TOKEN, TENANT)["password"])
-    async with _api(stage) as api, aiohttp.ClientSession(
+    async with kubernetes(stage) as api, aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=stage.ca))
     ) as registry:  # fmt: skip
         addresses = [client.address for client in clients]
@@ -65,19 +63,19 @@ class _Token:
         begun = time.monotonic()
         async with self.api.post(self.path, json=self.object) as answer:
             answer.raise_for_status()
-        await _until(self._issued)
-        await _until(lambda: self._everywhere(200))
+        await until(self._issued)
+        await until(lambda: self._everywhere(200))
         return time.monotonic() - begun
 
     async def suspend(self) -> float:
         begun = time.monotonic()
         await self._edit(suspended=True)
-        await _until(lambda: self._everywhere(401, 429))
+        await until(lambda: self._everywhere(401, 429))
         return time.monotonic() - begun
 
     async def resume(self) -> None:
         await self._edit(suspended=False)
-        await _until(lambda: self._everywhere(200))
+        await until(lambda: self._everywhere(200))
 
     async def _edit(self, *, suspended: bool) -> None:
         kind = {"Content-Type": "application/merge-patch+json"}
@@ -89,7 +87,7 @@ class _Token:
         begun = time.monotonic()
         async with self.api.delete(f"{self.path}/{self.name}") as answer:
             answer.raise_for_status()
-        await _until(lambda: self._everywhere(401, 429))
+        await until(lambda: self._everywhere(401, 429))
         return time.monotonic() - begun
 
     async def _issued(self) -> bool:
@@ -105,27 +103,3 @@ class _Token:
         url, headers = f"https://{address}/v2/", {"Host": HOSTNAME, **basic("bench", self.password)}
         async with self.registry.get(url, headers=headers, server_hostname=HOSTNAME) as answer:
             return answer.status
-
-
-async def _until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not await check():
-            await asyncio.sleep(POLL)
-
-
-def _api(stage: Platform) -> aiohttp.ClientSession:
-    """The Kubernetes API as the administrator."""
-    config = yaml.safe_load(stage.kubectl.kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(
-        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
-    )
-    folder = stage.kubectl.kubeconfig.parent
-    certificate, key = folder / "bench.crt", folder / "bench.key"
-    certificate.write_bytes(base64.b64decode(user["client-certificate-data"]))
-    key.touch(mode=0o600)
-    key.write_bytes(base64.b64decode(user["client-key-data"]))
-    context.load_cert_chain(certificate, key)
-    certificate.unlink()
-    key.unlink()
-    return aiohttp.ClientSession(cluster["server"], connector=aiohttp.TCPConnector(ssl=context))

@@ -128,9 +128,9 @@ class Platform:
     @contextmanager
     def account(self, name: str) -> Iterator[None]:
         """A Kubernetes namespace that consented, for the time of the block."""
-        consent = (f"--clusterrole={SECRETS_ROLE}", f"--serviceaccount={OPERATOR[1]}:{OPERATOR[0]}")
-        self.kubectl("create", "namespace", name)
-        self.kubectl("create", "rolebinding", SECRETS_ROLE, "-n", name, *consent)
+        self.kubectl.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, consent(name)
+        )
         try:
             yield
         finally:
@@ -171,4 +171,16 @@ def resource(kind: str, name: str, namespace: str, spec: Object) -> Object:
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
+    }
+
+
+def consent(namespace: str) -> Object:
+    """The RoleBinding by which a namespace lets Roadstead use its Secrets."""
+    name, where = OPERATOR
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": SECRETS_ROLE, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": SECRETS_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": where}],
     }
