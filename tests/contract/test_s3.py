@@ -17,11 +17,12 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.content.range import Span
 from registry_runtime.contract.config import Limits, S3Storage
 from registry_runtime.contract.state import StorageReason
-from registry_runtime.errors import StorageRefused, StorageUnavailable
+from registry_runtime.errors import StorageError, StorageRefused, StorageUnavailable
 from registry_runtime.repository import Registry
 from registry_runtime.storage import open_storage
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.s3.wire import base_url
+from tests.certificates import Authority
 from tests.contract.test_storage import whole
 from tests.images import body, pull
 from tests.s3_proxy import Proxy, s3_proxy
@@ -108,6 +109,33 @@ async def test_a_key_is_rotated_without_a_restart(s3: S3Server, tmp_path: Path) 
         shutil.copytree(s3.credentials, tmp_path / "mounted", dirs_exist_ok=True)
         await _eventually(storage, None)
         assert len((await storage.list("")).entries) == 1
+
+
+async def test_a_ca_bundle_is_corrected_without_a_restart(s3: S3Server, tmp_path: Path) -> None:
+    """No file, garbage, another authority's: each is said; once it is right both hands go on."""
+    assert s3.ca_file
+    mounted = tmp_path / "ca.crt"
+    async with opened(s3.bucket(fresh()).model_copy(update={"ca_file": mounted})) as storage:
+        registry = registry_of(storage)
+        stranger = Authority(tmp_path / "stranger").file.read_bytes()
+        for content, word in ((None, "PEM"), (b"", "PEM"), (b"garbage", "PEM"), (stranger, "CA bundle")):
+            if content is not None:
+                mounted.write_bytes(content)
+                await asyncio.sleep(1.1)
+            state = await registry.check()
+            assert state.reason is StorageReason.UNREACHABLE
+            assert word in state.message
+            with pytest.raises(StorageError):
+                await storage.list("")
+        mounted.write_bytes(s3.ca_file.read_bytes())
+        await asyncio.sleep(1.1)
+        assert (await registry.check()).reason is StorageReason.READY
+        assert len((await storage.list("")).entries) == 1
+        mounted.write_bytes(stranger)
+        await asyncio.sleep(1.1)
+        assert (await registry.check()).reason is StorageReason.UNREACHABLE
+        with pytest.raises(StorageError):
+            await storage.list("")
 
 
 async def _eventually(storage: Storage, reason: StorageReason | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.contract.config import S3Storage
     from registry_runtime.storage.s3.credentials import Credentials
+    from registry_runtime.storage.s3.trust import Trust
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -33,14 +35,15 @@ _THREADS = 16
 class Administration:
     """Operations on one bucket; keys are without the prefix. Raises StorageError."""
 
-    def __init__(self, settings: S3Storage, credentials: Credentials, session: Session) -> None:
+    def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust, session: Session) -> None:
         self._bucket = settings.bucket
         self._settings = settings
         self._prefix = settings.prefix
         self._credentials = credentials
+        self._trust = trust
         self._session = boto3.session.Session(botocore_session=session)
         self._client: S3Client | None = None
-        self._signs_as: ReadOnlyCredentials | None = None
+        self._made_for: tuple[ReadOnlyCredentials, ssl.SSLContext | None] | None = None
         self._making = asyncio.Lock()
         # Threads of its own: calls that hang must not keep the hashing of uploads waiting.
         self._threads = ThreadPoolExecutor(_THREADS, "s3")
@@ -126,20 +129,21 @@ class Administration:
             if fault.no_upload:
                 raise Missing("the multipart upload is gone") from error
             raise fault.error(self._bucket) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, OSError) as error:  # it opens the CA bundle for each connection itself
             raise StorageUnavailable(f"the storage cannot be reached: {error}") from error
 
     async def _run(self, action: Callable[[Argument], Result], argument: Argument) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, action, argument)
 
     async def _current(self) -> S3Client:
-        """A client that signs with the credentials of now."""
+        """A client that signs with the credentials of now, and trusts whom the CA bundle of now names."""
         async with self._making:
             credentials = await self._credentials.current()
-            if self._client is None or credentials != self._signs_as:
+            made_for = (credentials, self._trust.current() if self._settings.ca_file else None)
+            if self._client is None or made_for != self._made_for:
                 # The one before may be in use by another thread still; it closes when that lets go of it.
                 self._client = await self._run(self._make, credentials)
-                self._signs_as = credentials
+                self._made_for = made_for
             return self._client
 
     def _make(self, credentials: ReadOnlyCredentials) -> S3Client:

@@ -22,6 +22,7 @@ from registry_runtime.storage.base import (
 )
 from registry_runtime.storage.s3.administration import Administration
 from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
+from registry_runtime.storage.s3.trust import Trust
 from registry_runtime.storage.s3.wire import Refused, Wire
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class Bucket:
             FileCredentials(settings.credentials) if settings.credentials else FoundCredentials(session)
         )
         self._bucket = settings.bucket
-        self._wire = Wire(settings, credentials)
-        self._administration = Administration(settings, credentials, session)
+        trust = Trust(settings.ca_file)
+        self._wire = Wire(settings, credentials, trust)
+        self._administration = Administration(settings, credentials, trust, session)
 
     async def get(self, key: str) -> Found | None:
         try:

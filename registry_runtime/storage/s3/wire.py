@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlsplit
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import S3Storage
     from registry_runtime.storage.s3.credentials import Credentials
+    from registry_runtime.storage.s3.trust import Trust
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _WHOLE = 512 * 1024  # bytes of a body that are sent in one piece
@@ -64,9 +64,10 @@ class Signer(S3SigV4Auth):
 class Wire:
     """Requests to the objects of one bucket. Raises StorageError, and Refused for what callers judge."""
 
-    def __init__(self, settings: S3Storage, credentials: Credentials) -> None:
+    def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._trust = trust
         self._base = base_url(settings)
         self._secure = self._base.startswith("https:")
         self._budget = Budget()
@@ -133,6 +134,7 @@ class Wire:
             URL(url, encoded=True),
             headers={**signed, "Content-Length": str(size)} if method == "PUT" else signed,
             data=_data(body, size) if size else None,
+            ssl=self._trust.current() if self._secure else False,  # another one, another connection
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=None if method == "GET" else 30 + size / _SLOWEST, sock_connect=5, sock_read=20
@@ -186,10 +188,8 @@ class Wire:
     def _session(self) -> aiohttp.ClientSession:
         """The client belongs to the event loop that first asks for it."""
         if self._client is None:
-            ca_file = self._settings.ca_file
-            trust = ssl.create_default_context(cafile=ca_file) if self._secure else False
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=trust),
+                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
                 auto_decompress=False,
                 read_bufsize=_READ_BUFFER,
                 skip_auto_headers=("Accept-Encoding", "Content-Type"),

@@ -6,16 +6,24 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused
+from registry_runtime.storage import files
 from registry_runtime.storage.base import Conflict, Place
 from registry_runtime.storage.directory import Directory
 from registry_runtime.storage.files import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry_runtime.content.buffer import Buffer
 
 MIB = 1024 * 1024
 
@@ -85,6 +93,33 @@ async def test_a_killed_process_leaves_no_half_object(tmp_path: Path) -> None:
     assert await storage.sweep(now - timedelta(hours=1)) == 0
     assert await storage.sweep(now + timedelta(hours=1)) >= 1
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+async def test_a_writer_that_comes_late_writes_over_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It passed the fence and is slow to write: who has a higher fence waits, and its bytes are the last."""
+    over, inside = threading.Event(), threading.Event()
+
+    def write_at(descriptor: int, content: Sequence[Buffer], offset: int) -> int:
+        if content[0] == b"late":
+            inside.set()
+            over.wait(0.3)
+        return write(descriptor, content, offset)
+
+    write = files.write_at
+    monkeypatch.setattr(files, "write_at", write_at)
+    storage = Directory(tmp_path)
+    multipart = await storage.begin("data/x")
+    late = asyncio.ensure_future(storage.write(multipart, Place(1, 0, 1), [b"late"]))
+    await asyncio.to_thread(inside.wait, 5)
+    part = await storage.write(multipart, Place(33, 0, 33), [b"good"])
+    over.set()
+    await late
+    await storage.complete(multipart, [part], fence=33)
+    found = await storage.get("data/x")
+    assert found is not None
+    assert found.content == b"good"
 
 
 def _resident() -> int:
