@@ -76,6 +76,33 @@ async def test_a_client_that_takes_nothing_is_cut(
         assert await ended(served, 5)
 
 
+async def test_a_short_rest_that_nobody_takes(
+    serve: Callable[..., Awaitable[Listener]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed connection that still holds less than makes a writer wait is ended too."""
+    piece: Message = {"type": "http.response.body", "body": bytes(16 * 1024), "more_body": True}
+
+    def held() -> int:
+        (connection,) = served._connections.connections
+        return connection.transport.get_write_buffer_size()
+
+    async def until_a_rest_stays(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not held():
+            await send(dict(piece))
+            await asyncio.sleep(0.05 if held() else 0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    served = await serve(until_a_rest_stays)
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await asyncio.sleep(0.3)
+        assert not await ended(served, 1)
+        assert 0 < held() < 64 * 1024
+        monkeypatch.setattr(listener, "_UNTAKEN_SECONDS", 0.2)
+        assert await ended(served, 5)
+
+
 async def test_a_slow_client_is_served(
     serve: Callable[..., Awaitable[Listener]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
