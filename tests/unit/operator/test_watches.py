@@ -14,7 +14,7 @@ async def test_a_second_consent_wakes_what_the_first_did_not_allow() -> None:
     cache = Cache()
     cache.see_registry(Key("harbour", "harbour"), registry())
     async with scripted(ScriptedApi()) as cluster:
-        watches = Watches(cluster, cache, Queue())
+        watches = Watches(cluster, cache, Queue(slow=1))
         woken = watches._see_consent(Key("harbour", "roadstead-registry"), given=True)
         assert {Work(Kind.REGISTRY, "harbour", "harbour"), Work(Kind.POLICY, "harbour", "harbour")} <= woken
         assert watches._see_consent(Key("harbour", "unknown"), given=None) == set()
