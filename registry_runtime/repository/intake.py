@@ -1,8 +1,9 @@
 """Intake: the bytes of one request on their way into an upload.
 
 They are joined to blocks of 1 MiB, hashed in a thread, and cut into parts, of which two are in flight: at
-most three parts are in memory. An intake takes part numbers for itself by writing the session, so that a
-competitor, or a request that was given up and still runs, never writes over its parts.
+most three parts are in memory, and those of all uploads within one budget. An intake takes part numbers
+for itself by writing the session, so that a competitor, or a request that was given up and still runs,
+never writes over its parts.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.content.digest import Digest
     from registry_runtime.repository.hashing import RunningHash
+    from registry_runtime.repository.memory import Loan
     from registry_runtime.repository.sessions import Held, Session, Sessions
     from registry_runtime.storage.base import Storage
 
 BLOCK = 1024 * 1024
 PART = 8 * 1024 * 1024
+LARGEST = 128 * 1024 * 1024
 PARTS = 10_000
-GROWTH = 1_000  # part numbers until parts are twice as long: 8 TiB in all
+GROWTH = 1_000  # part numbers until parts are twice as long: 867 GiB in all
 CLAIM = 32  # part numbers that are taken at a time
 IN_FLIGHT = 2
-ALL_IN_FLIGHT = 24  # parts of all uploads of a replica together: 192 MiB
 
 
 class Interrupted(Exception):
@@ -43,13 +45,13 @@ class Interrupted(Exception):
 
 def part_size(number: int) -> int:
     """Bytes of the part with this number, if it is not the last one of a request."""
-    return PART << ((number - 1) // GROWTH)
+    return min(PART << ((number - 1) // GROWTH), LARGEST)
 
 
 class Intake:
     """Takes one body. `running` is the hash of what the session had received, None where unknown.
 
-    `room` is shared by all uploads of a replica: a part waits for its turn, and its client with it.
+    `loan` is memory for the first part; for each further one the intake takes its turn, and its client waits.
     """
 
     def __init__(
@@ -58,10 +60,10 @@ class Intake:
         sessions: Sessions,
         held: Held,
         running: RunningHash | None,
-        room: asyncio.Semaphore,
+        loan: Loan,
     ) -> None:
         self._storage = storage
-        self._room = room
+        self._loan = loan
         self._sessions = sessions
         self._held = held
         self.running = running
@@ -89,6 +91,8 @@ class Intake:
         cause: Exception | None = None
         iterator = aiter(body)
         while True:
+            if not self._loan.size:
+                await self._loan.take(part_size(self._number))
             try:
                 chunk = await anext(iterator)
             except StopAsyncIteration:
@@ -115,11 +119,12 @@ class Intake:
         if self._buffered > SMALL:
             await self._ship()
         await self._land()
+        self._blocks = [b"".join(self._blocks)]
         await self._write(
             replace(
                 self.session,
                 received=self._offset + self._buffered,
-                tail=b"".join(self._blocks),
+                tail=self._blocks[0],
                 parts=tuple(self._parts),
                 digest=await self.running.digest() if self.running else None,
             )
@@ -169,11 +174,11 @@ class Intake:
             await self.running.update(block)
         self._blocks.append(block)
         self._buffered += len(block)
-        if self._buffered >= part_size(self._number or self.session.next_part):
+        if self._buffered >= self._loan.size:
             await self._ship()
 
     async def _ship(self) -> None:
-        """Sends what is buffered as one part, when there is room in flight."""
+        """Sends what is buffered as one part, with its memory, when there is room in flight."""
         if self._number == self._end:
             await self._claim()
         multipart = self.session.stored
@@ -181,9 +186,8 @@ class Intake:
         while len(self._flying) >= IN_FLIGHT:
             self._parts.append(await self._flying.popleft())
         place = Place(self._number, self._offset, self._fence)
-        await self._room.acquire()
         flying = asyncio.ensure_future(self._storage.write(multipart, place, self._blocks))
-        flying.add_done_callback(lambda _: self._room.release())
+        self._loan.hand_over(flying)
         self._flying.append(flying)
         self._number += 1
         self._offset += self._buffered

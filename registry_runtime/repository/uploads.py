@@ -7,7 +7,7 @@ one upload at once, one goes through, and the other gets RangeNotSatisfiable.
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from registry_runtime.content.descriptor import Descriptor
@@ -21,9 +21,10 @@ from registry_runtime.errors import (
 from registry_runtime.repository.blobs import MEDIA_TYPE
 from registry_runtime.repository.collect import Collection
 from registry_runtime.repository.hashing import RunningHash, RunningHashes, hash_all
-from registry_runtime.repository.intake import ALL_IN_FLIGHT, Intake, Interrupted
+from registry_runtime.repository.intake import PART, Intake, Interrupted
+from registry_runtime.repository.memory import Loan, Memory
 from registry_runtime.repository.sessions import Held, Sessions
-from registry_runtime.storage.base import Conflict, Missing
+from registry_runtime.storage.base import SMALL, Conflict, Missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     from registry_runtime.storage.records import Records
 
 _USUAL = "sha256"  # what a client that streams before it names the digest most likely means
+
+
+# Bytes that all uploads of a process may hold: parts, and tails of sessions for as long as a request lasts.
+# Tails are taken first, so whoever has a part waits for nobody but its client and the storage.
+PARTS_MEMORY = 192 * 1024 * 1024
+TAILS_MEMORY = 64 * 1024 * 1024
 
 
 class Uploads:
@@ -55,7 +62,8 @@ class Uploads:
         self._blobs = blobs
         self._sessions = Sessions(records, limits, clock)
         self._hashes = RunningHashes()
-        self._room = asyncio.Semaphore(ALL_IN_FLIGHT)
+        self._parts = Memory(PARTS_MEMORY)
+        self._tails = Memory(TAILS_MEMORY)
         self._collection = Collection(storage, records, self._sessions, blobs, limits)
 
     async def start(self, name: RepositoryName, by: str) -> Upload:
@@ -64,7 +72,8 @@ class Uploads:
 
     async def status(self, name: RepositoryName, uuid: str) -> Upload:
         """Raises BlobUploadUnknown."""
-        return (await self._sessions.load(name, uuid)).session.upload
+        async with self._tails.lend(SMALL):
+            return (await self._sessions.load(name, uuid)).session.upload
 
     async def append(
         self,
@@ -80,17 +89,17 @@ class Uploads:
         Raises BlobUploadUnknown, RangeNotSatisfiable where `start` is not what was received, SizeInvalid,
         and what the body raises, after keeping what came.
         """
-        held = await self._sessions.load(name, uuid)
-        if held.session.commits:
-            raise BlobUploadInvalid("the upload is being committed; begin another")
-        intake = await self._intake(held, start, _USUAL)
-        try:
-            await self._take(intake, body, length)
-            return await self._save(intake)
-        except (Conflict, Missing):
-            raise await self._overtaken(held) from None
-        finally:
-            await intake.close()
+        async with self._loaded(name, uuid) as (held, loan):
+            if held.session.commits:
+                raise BlobUploadInvalid("the upload is being committed; begin another")
+            intake = await self._intake(held, start, _USUAL, loan)
+            try:
+                await self._take(intake, body, length)
+                return await self._save(intake)
+            except (Conflict, Missing):
+                raise await self._overtaken(held) from None
+            finally:
+                await intake.close()
 
     async def commit(
         self,
@@ -107,40 +116,43 @@ class Uploads:
         Once more, it answers the same. Raises as `append`, and DigestInvalid, with the upload gone.
         """
         try:
-            held = await self._sessions.load(name, uuid)
+            async with self._loaded(name, uuid) as (held, loan):
+                if held.session.commits not in {None, digest}:
+                    raise BlobUploadInvalid(
+                        "the upload is being committed under another digest; begin another"
+                    )
+                intake = await self._intake(held, start, digest.algorithm, loan)
+                try:
+                    if body is not None:
+                        await self._take(intake, body, length)
+                    return await self._commit(intake, digest)
+                except (Conflict, Missing):
+                    raise await self._overtaken(held) from None
+                finally:
+                    await intake.close()
         except BlobUploadUnknown:
             if await self._blobs.has(name, digest):  # it was committed, and the answer was lost
                 return await self._blobs.stat(name, digest)
             raise
-        if held.session.commits not in {None, digest}:
-            raise BlobUploadInvalid("the upload is being committed under another digest; begin another")
-        intake = await self._intake(held, start, digest.algorithm)
-        try:
-            if body is not None:
-                await self._take(intake, body, length)
-            return await self._commit(intake, digest)
-        except (Conflict, Missing):
-            raise await self._overtaken(held) from None
-        finally:
-            await intake.close()
 
     async def push(
         self, name: RepositoryName, digest: Digest, body: AsyncIterator[bytes], by: str
     ) -> Descriptor:
         """A blob in one request. Raises DigestInvalid and what the body raises, and leaves nothing then."""
-        held = await self._sessions.start(name, by, digest)
-        intake = await self._intake(held, None, digest.algorithm)
-        try:
-            await intake.take(body, None)
-            return await self._commit(intake, digest)
-        except Interrupted as cut:
-            await self._discard(intake)
-            raise cut.cause from None
-        except SizeInvalid:
-            await self._discard(intake)
-            raise
-        finally:
-            await intake.close()
+        async with self._parts.lend(PART) as loan:
+            held = await self._sessions.start(name, by, digest)
+            intake = await self._intake(held, None, digest.algorithm, loan)
+            try:
+                await intake.take(body, None)
+                return await self._commit(intake, digest)
+            except Interrupted as cut:
+                await self._discard(intake)
+                raise cut.cause from None
+            except SizeInvalid:
+                await self._discard(intake)
+                raise
+            finally:
+                await intake.close()
 
     async def cancel(self, name: RepositoryName, uuid: str) -> None:
         """Raises BlobUploadUnknown."""
@@ -152,7 +164,16 @@ class Uploads:
         """Removes what requests that nobody finished left; how many such things there were."""
         return await self._collection.run(now)
 
-    async def _intake(self, held: Held, start: int | None, algorithm: str) -> Intake:
+    @asynccontextmanager
+    async def _loaded(self, name: RepositoryName, uuid: str) -> AsyncIterator[tuple[Held, Loan]]:
+        """A session in memory, and a loan for a first part. Raises BlobUploadUnknown."""
+        async with self._tails.lend(SMALL) as tail:
+            held = await self._sessions.load(name, uuid)
+            tail.shrink(len(held.session.tail))
+            async with self._parts.lend(PART) as loan:
+                yield held, loan
+
+    async def _intake(self, held: Held, start: int | None, algorithm: str, loan: Loan) -> Intake:
         session = held.session
         if start is not None and start != session.received:
             raise RangeNotSatisfiable(
@@ -162,7 +183,7 @@ class Uploads:
         if running is None and len(session.tail) == session.received:
             running = RunningHash(algorithm)
             await running.update(session.tail)
-        return Intake(self._storage, self._sessions, held, running, self._room)
+        return Intake(self._storage, self._sessions, held, running, loan)
 
     async def _take(self, intake: Intake, body: AsyncIterator[bytes], length: int | None) -> None:
         try:

@@ -100,9 +100,9 @@ def _encode(record: Record) -> Sequence[Buffer]:
 
 
 def _decode(key: str, content: bytes) -> Record:
-    head, _, payload = content.partition(b"\n")
+    end = content.find(b"\n") if b"\n" in content else len(content)
     try:
-        fields = json.loads(head)
+        fields = json.loads(content[:end])
         version = fields.pop("version")
         fields.pop("change", None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -112,4 +112,4 @@ def _decode(key: str, content: bytes) -> Record:
             f"the object {key} is no record that this version can read: something else wrote to the storage",
             StorageReason.WRONG_OWNER,
         )
-    return Record(fields, payload)
+    return Record(fields, memoryview(content)[end + 1 :])

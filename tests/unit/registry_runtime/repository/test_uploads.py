@@ -21,7 +21,8 @@ from registry_runtime.errors import (
     SizeInvalid,
     StorageUnavailable,
 )
-from registry_runtime.repository.intake import ALL_IN_FLIGHT, GROWTH, PARTS, part_size
+from registry_runtime.repository.intake import GROWTH, PART, PARTS, part_size
+from registry_runtime.repository.uploads import PARTS_MEMORY
 from registry_runtime.storage.base import SMALL
 from tests.images import Cut, body, pull
 from tests.unit.registry_runtime.repository.interposed import Interposed, Killed
@@ -439,12 +440,12 @@ async def test_a_body_in_one_piece_or_in_crumbs_is_the_same(registry: Registry) 
         assert await pull(registry, name, Digest.of(content)) == content
 
 
-def test_parts_grow_until_ten_thousand_hold_five_tib() -> None:
-    """The most that S3 takes in one part is never passed."""
+def test_parts_grow_as_far_as_memory_allows() -> None:
+    """Ten thousand hold more than 800 GiB, and the largest has room."""
     assert part_size(1) == 8 * 1024 * 1024
     assert part_size(GROWTH) == part_size(1) < part_size(GROWTH + 1)
-    assert sum(part_size(number) for number in range(1, PARTS + 1)) > 5 * 1024**4
-    assert part_size(PARTS) <= 5 * 1024**3
+    assert sum(part_size(number) for number in range(1, PARTS + 1)) > 800 * 1024**3
+    assert part_size(PARTS) < PARTS_MEMORY
 
 
 async def test_parts_of_many_uploads_wait_for_each_other(
@@ -452,6 +453,7 @@ async def test_parts_of_many_uploads_wait_for_each_other(
 ) -> None:
     """However many push at once: the parts in memory have a bound, and every push gets through."""
     flying = most = 0
+    all_parts = PARTS_MEMORY // PART
 
     async def up(operation: str, _key: str) -> None:
         nonlocal flying, most
@@ -467,7 +469,7 @@ async def test_parts_of_many_uploads_wait_for_each_other(
     pushing = replica(Interposed(storage, up, down))
     content = bytes(9_000_000)
     digest = Digest.of(content)
-    names = [RepositoryName(f"team/app-{number}") for number in range(ALL_IN_FLIGHT + 8)]
+    names = [RepositoryName(f"team/app-{number}") for number in range(all_parts + 8)]
     await asyncio.gather(*(pushing.uploads.push(name, digest, body(content), "me") for name in names))
-    assert ALL_IN_FLIGHT // 2 < most <= ALL_IN_FLIGHT
+    assert all_parts // 2 < most <= all_parts
     assert (await pushing.blobs.stat(names[-1], digest)).size == len(content)
