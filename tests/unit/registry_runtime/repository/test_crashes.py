@@ -184,3 +184,18 @@ async def test_a_push_killed_beside_a_delete_leaves_no_tag_for_long(
             else:
                 assert await holds(replica(), name, V1)
     assert mended, "the window that is mended was never met"
+
+
+async def test_a_tag_that_is_mended_is_not_taken_from_a_push(storage: Directory, replica: Replica) -> None:
+    """A reader finds the manifest gone, then it is pushed with the same tag, then the tag is taken away."""
+    name = RepositoryName("team/app")
+    await prepared(replica(), name)
+    await storage.delete([paths.manifest(name, Digest.of(OLD))])  # as a delete beside a killed push leaves it
+
+    async def push_first(operation: str, key: str) -> None:
+        if (operation, key) == ("put", paths.tag(name, V1)):
+            await push(replica(), name, OLD, V1)
+
+    assert await holds(replica(Interposed(storage, push_first)), name, V1)
+    assert await holds(replica(), name, V1)
+    assert await tags_of(replica(), name) == ("v1", "v2")
