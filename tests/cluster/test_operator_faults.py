@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from registry_operator.names import SECRETS_ROLE
 
 from tests.cluster.apiserver import ApiServer, apiserver
 from tests.cluster.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
@@ -49,7 +50,7 @@ def test_killed_at_any_moment_the_next_one_completes_it(operator: Operator, clus
     """Twelve kills in the midst of work. No password is made twice, and in the end all is there."""
     moments = random.Random(3)
     cluster.namespace("kills")
-    cluster.namespace("kills-app")
+    cluster.namespace("kills-app", consent=SECRETS_ROLE)
     cluster.registry("kills", "harbour")
     known: set[str] = set()
     for number in range(KILLS):
@@ -76,7 +77,7 @@ def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder:
     (folder / "relay").mkdir()
     operator = Operator(cluster.server, certificate, folder / "relay", url=relay.url)
     cluster.namespace("away")
-    cluster.namespace("away-app")
+    cluster.namespace("away-app", consent=SECRETS_ROLE)
     cluster.registry("away")
     with running(operator):
         cluster.token("away", "stays")
@@ -116,7 +117,7 @@ def test_what_was_deleted_while_no_operator_was_there_is_cleared(
 ) -> None:
     """The token's pull secret in another namespace stays, labelled; the next operator removes it."""
     cluster.namespace("absent")
-    cluster.namespace("absent-app")
+    cluster.namespace("absent-app", consent=SECRETS_ROLE)
     cluster.registry("absent")
     cluster.token("absent", "robot", pullSecrets={"namespaces": ["absent-app"]})
     pull = wait(lambda: cluster.get("Secret", "absent-app", "robot-pull"))
@@ -137,7 +138,7 @@ def test_what_was_deleted_while_no_operator_was_there_is_cleared(
 def test_deletion_in_any_order_leaves_nothing(operator: Operator, cluster: Cluster, order: str) -> None:
     """Nothing waits for a finalizer, and nothing of Roadstead's is left, in other namespaces neither."""
     name = order.replace(" ", "-")
-    app = cluster.namespace(f"{name}-app")
+    app = cluster.namespace(f"{name}-app", consent=SECRETS_ROLE)
     cluster.namespace(name)
     cluster.registry(name)
     cluster.claim(name, "pier")

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from registry_operator.names import SECRETS_ROLE
 
 from tests.cluster.apiserver import ApiServer, apiserver
 from tests.cluster.operator_process import Cluster, Operator, install, running, wait
@@ -123,7 +124,7 @@ def test_a_changed_secret_is_noticed_with_a_hundred_namespaces(operator: Operato
     cluster.namespace("many")
     cluster.registry("many", allowedNamespaces={"from": "All"})
     for name in names:
-        cluster.namespace(name)
+        cluster.namespace(name, consent=SECRETS_ROLE)
         cluster.apply(
             "AccessToken", name, "robot", {"registryRefs": [{"name": "harbour", "namespace": "many"}]}
         )
