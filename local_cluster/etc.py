@@ -10,6 +10,9 @@ from pathlib import Path
 from local_cluster.errors import BadRequest
 from local_cluster.layout import DNS_ADDRESS, DNS_DOMAIN, Layout, Machine, Node
 
+# Without names for protocols, nft lists "6" where kube-proxy wrote "tcp": at each full sync (its start, and
+# every hour) kube-proxy then takes its own map of Services for left-overs and empties it.
+PROTOCOLS = b"icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nipv6-icmp 58 IPv6-ICMP\nsctp 132 SCTP\n"
 HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 HOST_AND_PORT = re.compile(HOST_NAME.pattern + r"(:[0-9]{1,5})?")
 
@@ -24,6 +27,7 @@ def base_files(machine: Machine) -> dict[str, bytes]:
         "nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
         "passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "group": b"root:x:0:\nnogroup:x:65534:\n",
+        "protocols": PROTOCOLS,
     }
 
 

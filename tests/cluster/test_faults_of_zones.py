@@ -129,6 +129,19 @@ def test_up_mends_what_has_ended(cluster: Cluster) -> None:
     assert all(machine.linked and len(machine.daemons) == 4 for machine in status.machines)
 
 
+def test_services_survive_a_full_sync_of_kube_proxy(pods: Pods) -> None:
+    """kube-proxy compares what is there with what it wants at its start and every hour: nothing gets lost."""
+    pods.everywhere("web")
+    cluster = pods.cluster
+    for _ in range(2):  # what one start takes away the next one would bring again
+        cluster.machine("zone-a").daemons.stop("kube-proxy")
+        cluster.up()
+        time.sleep(3)
+        rules = cluster.exec("zone-a", ["nft", "list", "map", "ip", "kube-proxy", "service-ips"]).stdout
+        assert rules.count(b"goto") >= 2
+    assert set(pods.get_from("web-zone-a", "http://web", times=20)) == {f"web-{zone}" for zone in ZONES}
+
+
 def test_the_zones_go_on_without_the_api_server(pods: Pods) -> None:
     """With the API server away, names resolve and Services answer; afterwards it is as before."""
     pods.everywhere("web")
