@@ -1,7 +1,7 @@
 """What the operator knows of the cluster, and which work a change of it means. No I/O, no clocks.
 
-Every `see…` method takes what was seen, or None for what is gone, and returns the work that it means;
-what did not change means none.
+Every `see…` method takes what was seen, or None for what is gone (`uid` is then the UID of that, where it
+is known), and returns the work that it means; what did not change means none.
 """
 
 import json
@@ -18,6 +18,7 @@ from registry_operator.observed import (
     Propagation,
     Rollout,
     SecretData,
+    Unreadable,
     Waiting,
 )
 from registry_operator.queue import Kind, Work
@@ -80,9 +81,14 @@ class Table(Generic[R]):
         """The resource version of each."""
         return {key: obj.meta.resource_version for key, obj in self.objects.items()}
 
-    def put(self, key: Key, obj: R | None) -> R | None:
-        """Returns what was there before. What is older than that (a late event) changes nothing."""
+    def put(self, key: Key, obj: R | None, uid: str = "") -> R | None:
+        """Returns what was there before. What is older than that (a late event) changes nothing.
+
+        `uid` is that of the object that is gone, where it is known: its successor stays.
+        """
         before = self.objects.get(key)
+        if before is not None and obj is None and uid not in {"", before.meta.uid}:
+            return before
         if before is not None and obj is not None and older(obj, before):
             return before
         self.objects.pop(key, None)
@@ -111,10 +117,12 @@ class Cache:
     bundles: dict[Key, Mapping[str, str] | Absence] = field(default_factory=dict)  # ConfigMaps of users
     replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
     propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
+    unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
 
-    def see_registry(self, key: Key, seen: Registry | None) -> set[Work]:
+    def see_registry(self, key: Key, seen: Registry | None, uid: str = "") -> set[Work]:
         """A Registry: all that names it depends on it."""
-        before = self.registries.put(key, seen)
+        before = self.registries.put(key, seen, uid)
+        seen = self.registries.objects.get(key)
         if unchanged(before, seen):
             return set()
         if seen is None:
@@ -122,9 +130,10 @@ class Cache:
             self.replicas.pop(key, None)
         return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
 
-    def see_claim(self, key: Key, seen: Namespace | None) -> set[Work]:
+    def see_claim(self, key: Key, seen: Namespace | None, uid: str = "") -> set[Work]:
         """A Namespace: its rivals may win or lose by it."""
-        before = self.claims.put(key, seen)
+        before = self.claims.put(key, seen, uid)
+        seen = self.claims.objects.get(key)
         if unchanged(before, seen):
             return set()
         work = {Work(Kind.NAMESPACE, *key)}
@@ -133,9 +142,10 @@ class Cache:
             work |= {Work(Kind.NAMESPACE, *rival.key) for rival in self.rivals(one)}
         return work
 
-    def see_token(self, key: Key, seen: AccessToken | None) -> set[Work]:
+    def see_token(self, key: Key, seen: AccessToken | None, uid: str = "") -> set[Work]:
         """An AccessToken: the policies of the Registries that it names, or named."""
-        before = self.tokens.put(key, seen)
+        before = self.tokens.put(key, seen, uid)
+        seen = self.tokens.objects.get(key)
         if unchanged(before, seen):
             return set()
         work = {Work(Kind.ACCESS_TOKEN, *key)}
@@ -143,9 +153,37 @@ class Cache:
             work |= access(registry)
         return work
 
-    def see_account(self, name: str, seen: KubernetesNamespace | None) -> set[Work]:
+    def see_unreadable(self, work: Work, seen: Unreadable | None, uid: str = "") -> set[Work]:
+        """A resource that cannot be read. Its last good version, where there was one, stays in force."""
+        before = self.unreadable.get(work)
+        if seen is not None:
+            self.unreadable[work] = seen
+            key = Key(work.namespace, work.name)
+            return {work} | self._made_again(work.kind, key, seen.uid)
+        if before is None or uid not in {"", before.uid}:
+            return set()
+        del self.unreadable[work]
+        return {work}.union(*map(access, self.registries.objects))  # nobody knows which ones it named
+
+    def _made_again(self, kind: Kind, key: Key, uid: str) -> set[Work]:
+        """Of a predecessor of the same name nothing stays."""
+        match kind:
+            case Kind.ACCESS_TOKEN:
+                found = self.tokens.objects.get(key)
+                return self.see_token(key, None) if found and found.meta.uid != uid else set()
+            case Kind.NAMESPACE:
+                claim = self.claims.objects.get(key)
+                return self.see_claim(key, None) if claim and claim.meta.uid != uid else set()
+            case _:
+                registry = self.registries.objects.get(key)
+                return self.see_registry(key, None) if registry and registry.meta.uid != uid else set()
+
+    def see_account(self, name: str, seen: KubernetesNamespace | None, uid: str = "") -> set[Work]:
         """A core/v1 Namespace: an account, and maybe a target of pull secrets."""
-        before = self.accounts.pop(name, None)
+        before = self.accounts.get(name)
+        if before and not seen and uid not in {"", before.uid}:
+            return set()
+        self.accounts.pop(name, None)
         if seen is not None:
             self.accounts[name] = seen
         if before == seen:

@@ -16,7 +16,8 @@ from registry_operator.events import Recorder
 from registry_operator.handlers import Watchdog
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.queue import Pace, Queue, Work
+from registry_operator.observed import Unreadable
+from registry_operator.queue import Kind, Pace, Queue, Work
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
@@ -59,7 +60,7 @@ class Controller:
     def faults(self) -> list[str]:
         """Why the process should be started anew; empty while all is well."""
         faults = [self._watchdog.fault] if self._watchdog.fault else []
-        return [*faults, *(["the sweep is late"] if self._sweep.late else [])]
+        return [*faults, *(["the sweep is late"] if self._sweep.late else []), *self._watches.faults]
 
     async def run(self) -> None:
         """Returns only by cancellation, or by an error that nothing here can mend."""
@@ -93,30 +94,39 @@ class Controller:
     def _see(self, resource: Resource, obj: dict[str, Any], gone: bool) -> None:
         metadata = obj["metadata"]
         key = Key(metadata.get("namespace") or "", metadata["name"])
+        uid = metadata.get("uid") or ""
         try:
-            work = self._seen(resource, key, None if gone else obj)
+            work = self._seen(resource, key, None if gone else obj, uid)
         except InvalidResource as error:
             log.error("a stored resource cannot be read", extra={"error": error.message})  # noqa: TRY400
-            work = self._seen(resource, key, None)
+            work = self._cache.see_unreadable(Work(Kind(resource.kind), *key), Unreadable(obj, error))
+        else:
+            work |= self._read(resource, key, uid)
         for one in work:
             self._queue.add(one)
         if work:
             self._watches.changed()
 
-    def _seen(self, resource: Resource, key: Key, obj: dict[str, Any] | None) -> set[Work]:
+    def _read(self, resource: Resource, key: Key, uid: str) -> set[Work]:
+        """What could not be read before can be, or is gone."""
+        if resource is NAMESPACES:
+            return set()
+        return self._cache.see_unreadable(Work(Kind(resource.kind), *key), None, uid)
+
+    def _seen(self, resource: Resource, key: Key, obj: dict[str, Any] | None, uid: str) -> set[Work]:
         cache = self._cache
         if resource is NAMESPACES:
             before = set(cache.accounts)
-            work = cache.see_account(key.name, seen.account(obj) if obj else None)
+            work = cache.see_account(key.name, seen.account(obj) if obj else None, uid)
             if before != set(cache.accounts):
                 self._watches.changed()
             return work
         if resource is REGISTRIES:
-            return cache.see_registry(key, Registry.parse(obj) if obj else None)
+            return cache.see_registry(key, Registry.parse(obj) if obj else None, uid)
         if resource is CLAIMS:
-            return cache.see_claim(key, Namespace.parse(obj) if obj else None)
+            return cache.see_claim(key, Namespace.parse(obj) if obj else None, uid)
         if resource is ACCESS_TOKENS:
-            return cache.see_token(key, AccessToken.parse(obj) if obj else None)
+            return cache.see_token(key, AccessToken.parse(obj) if obj else None, uid)
         return set()
 
     def _report(self, registry: Key, pod: str, state: ReplicaState | None) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
+from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
@@ -99,6 +101,24 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A stored resource that the models cannot read, as the API server has it: nothing in it is checked."""
+
+    raw: Mapping[str, Any] = field(repr=False)
+    error: InvalidResource
+
+    @property
+    def uid(self) -> str:
+        return str(self.raw["metadata"].get("uid"))
+
+    @property
+    def name(self) -> object:
+        """`spec.name`, which a Namespace claims."""
+        spec = self.raw.get("spec")
+        return spec.get("name") if isinstance(spec, dict) else None
+
+
+@dataclass(frozen=True)
 class RegistryObserved:
     """What a reconcile of one Registry saw.
 
@@ -123,6 +143,7 @@ class RegistryObserved:
     replicas: Mapping[str, ReplicaState | None] = field(default_factory=dict)  # by pod
     waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
     conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
+    unreadable: tuple[Unreadable, ...] = ()  # Namespaces and AccessTokens of any Registry
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,15 @@ class Secrets:
     def restarts(self) -> int:
         return sum(stream.restarts for stream, _ in self._streams.values())
 
+    @property
+    def faults(self) -> list[str]:
+        """Streams that ended or hang: nobody would hear of these Secrets any more."""
+        return [
+            f"no stream: {task.get_name()}"
+            for one, task in self._streams.values()
+            if task.done() or one.stuck
+        ]
+
     def known(self, namespaces: Iterable[str]) -> bool:
         """Whether all these namespaces have answered: before that nothing must be concluded from absence."""
         return self._known.issuperset(namespaces)

@@ -124,10 +124,12 @@ def account(obj: Object) -> KubernetesNamespace:
     )
 
 
-def consent(obj: Object) -> bool | None:
-    """True for a RoleBinding by which its namespace opts in; None for any other."""
+def consent(obj: Object) -> str | None:
+    """What a RoleBinding by which its namespace opts in says, and to whom; None for any other."""
     role = obj["roleRef"]
-    return True if (role["kind"], role["name"]) in CONSENT else None
+    if (role["kind"], role["name"]) not in CONSENT:
+        return None
+    return json.dumps([obj["metadata"]["uid"], role, obj.get("subjects") or []], sort_keys=True)
 
 
 def bundle(obj: Object) -> Mapping[str, str]:

@@ -84,8 +84,8 @@ class Watches:
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
-        self._bindings: set[Key] = set()  # RoleBindings by which a namespace opted in
-        self._bundles: dict[Key, asyncio.Task[None]] = {}
+        self._bindings: dict[Key, str] = {}  # RoleBindings by which a namespace opted in
+        self._bundles: dict[Key, tuple[Stream[Any], asyncio.Task[None]]] = {}
         self._refollow = asyncio.Event()
         self._streams: list[Stream[Any]] = []
         self._listed: list[asyncio.Event] = []
@@ -103,6 +103,13 @@ class Watches:
         return sum(stream.restarts for stream in self._streams) + self.secrets.restarts
 
     @property
+    def faults(self) -> list[str]:
+        """Streams that ended or hang. The end of one of `_streams` ends the operator by itself."""
+        bundles = [task.get_name() for one, task in self._bundles.values() if task.done() or one.stuck]
+        hanging = [one.resource.plural for one in self._streams if one.stuck]
+        return [*(f"no stream: {name}" for name in (*bundles, *hanging)), *self.secrets.faults]
+
+    @property
     def silence(self) -> float:
         """Seconds since the stream that is silent longest heard anything; a bookmark comes each minute."""
         return time.monotonic() - min(stream.alive_at for stream in self._streams)
@@ -118,9 +125,10 @@ class Watches:
                 started.set()
                 await self._follow()
         finally:
-            for task in self._bundles.values():
+            bundles = [task for _, task in self._bundles.values()]
+            for task in bundles:
                 task.cancel()
-            await asyncio.gather(*self._bundles.values(), return_exceptions=True)
+            await asyncio.gather(*bundles, return_exceptions=True)
             await self.secrets.close()
 
     def changed(self) -> None:
@@ -150,27 +158,27 @@ class Watches:
         """ConfigMaps of users, each by its name: nothing else of a namespace is read."""
         wanted = set(filter(None, map(bundle_of, self._cache.registries.objects.values())))
         for gone in self._bundles.keys() - wanted:
-            self._bundles.pop(gone).cancel()
+            self._bundles.pop(gone)[1].cancel()
             self._cache.see_bundle(gone, None)
         for new in wanted - self._bundles.keys():
             table = Table(self._see_bundle, partial(frozenset, (new,)), self._queue)
             scope = Scope(new.namespace, fields=f"metadata.name={new.name}")
             stream = Stream(self._cluster, CONFIG_MAPS, table, seen.bundle, scope)
-            self._bundles[new] = asyncio.create_task(stream.run(), name=f"bundle {new}")
+            self._bundles[new] = stream, asyncio.create_task(stream.run(), name=f"bundle {new}")
 
     def _see_bundle(self, key: Key, data: Mapping[str, str] | None) -> set[Work]:
         """Not there is something else than not read yet."""
         return self._cache.see_bundle(key, Absence.MISSING if data is None else data)
 
-    def _see_consent(self, key: Key, given: bool | None) -> set[Work]:
-        if given is None and key not in self._bindings:
-            return set()
+    def _see_consent(self, key: Key, given: str | None) -> set[Work]:
+        if self._bindings.get(key) == given:
+            return set()  # a list after a lost watch brings all of them again
         if given is None:
-            self._bindings.discard(key)
+            del self._bindings[key]
             # The API server's own authorizer hears of it some moments later than we do.
             asyncio.get_running_loop().call_later(2, self.secrets.restart, key.namespace)
         else:
-            self._bindings.add(key)
+            self._bindings[key] = given
         self.secrets.restart(key.namespace)
         self.changed()
         # What could not be written may be possible now, also where the Secrets could be read all the time.

@@ -20,6 +20,7 @@ LAST_RETRY = 5.0
 FORBIDDEN_RETRY = 30.0  # most rights are told by a RoleBinding; this is for those that come another way
 STEADY = 10.0  # seconds since a list after which a failure counts as the first one
 WATCH_SECONDS = 300
+STUCK = 900.0  # seconds; no watch is longer than 600
 EVERYTHING = Scope()
 log = logging.getLogger(__name__)
 
@@ -57,43 +58,56 @@ class Stream(Generic[T]):
         scope: Scope = EVERYTHING,
     ) -> None:
         self._cluster = cluster
-        self._resource = resource
+        self.resource = resource
         self._sink = sink
         self._keep = keep
         self._scope = scope
         self._version = ""  # to watch from; "" where a list is needed
         self._wait = FIRST_RETRY
         self._listed_at = float("inf")
+        self._began_at = float("inf")  # the last try; a standby has none
         self.restarts = 0  # how often something went wrong
         self.alive_at = time.monotonic()  # when the API server last said something
 
     async def run(self) -> None:
         """Returns only by cancellation."""
         while True:
+            self._began_at = time.monotonic()
             try:
-                if not self._version:
-                    await self._list()
-                await self._watch()
-            except Gone:
-                self._version = ""
-                await self._pause(LAST_RETRY)
-            except NotPermitted as error:
-                self._version = ""
-                self._sink.failed(error)
-                await self._pause(FORBIDDEN_RETRY)
-            except ClusterError as error:
-                self._sink.failed(error)
-                await self._pause(LAST_RETRY)
+                await self._go_on()
             except Exception:
                 # An object that we cannot digest must not silence all others of its kind.
-                log.exception("fault in a stream", extra={"resource": self._resource.plural})
+                log.exception("fault in a stream", extra={"resource": self.resource.plural})
                 self._version = ""
                 await self._pause(FORBIDDEN_RETRY)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it neither hears anything nor fails: a watch ends by itself much sooner."""
+        return time.monotonic() - max(self._began_at, self.alive_at) > STUCK
+
+    async def _go_on(self) -> None:
+        """Until the watch ends or fails. What the sink raises when it is told of that is a fault, too."""
+        try:
+            if not self._version:
+                await self._list()
+            await self._watch()
+        except Gone:
+            self._version = ""
+            await self._pause(LAST_RETRY)
+        except NotPermitted as error:
+            self._version = ""
+            self.alive_at = time.monotonic()
+            self._sink.failed(error)
+            await self._pause(FORBIDDEN_RETRY)
+        except ClusterError as error:
+            self._sink.failed(error)
+            await self._pause(LAST_RETRY)
 
     async def _list(self) -> None:
         found: dict[str, T] = {}
         version = ""
-        async for page in self._cluster.pages(self._resource, self._scope):
+        async for page in self._cluster.pages(self.resource, self._scope):
             for obj in page.items:
                 kept = self._keep(obj)
                 if kept is not None:
@@ -105,7 +119,7 @@ class Stream(Generic[T]):
 
     async def _watch(self) -> None:
         seconds = WATCH_SECONDS + random.randrange(WATCH_SECONDS)
-        events = self._cluster.watch(self._resource, self._scope, self._version, seconds)
+        events = self._cluster.watch(self.resource, self._scope, self._version, seconds)
         async for kind, obj in events:
             self._wait = FIRST_RETRY
             self.alive_at = time.monotonic()

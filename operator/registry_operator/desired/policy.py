@@ -39,7 +39,37 @@ def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
         valid = hashes(token, observed.secrets.get(token.secret), before)
         if account and valid and allowed(observed.registry, account) and not token.meta.deleting:
             tokens[token_id(token.meta.uid)] = entry(token, account, valid)
-    return Policy(namespaces=dict(settled.bound), tokens=tokens)
+    carried = unread(observed, before)
+    return Policy(namespaces={**carried.namespaces, **settled.bound}, tokens={**carried.tokens, **tokens})
+
+
+def unread(observed: RegistryObserved, before: Policy) -> Policy:
+    """Of the policy in force what belongs to resources that cannot be read: nobody took it back.
+
+    Only where the account is still the same one, and is let in. A resource whose last good version is known
+    is judged by that.
+    """
+    known = {one.meta.uid for one in observed.namespaces} | {one.meta.uid for one in observed.tokens}
+    lost = [
+        one
+        for one in observed.unreadable
+        if one.uid not in known and "deletionTimestamp" not in one.raw["metadata"]
+    ]
+    ids = {token_id(one.uid) for one in lost}
+    claims = {(one.name, one.raw["metadata"]["namespace"]) for one in lost}
+
+    def stays(entry: Claim | Token) -> bool:
+        account = observed.kubernetes_namespaces.get(entry.account)
+        return account is not None and account.uid == entry.owner and allowed(observed.registry, account)
+
+    return Policy(
+        namespaces={
+            name: one
+            for name, one in before.namespaces.items()
+            if (name, one.account) in claims and stays(one)
+        },
+        tokens={id_: one for id_, one in before.tokens.items() if id_ in ids and stays(one)},
+    )
 
 
 def in_force(observed: RegistryObserved) -> Policy:

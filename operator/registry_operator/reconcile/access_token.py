@@ -1,11 +1,13 @@
 """AccessToken: the password, the pull secrets, and when it ends."""
 
+import logging
 from datetime import datetime
 
 from registry_operator import names
 from registry_operator.checks import access_token as checks
-from registry_operator.cluster.resources import SECRETS
+from registry_operator.cluster.resources import ACCESS_TOKENS, SECRETS
 from registry_operator.desired.access_token import render, unwanted
+from registry_operator.errors import NotFound
 from registry_operator.models import AccessToken, Key
 from registry_operator.observed import Absence
 from registry_operator.queue import Kind, Work
@@ -14,6 +16,7 @@ from registry_operator.reconcile.apply import apply, apply_all, remove
 from registry_operator.reconcile.context import Context
 
 LATER = 0.15  # seconds
+log = logging.getLogger(__name__)
 
 
 async def reconcile(at: Context, key: Key) -> None:
@@ -46,12 +49,35 @@ async def reconcile(at: Context, key: Key) -> None:
     await status.write(at, token, checks.judge(observed, at.settings))
 
 
-async def forget(at: Context, key: Key) -> None:
-    """Deletes what a token that is gone has left; in its own namespace the garbage collector does so, too."""
+async def forget(at: Context, key: Key | None = None) -> None:
+    """Deletes what a token that is gone has left: of this name, or of any."""
     owners = frozenset(token.meta.uid for token in at.cache.tokens.objects.values())
+    gone: dict[tuple[str, str], bool] = {}
     for secret, data in at.secrets.strays(owners).items():
-        if data.annotations.get(names.OWNER) == f"{AccessToken.KIND} {key}":
+        owner = data.annotations.get(names.OWNER, ""), data.labels[names.OWNER_UID]
+        if key is not None and owner[0] != f"{AccessToken.KIND} {key}":
+            continue
+        if owner not in gone:
+            gone[owner] = await is_gone(at, *owner)
+        if gone[owner]:
             await at.cluster.delete(SECRETS, *secret, data.uid)
+            log.info("leftover deleted", extra={"secret": str(secret)})
+
+
+async def is_gone(at: Context, owner: str, uid: str) -> bool:
+    """Asked of the API server itself: a Secret is not deleted by what a cache does not know.
+
+    A token that cannot be read is not in the cache, and still needs its passwords.
+    """
+    kind, _, place = owner.partition(" ")
+    namespace, _, name = place.partition("/")
+    if kind != AccessToken.KIND or not name:
+        return False  # nothing of ours, whatever its label says
+    try:
+        found = await at.cluster.get(ACCESS_TOKENS, namespace, name)
+    except NotFound:
+        return True
+    return bool(found["metadata"]["uid"] != uid)
 
 
 def remind(at: Context, token: AccessToken, due: datetime | None) -> None:

@@ -19,7 +19,7 @@ from registry_operator.observed import (
     SecretData,
     TokenObserved,
 )
-from registry_operator.queue import Queue
+from registry_operator.queue import Kind, Queue
 from registry_operator.relations import bundle_of
 from registry_operator.replicas import Replicas
 from registry_operator.secrets import Secrets, read
@@ -69,6 +69,7 @@ class Context:
                 if one.registry == key and one.waiting
             },
             conflicts=tuple(conflicts),
+            unreadable=tuple(one for work, one in cache.unreadable.items() if work.kind is not Kind.REGISTRY),
         )
 
     def observe_token(self, token: AccessToken, conflicts: Iterable[Conflict] = ()) -> TokenObserved:

@@ -1,6 +1,9 @@
 """Statuses and their Events, written only when they differ."""
 
+from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from registry_operator.checks import failure
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, REGISTRIES, Resource
@@ -11,9 +14,11 @@ from registry_operator.models import (
     AccessTokenStatus,
     Namespace,
     NamespaceStatus,
+    OwnStatus,
     Registry,
     RegistryStatus,
 )
+from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.context import Context
 
 RESOURCES: dict[str, Resource] = {
@@ -30,6 +35,8 @@ async def write(
 ) -> None:
     """Raises WriteConflict where the resource is another than the one that was judged."""
     document = status.document()
+    if Work(Kind(of.KIND), *of.key) in at.cache.unreadable:
+        return  # this is its last good version: `unreadable` says so
     if document == of.status.document():
         return
     resource = RESOURCES[of.KIND]
@@ -57,6 +64,30 @@ async def write(
         case AccessToken():
             at.cache.see_token(of.key, AccessToken.parse(answer))
     at.recorder.record(of, notes(of.status.conditions, status.conditions))
+
+
+async def unreadable(at: Context, work: Work) -> None:
+    """Says that a resource cannot be read; what else stands in its status stays. Raises ClusterError."""
+    found = at.cache.unreadable.get(work)
+    if found is None or "deletionTimestamp" in found.raw["metadata"]:
+        return
+    metadata, before = found.raw["metadata"], found.raw.get("status") or {}
+    try:
+        known = OwnStatus.model_validate(before)
+    except ValidationError:
+        before, known = {}, OwnStatus()
+    said = failure.judge(known, metadata["generation"], found.error, at.now(), at.settings)
+    if said.document() == known.document():
+        return
+    names = ("namespace", "name", "uid", "resourceVersion")
+    body = {
+        "apiVersion": found.raw["apiVersion"],
+        "kind": found.raw["kind"],
+        "metadata": {name: metadata[name] for name in names},
+        "status": {**before, **said.document()},
+    }
+    with suppress(NotFound):
+        await at.cluster.apply_status(body)
 
 
 async def fail(at: Context, of: Registry | Namespace | AccessToken, error: OperatorError) -> None:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from registry_operator import names
 from registry_operator.cluster import Resource, Scope
-from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES, SECRETS
+from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
 from registry_operator.errors import ClusterError, NotFound
 from registry_operator.metrics import Metrics
-from registry_operator.models import AccessToken, Key
+from registry_operator.models import Key
 from registry_operator.queue import Kind, Work
+from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 
 PERIOD = 300.0  # seconds, on average
@@ -66,7 +66,7 @@ class Sweep:
         """Raises ClusterError."""
         for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
             await self._compare(resource)
-        await self._collect()
+        await access_token.forget(self._at)  # of tokens that went while no operator was there
         at = self._at
         at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
         for work in self._all():
@@ -107,26 +107,6 @@ class Sweep:
         if resource is REGISTRIES:
             return cache.registries.versions()
         return cache.claims.versions() if resource is CLAIMS else cache.tokens.versions()
-
-    async def _collect(self) -> None:
-        """Deletes Secrets of tokens that are gone, where a token was deleted while no operator was there."""
-        owners = frozenset(token.meta.uid for token in self._at.cache.tokens.objects.values())
-        for key, data in self._at.secrets.strays(owners).items():
-            if await self._is_gone(data.annotations.get(names.OWNER, ""), data.labels[names.OWNER_UID]):
-                await self._at.cluster.delete(SECRETS, *key, data.uid)
-                log.info("leftover deleted", extra={"secret": str(key)})
-
-    async def _is_gone(self, owner: str, uid: str) -> bool:
-        """Asked of the API server itself: a Secret is not deleted by what a cache does not know."""
-        kind, _, place = owner.partition(" ")
-        namespace, _, name = place.partition("/")
-        if kind != AccessToken.KIND or not name:
-            return False  # nothing of ours, whatever its label says
-        try:
-            found = await self._at.cluster.get(ACCESS_TOKENS, namespace, name)
-        except NotFound:
-            return True
-        return bool(found["metadata"]["uid"] != uid)
 
     def _all(self) -> list[Work]:
         cache = self._at.cache

@@ -73,6 +73,7 @@ class Worker:
                 await namespace.reconcile(self.at, key)
             case Kind.REGISTRY:
                 await registry.reconcile(self.at, self.access, key)
+        await status.unreadable(self.at, work)
 
     async def _say(self, work: Work, error: OperatorError) -> None:
         """The condition of a failed reconcile; that it cannot be written changes nothing of the failure."""

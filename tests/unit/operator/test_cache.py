@@ -125,3 +125,15 @@ def test_names_that_somebody_uses_are_the_secrets_to_keep(cache: Cache) -> None:
     """The user's that are referred to, and those that would be written: others are a conflict."""
     assert {"s3", harbour.token().secret.name} <= cache.wanted_secrets("harbour")
     assert cache.wanted_secrets("other") == frozenset()
+
+
+def test_the_late_deletion_of_a_predecessor_takes_nothing_from_its_successor(cache: Cache) -> None:
+    """DELETED of the old object after ADDED of the new one: another UID."""
+    robot, berth = harbour.token(), harbour.claim()
+    assert cache.see_token(robot.key, None, "uid-old") == set()
+    assert cache.see_claim(berth.key, None, "uid-old") == set()
+    assert cache.see_registry(REGISTRY, None, "uid-old") == set()
+    assert cache.see_account("harbour", None, "uid-old") == set()
+    assert (len(cache.tokens.objects), len(cache.claims.objects), len(cache.registries.objects)) == (1, 1, 1)
+    assert cache.see_token(robot.key, None, robot.meta.uid)
+    assert not cache.tokens.objects

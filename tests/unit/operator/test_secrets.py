@@ -165,3 +165,16 @@ async def test_a_secret_that_is_named_later_was_not_looked_at() -> None:
         assert secrets.unlooked({later, missing}) == {later}
         secrets.put(later, secrets.keep(secret("later", "2")))
         assert not secrets.unlooked({later})
+
+
+async def test_a_stream_that_ended_is_a_fault() -> None:
+    """Liveness notices what nothing else would: these Secrets are not heard of any more."""
+    api = ScriptedApi()
+    api.on(SHOP, listing())
+    api.on(SHOP, events(), watch=True)
+    async with following(api, set()) as (secrets, _):
+        await eventually(lambda: secrets.known({"shop"}))
+        assert secrets.faults == []
+        (task,) = [one for one in asyncio.all_tasks() if one.get_name() == "secrets of shop"]
+        task.cancel()
+        await eventually(lambda: secrets.faults == ["no stream: secrets of shop"])

@@ -105,10 +105,14 @@ def test_endpoints_of_a_slice() -> None:
 
 def test_only_the_two_cluster_roles_are_consent() -> None:
     """A Role of the same name, made by somebody in the namespace, is none."""
-    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "roadstead-secrets"}})
-    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "roadstead-registry"}})
-    assert seen.consent({"roleRef": {"kind": "Role", "name": "roadstead-secrets"}}) is None
-    assert seen.consent({"roleRef": {"kind": "ClusterRole", "name": "view"}}) is None
+
+    def given(kind: str, name: str) -> str | None:
+        return seen.consent({"metadata": {"uid": "uid"}, "roleRef": {"kind": kind, "name": name}})
+
+    assert given("ClusterRole", "roadstead-secrets")
+    assert given("ClusterRole", "roadstead-registry")
+    assert given("Role", "roadstead-secrets") is None
+    assert given("ClusterRole", "view") is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key
 from registry_operator.observed import KubernetesNamespace, SecretData
 from registry_operator.queue import Queue
+from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
 from registry_operator.secrets import Secrets
@@ -116,3 +117,14 @@ async def test_only_a_secret_whose_owner_is_surely_gone_is_deleted() -> None:
     assert [path for method, path, _ in api.asked if method == "DELETE"] == [
         "/api/v1/namespaces/app/secrets/gone"
     ]
+
+
+async def test_a_token_that_cannot_be_read_keeps_its_secrets() -> None:
+    """It is not in the cache, but the API server has it: its reconcile deletes nothing."""
+    api = ScriptedApi()
+    api.on(ACCESS_TOKENS.path("harbour", "odd"), plain({"metadata": harbour.metadata("odd", uid="uid-odd")}))
+    labels, annotations = {names.OWNER_UID: "uid-odd"}, {names.OWNER: "AccessToken harbour/odd"}
+    async with sweeping(api) as (sweep, _, secrets, _):
+        secrets.put(Key("app", "odd"), SecretData({}, labels=labels, annotations=annotations))
+        await access_token.reconcile(sweep._at, Key("harbour", "odd"))
+    assert [method for method, _, _ in api.asked] == ["GET"]

@@ -166,3 +166,19 @@ async def test_an_object_that_cannot_be_digested_silences_no_other() -> None:
     api.on(PATH, events(broken), events(event("ADDED", obj("b", "12"))), watch=True)
     async with following(api) as heard:
         await eventually(lambda: heard.objects == {"shop/a": "2", "shop/b": "12"})
+
+
+async def test_a_sink_that_fails_when_told_of_an_error_ends_no_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An exception out of `failed` is a fault as any other: the stream goes on after a pause."""
+
+    def failed(_self: Heard, _: ClusterError) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(Heard, "failed", failed)
+    api = ScriptedApi()
+    api.on(PATH, status(500), listing(obj("a", "1")))
+    api.on(PATH, events(), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "1"})

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from registry_operator import names
 from registry_operator.desired.policy import grant, password, policy, settlement, shards
 from registry_operator.desired.registry import render_access
+from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Permission
-from registry_operator.observed import Absence, RegistryObserved, SecretData
+from registry_operator.observed import Absence, RegistryObserved, SecretData, Unreadable
 
 from registry_runtime.contract.credential import Password, token_id
 from registry_runtime.contract.policy import Action, Claim, Policy, Token
@@ -195,3 +196,24 @@ def test_no_password_and_no_order_of_reading_is_in_a_policy(called: list[str]) -
     for _, password_ in made.values():
         assert password_.text.encode() not in there
         assert password_.text[-58:].encode() not in there
+
+
+def test_what_cannot_be_read_stays_in_the_policy_in_force() -> None:
+    """After a restart nothing is known of them but that they are there: no right is taken back."""
+    robot, berth = token(), claim()
+    secret, _ = password_secret(robot)
+    before, _ = running(observed(tokens=(robot,), namespaces=(berth,), secrets=view({robot.secret: secret})))
+    whole = policy(before, settlement(before))
+    assert whole.tokens
+    assert whole.namespaces
+    error = InvalidResource("a resource", "cannot be read")
+    raw = [
+        {"metadata": {"uid": one.meta.uid, "namespace": "harbour"}, "spec": {"name": "pier-one"}}
+        for one in (robot, berth)
+    ]
+    lost = replace(before, tokens=(), namespaces=())
+    assert policy(lost, settlement(lost)) == Policy()
+    kept = replace(lost, unreadable=tuple(Unreadable(one, error) for one in raw))
+    assert policy(kept, settlement(kept)) == whole
+    gone = replace(kept, kubernetes_namespaces={})
+    assert policy(gone, settlement(gone)) == Policy()

@@ -1,0 +1,48 @@
+"""What the controller makes of what it sees."""
+
+from typing import Any
+
+from registry_operator.cluster.resources import ACCESS_TOKENS
+from registry_operator.controller import Controller
+from registry_operator.metrics import Metrics
+from registry_operator.models import Key
+from registry_operator.queue import Kind, Work
+from registry_operator.reconcile import status
+
+from tests.unit.operator import harbour
+from tests.unit.operator.scripted import ScriptedApi, credentials, plain, scripted
+
+ROBOT = Key("harbour", "deployer")
+
+
+def stored(version: str, action: str, **meta: Any) -> dict[str, Any]:
+    permissions = [{"repositories": ["pier-one/**"], "actions": [action]}]
+    return {
+        "apiVersion": "roadstead.dev/v1alpha1",
+        "kind": "AccessToken",
+        "metadata": harbour.metadata("deployer", resourceVersion=version, **meta),
+        "spec": {"registryRefs": [{"name": "harbour"}], "permissions": permissions},
+    }
+
+
+async def test_what_cannot_be_read_keeps_its_last_good_version_and_says_so() -> None:
+    """An action of a newer release: the token is not taken as deleted, and its condition names the field."""
+    api = ScriptedApi()
+    path = f"{ACCESS_TOKENS.path('harbour', 'deployer')}/status"
+    api.on(path, plain({}))
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            at._see(ACCESS_TOKENS, stored("1", "pull"), False)
+            at._see(ACCESS_TOKENS, stored("2", "levitate"), False)
+            assert at._cache.tokens.versions() == {ROBOT: "1"}
+            work = Work(Kind.ACCESS_TOKEN, *ROBOT)
+            await status.unreadable(at._context, work)
+            assert [asked for _, asked, _ in api.asked] == [path]
+            at._see(ACCESS_TOKENS, stored("3", "push"), False)
+            assert not at._cache.unreadable
+            assert at._cache.tokens.versions() == {ROBOT: "3"}
+            at._see(ACCESS_TOKENS, stored("4", "levitate"), False)
+            at._see(ACCESS_TOKENS, stored("4", "levitate"), True)
+            assert not at._cache.unreadable
+            assert not at._cache.tokens.objects
