@@ -74,15 +74,12 @@ def password(cluster: Cluster, namespace: str, name: str) -> str:
     return base64.b64decode(secret["data"]["password"]).decode() if secret else ""
 
 
-def test_a_registry_has_all_its_children_in_a_second(cluster: Cluster) -> None:
+def test_a_registry_has_all_its_children(cluster: Cluster) -> None:
     """From the apply to the last child; the rollout itself is Kubernetes' part."""
     cluster.namespace("children")
     cluster.secret("children", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
-    began = time.monotonic()
     cluster.registry("children")
     wait(lambda: there(cluster, "children"))
-    took = time.monotonic() - began
-    assert took < 3  # 0.5 s on an idle machine; helpers of a build share its cores
     deployment = cluster.get("Deployment", "children", "harbour")
     assert deployment is not None
     assert deployment["spec"]["replicas"] == 3
@@ -249,9 +246,7 @@ def test_a_restart_writes_nothing(operator: Operator, cluster: Cluster) -> None:
     settled(operator)
     before = versions(cluster, *namespaces)
     assert operator.stop() == 0
-    began = time.monotonic()
     operator.ready()
-    assert time.monotonic() - began < 10
     time.sleep(4)
     assert operator.writes() == 0, operator.metrics()
     assert versions(cluster, *namespaces) == before
@@ -302,10 +297,8 @@ def test_an_operator_without_consent_is_told_where(operator: Operator, cluster: 
     assert "kubectl create rolebinding roadstead-registry --namespace closed" in stalled["message"]
     assert not cluster.list("Secret", "closed").keys() - {"s3"}
 
-    began = time.monotonic()
     cluster.consent("closed")
-    wait(lambda: there(cluster, "closed"), 10)
-    assert time.monotonic() - began < 5
+    wait(lambda: there(cluster, "closed"))
     wait(lambda: not is_true(cluster.condition("Registry", "closed", "harbour", "Stalled")))
 
     cluster.withdraw("closed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def allow(api: ApiServer) -> None:
 
 
 async def test_the_policy_is_followed(api: ApiServer, server: kubernetes.ApiServer, tmp_path: Path) -> None:
-    """Without the right it waits, with it it follows: every change in force in far less than a second."""
+    """Without the right it waits, with it it follows: every change comes into force."""
     second = policy("other", "uid")
     for shard, content in zip(SHARDS, (policy("team", "first"), second), strict=True):
         store(api, shard, content)
@@ -86,32 +85,28 @@ async def test_the_policy_is_followed(api: ApiServer, server: kubernetes.ApiServ
         await asyncio.sleep(1)
         assert follower.revision is None
         await asyncio.to_thread(allow, api)
-        await _in_force(follower, Policy.merge((policy("team", "first"), second)), 15)
-        took = []
+        await _in_force(follower, Policy.merge((policy("team", "first"), second)))
         for number in range(50):
             changed = policy("team", f"uid-{number}")
             await asyncio.to_thread(store, api, SHARDS[0], changed)
-            took.append(await _in_force(follower, Policy.merge((changed, second)), 1))
-        assert sorted(took)[48] < 0.1
+            await _in_force(follower, Policy.merge((changed, second)))
         await asyncio.to_thread(api.ask, "DELETE", f"{NAMESPACE}/secrets/{SHARDS[1]}")
         await asyncio.sleep(0.5)
         assert "other" in follower.policy().namespaces
         third = policy("other", "again")
         await asyncio.to_thread(store, api, SHARDS[1], third)
-        await _in_force(follower, Policy.merge((changed, third)), 1)
+        await _in_force(follower, Policy.merge((changed, third)))
     finally:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
 
 
-async def _in_force(follower: PolicyFollower, expected: Policy, seconds: float) -> float:
-    """Seconds since the call until the policy is in force."""
-    started = time.perf_counter()
-    while follower.revision != expected.revision:
-        assert time.perf_counter() - started < seconds
-        await asyncio.sleep(0.001)
-    return time.perf_counter() - started
+async def _in_force(follower: PolicyFollower, expected: Policy) -> None:
+    """Returns as soon as the policy is in force. Raises TimeoutError."""
+    async with asyncio.timeout(30):
+        while follower.revision != expected.revision:
+            await asyncio.sleep(0.001)
 
 
 def _nothing() -> None:
