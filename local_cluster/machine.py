@@ -15,7 +15,7 @@ from typing import IO, Any
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemon, Daemons
 from local_cluster.errors import CommandFailed, NotRunning
-from local_cluster.layout import Machine
+from local_cluster.layout import Machine, Node
 from local_cluster.waiting import until
 
 INIT = "init"
@@ -36,12 +36,20 @@ NETWORK_SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
 }
+# Seconds that an unanswered connection is remembered where relays dial from. All of them have one source
+# address, so a port is soon used again: it must not lead to the endpoint that the last one with it died of.
+RELAY_SYSCTLS = {
+    "net/netfilter/nf_conntrack_tcp_timeout_syn_sent": "5",
+    "net/netfilter/nf_conntrack_tcp_timeout_max_retrans": "5",
+    "net/netfilter/nf_conntrack_tcp_timeout_unacknowledged": "5",
+}
 FROM_HOST_ETC = ("alternatives", "ssl")
 BOOT_SECONDS = 10.0
 
 
 def setup_script(machine: Machine, pause: Path) -> str:
     """What PID 1 does before it becomes `pause`, in this order, ending at the first line that fails."""
+    network = NETWORK_SYSCTLS if isinstance(machine, Node) else {**NETWORK_SYSCTLS, **RELAY_SYSCTLS}
     lines = [
         "set -eu",
         "mount --make-rprivate /",
@@ -64,7 +72,7 @@ def setup_script(machine: Machine, pause: Path) -> str:
         *(line for name, value in KUBELET_SYSCTLS.items() for line in shield(name, value)),
         *(
             f"if [ -e /proc/sys/{name} ]; then echo {value} > /proc/sys/{name}; fi"
-            for name, value in NETWORK_SYSCTLS.items()
+            for name, value in network.items()
         ),
         "ip link set lo up",
         f"hostname {machine.name}",

@@ -63,3 +63,11 @@ def test_a_process_of_this_machine_is_no_init() -> None:
     """Neither this test's own, nor one that does not exist."""
     assert not is_init(os.getpid())
     assert not is_init(2**22 + 1)
+
+
+def test_only_where_relays_dial_from_a_dead_connection_is_soon_forgotten() -> None:
+    """A source port that is used again must not lead to an endpoint that is gone; nodes stay as nodes are."""
+    control_plane = setup_script(Layout("one").control_plane, Path("/cache/pause"))
+
+    assert "echo 5 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent" in control_plane
+    assert "nf_conntrack" not in "\n".join(LINES)
