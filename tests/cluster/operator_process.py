@@ -88,7 +88,6 @@ class Operator:
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
     process: subprocess.Popen[bytes] | None = None
     name: str = "operator-0"  # of its pod
-    compiled: Path | None = None  # where code without docstrings is kept, as in the image
 
     @property
     def log(self) -> Path:
@@ -108,7 +107,7 @@ class Operator:
             "METRICS_PORT": str(self.ports[1]),
             "LOG_LEVEL": "INFO",
             "MALLOC_ARENA_MAX": "2",
-        } | ({"PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": str(self.compiled)} if self.compiled else {})
+        }
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "registry_operator"], env=environment, stdout=output, stderr=output
@@ -162,14 +161,6 @@ class Operator:
         with suppress(OSError):
             return self.livez()[0] == HTTPStatus.OK
         return False
-
-    def rss(self) -> float:
-        """MiB."""
-        assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
 
     def _kubeconfig(self) -> Object:
         path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
