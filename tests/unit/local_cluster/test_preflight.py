@@ -22,7 +22,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_host_that_has_all_passes(tools: Path) -> None:
     """With the parts in somebody's home."""
-    check(Path("/root/.cache/roadstead"), str(tools))
+    check(Path("/home/someone/.cache/roadstead"), str(tools))
 
 
 def test_missing_programs_are_named_with_their_packages(tools: Path) -> None:
