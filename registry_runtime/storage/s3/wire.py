@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -23,13 +23,14 @@ from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, pause
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import S3Storage
     from registry_runtime.storage.s3.credentials import Credentials
     from registry_runtime.storage.s3.trust import Trust
 
+T = TypeVar("T")
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _WHOLE = 512 * 1024  # bytes of a body that are sent in one piece
 _THREAD = 256 * 1024
@@ -83,27 +84,22 @@ class Wire:
         body: Sequence[Buffer] = (),
     ) -> Answer:
         """One request, and more where a retry is worth it."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with await self.open(method, key, query=query, headers=headers, body=body) as response:
-                    answer = Answer(response.headers, await response.read())
-            except Refused as refused:
-                if not (refused.fault.worth_a_retry and self._again(attempt)):
-                    raise
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if isinstance(error, aiohttp.ClientSSLError) or not self._again(attempt):
-                    self._unreachable(error)
-            else:
-                self._budget.succeed()
-                return answer
-            await pause(attempt)
-        raise AssertionError("the last attempt answers or raises")
+
+        async def whole() -> Answer:
+            async with await self.open(method, key, query=query, headers=headers, body=body) as response:
+                return Answer(response.headers, await response.read())
+
+        return await self._tried(whole)
 
     async def stream(self, key: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """A GET whose body the caller reads and closes."""
+        return await self._tried(lambda: self.open("GET", key, headers=headers))
+
+    async def _tried(self, once: Callable[[], Awaitable[T]]) -> T:
+        """What `once` gives, asked again where that is worth it."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                response = await self.open("GET", key, headers=headers)
+                result = await once()
             except Refused as refused:
                 if not (refused.fault.worth_a_retry and self._again(attempt)):
                     raise
@@ -112,7 +108,7 @@ class Wire:
                     self._unreachable(error)
             else:
                 self._budget.succeed()
-                return response
+                return result
             await pause(attempt)
         raise AssertionError("the last attempt answers or raises")
 
