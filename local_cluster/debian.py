@@ -19,6 +19,7 @@ PACKAGES = {
     "ca-certificates": "trust in package registries",
     "nftables": "kube-proxy, and the enforcer of network policies",
     "iproute2": "links between the machines of the cluster",
+    "hostname": "names the machines",
     "util-linux": "unshare and nsenter, which make the machines",
     "mount": "file systems inside the machines",
 }

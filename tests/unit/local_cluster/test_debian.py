@@ -9,6 +9,7 @@ import pytest
 
 from local_cluster import debian
 from local_cluster.errors import PackagesMissing
+from local_cluster.preflight import PROGRAMS
 
 ALL_INSTALLED = "\n".join(f"{package} installed" for package in debian.PACKAGES)
 
@@ -68,3 +69,8 @@ def test_another_distribution_is_told_what_to_bring(monkeypatch: pytest.MonkeyPa
     debian.ensure(said.append)
 
     assert "mmdebstrap" in said[0]
+
+
+def test_what_a_host_must_have_is_installed() -> None:
+    """Every program that a cluster asks a host for comes with a package of the list."""
+    assert set(PROGRAMS.values()) <= set(debian.PACKAGES)
