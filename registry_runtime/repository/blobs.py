@@ -56,7 +56,7 @@ class Blobs:
         The index of placements stays: a push that links the blob again at this moment relies on it.
         """
         await self._pointer(name, digest)
-        await self._records.delete([paths.link(name, digest)])
+        await self._records.delete([self._records.tree.link(name, digest)])
 
     async def mount(self, target: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         """Lets `target` serve what `source` serves; False where `source` does not."""
@@ -68,20 +68,20 @@ class Blobs:
 
     async def placements(self, digest: Digest, limit: int) -> list[RepositoryName]:
         """Repositories that may hold the blob: `mount` finds out, who asks must be allowed to pull."""
-        prefix = paths.placements(digest)
+        prefix = self._records.tree.placements(digest)
         listing = await self._records.list(prefix, limit=limit)
         return [RepositoryName(paths.unescape(entry.key[len(prefix) :])) for entry in listing.entries]
 
     async def has(self, name: RepositoryName, digest: Digest) -> bool:
         """Whether the blob is there; a hidden one is revived, for something new will rely on it."""
         link, pointer = await asyncio.gather(
-            self._records.get(paths.link(name, digest)), self._pointers.revive(digest)
+            self._records.get(self._records.tree.link(name, digest)), self._pointers.revive(digest)
         )
         return link is not None and pointer is not None
 
     async def pushed_by(self, name: RepositoryName, digest: Digest) -> str | None:
         """Who pushed the blob here last; None where it was mounted, or is not there."""
-        link = await self._records.get(paths.link(name, digest))
+        link = await self._records.get(self._records.tree.link(name, digest))
         return None if link is None else link.fields.get("by")
 
     async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int, by: str) -> str:
@@ -97,15 +97,17 @@ class Blobs:
         return await self._pointers.names(digest, data)
 
     async def _index(self, name: RepositoryName, digest: Digest) -> None:
-        await self._records.put(paths.placement(digest, name), Record({}))
+        await self._records.put(self._records.tree.placement(digest, name), Record({}))
 
     async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> None:
         """Lets the repository serve a digest that is indexed, and whose pointer is live."""
-        await self._records.put(paths.link(name, digest), Record({} if by is None else {"by": by}))
+        await self._records.put(
+            self._records.tree.link(name, digest), Record({} if by is None else {"by": by})
+        )
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:
         link, pointer = await asyncio.gather(
-            self._records.get(paths.link(name, digest)), self._pointers.get(digest)
+            self._records.get(self._records.tree.link(name, digest)), self._pointers.get(digest)
         )
         if link is None or pointer is None:
             raise _unknown(name, digest)

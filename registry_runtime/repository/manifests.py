@@ -70,14 +70,20 @@ class Manifests:
         raise StorageUnavailable(f"{reference} is being moved and deleted over and over; try again")
 
     async def _read(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
-        record = await self._records.get(paths.manifest(name, digest))
-        if record is None:
+        stored = await self.at(self._records.tree.manifest(name, digest))
+        if stored is None:
             self._recent.forget(name, digest)
-            return None
-        content = bytes(record.payload)
-        stored = StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
-        self._recent.keep(name, stored)
+        else:
+            self._recent.keep(name, stored)
         return stored
+
+    async def at(self, key: str) -> StoredManifest | None:
+        """The manifest that lies at this key of the storage."""
+        record = await self._records.get(key)
+        if record is None:
+            return None
+        content, digest = bytes(record.payload), Digest.parse(record.fields["digest"])
+        return StoredManifest(Descriptor(record.fields["mediaType"], digest, len(content)), content)
 
     async def put(
         self,
@@ -104,7 +110,7 @@ class Manifests:
             for tag in dict.fromkeys(tags):
                 await self._tags.move(name, tag, target)
             # A delete of the same digest at the same moment may have taken it away again.
-            if await self._records.get(paths.manifest(name, digest)):
+            if await self._records.get(self._records.tree.manifest(name, digest)):
                 return Pushed(target, manifest.subject)
         raise StorageUnavailable(f"{digest} is being deleted over and over; try again")
 
@@ -112,10 +118,10 @@ class Manifests:
         """Writes the indexes, then the fact; withdraws it where a blob went away meanwhile."""
         indexes = [paths.catalog(name)]
         if manifest.subject:
-            indexes.append(paths.referrer(name, manifest.subject.digest, digest))
+            indexes.append(self._records.tree.referrer(name, manifest.subject.digest, digest))
         await each(lambda key: self._records.put(key, Record({})), indexes)
-        record = Record({"mediaType": manifest.media_type}, content)
-        etag = await self._write(paths.manifest(name, digest), record)
+        record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
+        etag = await self._write(self._records.tree.manifest(name, digest), record)
         try:
             await self._require(name, manifest)
         except ManifestBlobUnknown:
@@ -151,7 +157,7 @@ class Manifests:
 
     async def _withdraw(self, name: RepositoryName, digest: Digest, etag: str) -> None:
         try:
-            await self._records.retract(paths.manifest(name, digest), etag)
+            await self._records.retract(self._records.tree.manifest(name, digest), etag)
         except Conflict:
             return  # somebody else's push of the same bytes answers for it now
         self._recent.forget(name, digest)
@@ -169,7 +175,7 @@ class Manifests:
         there = await self._read(name, reference)
         if there:
             await self._tags.forget(name, reference)
-            await self._records.delete([paths.manifest(name, reference)])
+            await self._records.delete([self._records.tree.manifest(name, reference)])
             self._recent.forget(name, reference)
         await self._tags.forget(name, reference, dangling=True)
         if not there:

@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from registry_runtime.errors import StorageUnavailable
-from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record
 
@@ -78,7 +77,7 @@ class Pointers:
         expected: str | None = None
         for _ in range(_ATTEMPTS):
             try:
-                await self._records.write(paths.pointer(digest), pointer.encode(), expected)
+                await self._records.write(self._records.tree.pointer(digest), pointer.encode(), expected)
             except Conflict:
                 current, expected = await self._read(digest)
                 if current is None or current.state is State.DEAD:
@@ -100,12 +99,12 @@ class Pointers:
                 return current
             revived = replace(current, state=State.LIVE)
             try:
-                await self._records.write(paths.pointer(digest), revived.encode(), etag)
+                await self._records.write(self._records.tree.pointer(digest), revived.encode(), etag)
             except Conflict:
                 continue
             return revived
         raise StorageUnavailable(f"too many writers change {digest} at once; try again")
 
     async def _read(self, digest: Digest) -> tuple[Pointer | None, str | None]:
-        seen = await self._records.read(paths.pointer(digest))
+        seen = await self._records.read(self._records.tree.pointer(digest))
         return (Pointer.decode(seen.record) if seen.record else None), seen.etag

@@ -52,7 +52,7 @@ class Tags:
 
         It is written also where it names it already: a delete that saw the tag before must not take it.
         """
-        await self._records.put(paths.tagged_as(name, target.digest, tag), Record({}))
+        await self._records.put(self._records.tree.tagged_as(name, target.digest, tag), Record({}))
         key = paths.tag(name, tag)
         for _ in range(_ATTEMPTS):
             seen = await self._records.read(key)
@@ -71,7 +71,7 @@ class Tags:
 
         With `dangling` only while the manifest is not there.
         """
-        prefix = paths.tagged(name, digest)
+        prefix = self._records.tree.tagged(name, digest)
         more = True
         after = ""
         while more:
@@ -91,7 +91,7 @@ class Tags:
         seen = await self._records.read(paths.tag(name, tag))
         if seen.record is None or seen.etag is None or _decode(seen.record).digest != digest:
             return
-        if dangling and await self._records.get(paths.manifest(name, digest)):
+        if dangling and await self._records.get(self._records.tree.manifest(name, digest)):
             return
         with suppress(Conflict):  # moved, by somebody who answers for it
             await self._records.retract(paths.tag(name, tag), seen.etag)

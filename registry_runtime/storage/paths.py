@@ -30,6 +30,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName, Tag
 
@@ -38,6 +40,9 @@ DATA = "data/"
 UPLOADS = "uploads/"
 PROBES = "probe/"
 CATALOG = "catalog/"
+BLOBS = "blobs/"
+PLACEMENTS = "placements/"
+REPOSITORIES = "repositories/"
 
 
 def data(uuid: str) -> str:
@@ -52,56 +57,54 @@ def probe(uuid: str) -> str:
     return f"{PROBES}{uuid}"
 
 
-def pointer(digest: Digest) -> str:
-    return f"blobs/{digest.algorithm}/{digest.hex}"
-
-
-def placements(digest: Digest) -> str:
-    return f"placements/{digest}/"
-
-
-def placement(digest: Digest, name: RepositoryName) -> str:
-    return placements(digest) + escape(name.text)
-
-
 def catalog(name: RepositoryName) -> str:
     return CATALOG + escape(name.text)
 
 
-def link(name: RepositoryName, digest: Digest) -> str:
-    return f"repositories/{name}/_blobs/{digest}"
-
-
 def manifests(name: RepositoryName) -> str:
-    return f"repositories/{name}/_manifests/"
-
-
-def manifest(name: RepositoryName, digest: Digest) -> str:
-    return f"{manifests(name)}{digest}"
+    return f"{REPOSITORIES}{name}/_manifests/"
 
 
 def tags(name: RepositoryName) -> str:
-    return f"repositories/{name}/_tags/"
+    return f"{REPOSITORIES}{name}/_tags/"
 
 
 def tag(name: RepositoryName, tag: Tag) -> str:
     return f"{tags(name)}{tag}"
 
 
-def tagged(name: RepositoryName, digest: Digest) -> str:
-    return f"repositories/{name}/_tagged/{digest}/"
+class Tree:
+    """The keys in which a digest stands; `called` gives the component that stands for it."""
 
+    def __init__(self, called: Callable[[Digest], str] = str) -> None:
+        self._called = called
 
-def tagged_as(name: RepositoryName, digest: Digest, tag: Tag) -> str:
-    return f"{tagged(name, digest)}{tag}"
+    def pointer(self, digest: Digest) -> str:
+        return BLOBS + self._called(digest).replace(":", "/")
 
+    def placements(self, digest: Digest) -> str:
+        return f"{PLACEMENTS}{self._called(digest)}/"
 
-def referrers(name: RepositoryName, subject: Digest) -> str:
-    return f"repositories/{name}/_referrers/{subject}/"
+    def placement(self, digest: Digest, name: RepositoryName) -> str:
+        return self.placements(digest) + escape(name.text)
 
+    def link(self, name: RepositoryName, digest: Digest) -> str:
+        return f"{REPOSITORIES}{name}/_blobs/{self._called(digest)}"
 
-def referrer(name: RepositoryName, subject: Digest, digest: Digest) -> str:
-    return f"{referrers(name, subject)}{digest}"
+    def manifest(self, name: RepositoryName, digest: Digest) -> str:
+        return manifests(name) + self._called(digest)
+
+    def tagged(self, name: RepositoryName, digest: Digest) -> str:
+        return f"{REPOSITORIES}{name}/_tagged/{self._called(digest)}/"
+
+    def tagged_as(self, name: RepositoryName, digest: Digest, tag: Tag) -> str:
+        return f"{self.tagged(name, digest)}{tag}"
+
+    def referrers(self, name: RepositoryName, subject: Digest) -> str:
+        return f"{REPOSITORIES}{name}/_referrers/{self._called(subject)}/"
+
+    def referrer(self, name: RepositoryName, subject: Digest, digest: Digest) -> str:
+        return self.referrers(name, subject) + self._called(digest)
 
 
 def escape(name: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused
 from registry_runtime.storage.base import PAGE, Entry, Listing
+from registry_runtime.storage.paths import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,10 +45,11 @@ class Versioned:
 
 
 class Records:
-    """Reads and writes records."""
+    """Reads and writes records; `tree` has their keys."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, tree: Tree | None = None) -> None:
         self._storage = storage
+        self.tree = tree or Tree()
 
     async def get(self, key: str) -> Record | None:
         return (await self.read(key)).record

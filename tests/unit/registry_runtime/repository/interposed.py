@@ -64,6 +64,9 @@ class Interposed:
     async def delete(self, keys: Sequence[str]) -> None:
         await self._do("delete", keys[0] if keys else "", lambda: self.storage.delete(keys))
 
+    async def erase(self, key: str, match: str) -> None:
+        await self._do("erase", key, lambda: self.storage.erase(key, match))
+
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
         return await self._do("list", prefix, lambda: self.storage.list(prefix, after=after, limit=limit))
 

@@ -12,6 +12,7 @@ from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.errors import ManifestUnknown, NameUnknown
 from registry_runtime.storage import paths
+from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import descriptor, image, push_blobs
 from tests.unit.registry_runtime.repository.interposed import Interposed, Killed, Mortal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Replica = Callable[..., Registry]
     Verb = Callable[[Registry, RepositoryName], Awaitable[object]]
+
+TREE = Tree()
 
 V1, V2 = Tag("v1"), Tag("v2")
 OLD, NEW = image(), image(annotations={"n": "2"})
@@ -62,8 +65,8 @@ async def check(storage: Directory, registry: Registry, name: RepositoryName) ->
     records = Records(storage)
     for tag in map(Tag, await tags_of(registry, name)):
         digest = (await registry.tags.get(name, tag)).digest
-        assert await records.get(paths.manifest(name, digest)), f"{tag} names what is not there"
-        assert await records.get(paths.tagged_as(name, digest, tag)), f"{tag} has no index"
+        assert await records.get(TREE.manifest(name, digest)), f"{tag} names what is not there"
+        assert await records.get(TREE.tagged_as(name, digest, tag)), f"{tag} has no index"
     listed = {one.digest for one in (await registry.referrers.list(name, Digest.of(OLD))).items}
     assert listed == ({Digest.of(SIGNATURE)} if await holds(registry, name, Digest.of(SIGNATURE)) else set())
 
@@ -190,7 +193,7 @@ async def test_a_tag_that_is_mended_is_not_taken_from_a_push(storage: Directory,
     """A reader finds the manifest gone, then it is pushed with the same tag, then the tag is taken away."""
     name = RepositoryName("team/app")
     await prepared(replica(), name)
-    await storage.delete([paths.manifest(name, Digest.of(OLD))])  # as a delete beside a killed push leaves it
+    await storage.delete([TREE.manifest(name, Digest.of(OLD))])  # as a delete beside a killed push leaves it
 
     async def push_first(operation: str, key: str) -> None:
         if (operation, key) == ("put", paths.tag(name, V1)):

@@ -51,7 +51,10 @@ async def test_each_object_has_its_key_and_its_form(registry: Registry, storage:
         f"placements/{CONFIG}/team!app": line({"version": 1}),
         "catalog/team!app": line({"version": 1}),
         f"{repository}/_blobs/{CONFIG}": line({"version": 1, "by": "test"}),
-        f"{repository}/_manifests/{DIGEST}": line({"version": 1, "mediaType": OCI_IMAGE}) + MANIFEST,
+        f"{repository}/_manifests/{DIGEST}": line(
+            {"version": 1, "mediaType": OCI_IMAGE, "digest": str(DIGEST)}
+        )
+        + MANIFEST,
         f"{repository}/_tags/v1": line({"version": 1, "target": target}),
         f"{repository}/_tagged/{DIGEST}/v1": line({"version": 1}),
         f"{repository}/_referrers/{SUBJECT}/{DIGEST}": line({"version": 1}),

@@ -21,8 +21,8 @@ from registry_runtime.errors import (
     StorageError,
 )
 from registry_runtime.repository.pointers import Pointer, State
-from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import LAYER, descriptor, document, image, index, push_blobs
 from tests.unit.registry_runtime.repository.interposed import Interposed
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Storage
     from registry_runtime.storage.directory import Directory
 
+TREE = Tree()
+
 NAME = RepositoryName("team/app")
 V1, V2 = Tag("v1"), Tag("v2")
 LAYERS = [os.urandom(100), os.urandom(200)]
@@ -45,14 +47,14 @@ DIGEST = Digest.of(IMAGE)
 async def set_state(storage: Storage, digest: Digest, state: State) -> None:
     """What the collection will do to a blob."""
     records = Records(storage)
-    seen = await records.read(paths.pointer(digest))
+    seen = await records.read(TREE.pointer(digest))
     assert seen.record
     pointer = replace(Pointer.decode(seen.record), state=state)
-    await records.write(paths.pointer(digest), pointer.encode(), seen.etag)
+    await records.write(TREE.pointer(digest), pointer.encode(), seen.etag)
 
 
 async def state_of(storage: Storage, digest: Digest) -> State:
-    record = await Records(storage).get(paths.pointer(digest))
+    record = await Records(storage).get(TREE.pointer(digest))
     assert record
     return Pointer.decode(record).state
 
@@ -192,7 +194,7 @@ async def test_a_blob_that_dies_meanwhile_withdraws_the_manifest(
     killed = Digest.of(LAYERS[1])
 
     async def collect(operation: str, key: str) -> None:
-        if operation == "put" and key == paths.manifest(NAME, DIGEST) and not over.is_set():
+        if operation == "put" and key == TREE.manifest(NAME, DIGEST) and not over.is_set():
             over.set()
             await set_state(storage, killed, State.DEAD)
 
@@ -258,7 +260,7 @@ async def test_an_index_that_is_stale_takes_no_tag(registry: Registry, storage: 
     await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
     newer = image(LAYERS[0])
     await registry.manifests.put(NAME, V1, OCI_IMAGE, newer)
-    assert len((await storage.list(paths.tagged(NAME, DIGEST))).entries) == 1
+    assert len((await storage.list(TREE.tagged(NAME, DIGEST))).entries) == 1
     await registry.manifests.delete(NAME, DIGEST)
     assert (await registry.manifests.get(NAME, V1)).content == newer
 
@@ -287,7 +289,7 @@ async def test_a_push_that_fails_takes_nobody_s_manifest(
     done = asyncio.Event()
 
     async def interfere(operation: str, key: str) -> None:
-        if operation == "put" and key == paths.manifest(NAME, DIGEST) and not done.is_set():
+        if operation == "put" and key == TREE.manifest(NAME, DIGEST) and not done.is_set():
             done.set()
             await replica(ByContent(storage)).manifests.put(NAME, V2, OCI_IMAGE, IMAGE)
             await replica().blobs.delete(NAME, Digest.of(LAYERS[1]))

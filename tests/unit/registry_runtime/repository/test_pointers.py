@@ -9,11 +9,13 @@ import pytest
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.repository.pointers import Pointer, Pointers, State
-from registry_runtime.storage import paths
+from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Record, Records
 
 if TYPE_CHECKING:
     from registry_runtime.storage.directory import Directory
+
+TREE = Tree()
 
 DIGEST = Digest.of(b"x")
 
@@ -35,7 +37,7 @@ async def test_of_many_publishers_one_wins(records: Records) -> None:
 
 async def test_the_dead_are_replaced_by_one(records: Records) -> None:
     """Nobody reads or revives it; of those who push again one wins."""
-    await records.put(paths.pointer(DIGEST), Pointer("old", 1, State.DEAD, {}).encode())
+    await records.put(TREE.pointer(DIGEST), Pointer("old", 1, State.DEAD, {}).encode())
     assert await Pointers(records).get(DIGEST) is None
     assert await Pointers(records).revive(DIGEST) is None
     pointers = [Pointer.to(f"new-{number}", 1) for number in range(5)]
@@ -48,10 +50,10 @@ async def test_fields_of_a_later_version_are_carried(records: Records) -> None:
     """A wrapped key survives being revived, by a push and by a mount."""
     later = {"data": "d", "size": 1, "state": "hidden", "key": {"wrapped": "abc", "by": "k1"}}
     for revive in (Pointers(records).revive(DIGEST), Pointers(records).publish(DIGEST, Pointer.to("e", 1))):
-        await records.put(paths.pointer(DIGEST), Record(later))
+        await records.put(TREE.pointer(DIGEST), Record(later))
         revived = await revive
         assert revived is not None
         assert revived.data == "d"
-        stored = await records.get(paths.pointer(DIGEST))
+        stored = await records.get(TREE.pointer(DIGEST))
         assert stored is not None
         assert stored.fields == {**later, "state": "live"}
