@@ -66,6 +66,28 @@ class PolicySource(Frozen):
     namespace: str | None = None
 
 
+class Encryption(Frozen):
+    """The tenant's keys, which content and metadata are encrypted under before they leave the replica.
+
+    A directory of a mounted Secret, one file a key, read again when it changes. A key has 32 bytes: raw,
+    as base64 or in hex. Which of them encrypts, the Policy says; all of them decrypt.
+    """
+
+    keys: Path
+
+
+class Collection(Frozen):
+    """When what nothing refers to any more is taken away.
+
+    It is hidden when it has been unreferenced for the grace, and goes when it was hidden for as long. An
+    audit compares the data with the pointers, for what no replica knows of.
+    """
+
+    every_seconds: int = Field(default=6 * 3600, ge=60)
+    grace_seconds: int = Field(default=24 * 3600, ge=0)
+    audit_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+
+
 class Limits(Frozen):
     """Bounds on what one request or one session may take."""
 
@@ -87,4 +109,6 @@ class RuntimeConfig(Frozen):
     tls: Tls = Tls()
     policy: PolicySource
     signing_key: Path | None = None  # PEM, EC P-256, shared by the replicas; None: made at the start
+    encryption: Encryption | None = None
+    collection: Collection = Collection()
     limits: Limits = Limits()

@@ -51,12 +51,24 @@ class Token(Frozen):
     suspended: bool = False
 
 
+class KeyUse(Frozen):
+    """Which of the tenant's keys encrypts, by its name in the Secret; each that is held decrypts.
+
+    A key is named here after every replica holds it. `settled` is set after every replica has said that it
+    encrypts with this one: what others encrypted may then be encrypted anew, and none of it comes back.
+    """
+
+    active: str
+    settled: bool = False
+
+
 class Policy(Frozen):
-    """Namespaces by name, tokens by id, and what may be done without credentials."""
+    """Namespaces by name, tokens by id, what may be done without credentials, and the key in use."""
 
     namespaces: dict[str, Claim] = Field(default_factory=dict)
     tokens: dict[str, Token] = Field(default_factory=dict)
     anonymous: tuple[Grant, ...] = ()
+    encryption: KeyUse | None = None
 
     def encode(self) -> bytes:
         """The document of the policy Secret: the same policy gives the same bytes."""
@@ -76,6 +88,7 @@ class Policy(Frozen):
                 namespaces=merged.namespaces | shard.namespaces,
                 tokens=merged.tokens | shard.tokens,
                 anonymous=merged.anonymous + shard.anonymous,
+                encryption=merged.encryption or shard.encryption,
             )
         return merged
 
@@ -89,6 +102,7 @@ def _canonical(policy: Policy) -> bytes:
             for name, token in sorted(policy.tokens.items())
         },
         anonymous=_ordered(policy.anonymous),
+        encryption=policy.encryption,
     )
     return ordered.model_dump_json(exclude_defaults=True, warnings=False).encode()
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import Field
+
 from registry_runtime.contract.config import Frozen
 
 
@@ -23,6 +25,8 @@ class StorageReason(StrEnum):
     CREDENTIALS_MISSING = "CredentialsMissing"
     WRONG_OWNER = "WrongBucket"  # the marker names another Registry or format
     NO_CONDITIONAL_WRITES = "ConditionalWritesUnsupported"
+    KEY_MISSING = "EncryptionKeyMissing"  # the storage is encrypted under a key that is not in the Secret
+    WRONG_ENCRYPTION = "EncryptionMismatch"  # encrypted storage and a Registry without, or the reverse
 
 
 class StorageState(Frozen):
@@ -30,6 +34,40 @@ class StorageState(Frozen):
 
     reason: StorageReason = StorageReason.CHECKING
     message: str = ""
+
+
+class Rewrapping(Frozen):
+    """How far the last pass came that encrypts the records of other keys anew under `key` (its id).
+
+    With `done`, and `left` 0, no record of the storage needs another key.
+    """
+
+    key: str
+    began: datetime
+    examined: int = 0
+    rewrapped: int = 0
+    left: int = 0  # that could not be read, or changed under the pass
+    done: bool = False
+
+
+class EncryptionState(Frozen):
+    """The tenant's keys as this replica holds them."""
+
+    keys: dict[str, str] = Field(default_factory=dict)  # names in the Secret, and ids: 16 hex digits
+    active: str | None = None  # name of the key that encrypts
+    problem: str | None = None  # what is wrong with a key, and the remedy
+    rewrapping: Rewrapping | None = None  # where this replica makes, or made, the pass
+
+
+class CollectionState(Frozen):
+    """The last collection that this replica made."""
+
+    began: datetime
+    seconds: float
+    hidden: int = 0  # facts that nothing refers to, kept for a grace
+    taken: int = 0  # objects that are gone for ever
+    freed: int = 0  # bytes
+    problem: str | None = None
 
 
 class ReplicaState(Frozen):
@@ -43,3 +81,5 @@ class ReplicaState(Frozen):
     policy_revision: str | None = None
     policy_problem: str | None = None  # a shard that was refused; the revision is the one before
     storage: StorageState = StorageState()
+    encryption: EncryptionState | None = None
+    collection: CollectionState | None = None
