@@ -109,6 +109,10 @@ REFUSED = [
         "spec.allowedNamespaces.selector is required with from: Selector",
     ),
     (resource("Registry", resources={"limits": {"memory": "much"}}), "spec.resources.limits.memory"),
+    *((resource("Registry", collection={"every": every}), "spec.collection.every") for every in (
+        "0h", "59s", "often", "1h30m",
+    )),
+    (resource("Registry", collection={"grace": "0s"}), "spec.collection.grace"),
     (resource("Namespace", name=None), "spec.name: Required value"),
     *((resource("Namespace", name=name), "spec.name") for name in (
         "abc", "a" * 31, "-pier", "pier-", "Pier", "pier.one", "pier/one", "pier___one", "pier_-one",
@@ -156,6 +160,7 @@ ACCEPTED = [
     resource("Registry", tls={"secretRef": {"name": "public"}}),
     resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
     resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
+    resource("Registry", collection={"every": "1m", "grace": "1s"}),
     resource("Registry", resources={"requests": {"cpu": 1, "memory": "64Mi"}}),
     *(
         resource("Namespace", name=name)
@@ -201,6 +206,7 @@ def test_defaults_are_written_into_the_resource(server: ApiServer) -> None:
     assert spec["exposure"] == {"serviceType": "ClusterIP"}
     assert spec["storage"]["s3"]["pathStyle"] is True
     assert spec["resources"]["limits"] == {"memory": "1Gi"}
+    assert spec["collection"] == {"every": "6h", "grace": "24h"}
     assert create(server, resource("AccessToken"))["spec"]["pullSecrets"]["domains"] == ["Public", "Private"]
 
 

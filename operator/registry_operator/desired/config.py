@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_operator import names
+from registry_operator.models.base import seconds
 from registry_runtime.contract.config import (
+    Collection,
     DirectoryStorage,
     PolicySource,
     RuntimeConfig,
@@ -35,6 +37,10 @@ def config(registry: Registry) -> RuntimeConfig:
             namespace=registry.meta.namespace,
         ),
         signing_key=MOUNTS / "internal" / names.SIGNING_KEY,
+        collection=Collection(
+            every_seconds=seconds(registry.spec.collection.every),
+            grace_seconds=seconds(registry.spec.collection.grace),
+        ),
     )
 
 

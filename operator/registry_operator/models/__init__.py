@@ -23,7 +23,7 @@ from registry_operator.models.base import (
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
 from registry_operator.models.registry import Endpoints, Registry, RegistrySpec, RegistryStatus
-from registry_operator.models.storage import S3, CaBundleRef, SecretRef, Storage
+from registry_operator.models.storage import S3, CaBundleRef, Collection, SecretRef, Storage
 
 __all__ = [
     "API_VERSION",
@@ -34,6 +34,7 @@ __all__ = [
     "AccessTokenSpec",
     "AccessTokenStatus",
     "CaBundleRef",
+    "Collection",
     "Condition",
     "Domain",
     "Endpoints",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.base import (
+    DURATION,
     Key,
     NamespaceName,
     ObjectName,
@@ -19,12 +20,11 @@ from registry_operator.models.base import (
     Time,
     Value,
     rules,
+    seconds,
 )
 from registry_operator.models.reference import RegistryRef
 
 Domain = Literal["Public", "Private"]
-DURATION = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 COMPONENT = r"[a-z0-9*._-]+"
 
 
@@ -173,8 +173,7 @@ class AccessToken(Resource[AccessTokenSpec, AccessTokenStatus]):
     def expires(self) -> datetime | None:
         """When it ends; None: never."""
         if self.spec.expires_after:
-            count, unit = int(self.spec.expires_after[:-1]), self.spec.expires_after[-1]
-            return self.meta.created + timedelta(seconds=count * UNITS[unit])
+            return self.meta.created + timedelta(seconds=seconds(self.spec.expires_after))
         return self.spec.expires_at
 
     @classmethod

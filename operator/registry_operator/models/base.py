@@ -33,6 +33,14 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^{LABEL}$")]
 HostName = Annotated[str, Field(min_length=3, max_length=245, pattern=HOST_NAME)]
 
+DURATION = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(duration: str) -> int:
+    """Of a `DURATION`: a number and s, m, h or d."""
+    return int(duration[:-1]) * UNITS[duration[-1]]
+
 
 def rules(*pairs: tuple[str, str]) -> JsonDict:
     """CEL rules of the API server, each with the sentence that a user reads when it fails."""

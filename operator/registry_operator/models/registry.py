@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
-from registry_operator.models.storage import SecretRef, Storage
+from registry_operator.models.storage import Collection, SecretRef, Storage
 
 QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
 Quantity = Annotated[
@@ -144,6 +144,9 @@ class RegistrySpec(Value):
     replicas: Annotated[int, Field(ge=1, le=100, description="How many replicas serve.")] = 3
     zones: Annotated[Zones, Field(description="Spread over failure domains.")] = Zones()
     storage: Annotated[Storage, Field(description="Where the content is kept.")]
+    collection: Annotated[
+        Collection, Field(description="When content that nothing refers to is deleted.")
+    ] = Collection()
     tls: Annotated[Tls, Field(description="Certificate of both domains; default: selfSigned.")] = Tls()
     exposure: Annotated[Exposure, Field(description="How clients reach the public domain.")] = Exposure()
     allowed_namespaces: Annotated[

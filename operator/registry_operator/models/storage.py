@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from registry_operator.models.base import ObjectName, Value, rules
+from registry_operator.models.base import DURATION, ObjectName, Value, rules
 
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
@@ -100,3 +100,27 @@ class Storage(Value):
         Ephemeral | None,
         Field(description="The pod's own disk, for trying out: one replica, lost with the pod."),
     ] = None
+
+
+class Collection(Value):
+    """When what nothing refers to any more is taken away; each replica tries, one at a time does it."""
+
+    every: Annotated[
+        str,
+        Field(
+            max_length=7,
+            pattern=DURATION.replace("s|", ""),  # a minute at least: it reads the whole of the metadata
+            description="Time between two collections: a number and m, h or d.",
+        ),
+    ] = "6h"
+    grace: Annotated[
+        str,
+        Field(
+            max_length=7,
+            pattern=DURATION,
+            description=(
+                "How long content must have been unreferenced before it is hidden, and then hidden before "
+                "it is deleted: a number and s, m, h or d."
+            ),
+        ),
+    ] = "24h"

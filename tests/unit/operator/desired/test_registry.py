@@ -17,7 +17,7 @@ from registry_operator.models import Key, Registry
 from registry_operator.observed import SecretData, SecretView
 from registry_operator.tls import Certificate
 
-from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.contract.config import Collection, RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
 from tests.unit.operator.harbour import (
     NOW,
@@ -90,6 +90,15 @@ def test_another_host_name_gets_its_certificate_and_a_rollout() -> None:
     assert config(after).private_hosts == ("private.harbour.test",)
     annotations = [deployment(one)["spec"]["template"]["metadata"]["annotations"] for one in (before, after)]
     assert annotations[0] != annotations[1]
+
+
+def test_replicas_collect_as_declared() -> None:
+    """Durations become seconds; a Registry that says nothing has the runtime's own defaults."""
+    often = registry(collection={"every": "15m", "grace": "90s"})
+    assert config(render(observed(often), SETTINGS)).collection == Collection(
+        every_seconds=900, grace_seconds=90
+    )
+    assert config(render(observed(), SETTINGS)).collection == Collection()
 
 
 def test_a_change_of_access_needs_no_rollout() -> None:
