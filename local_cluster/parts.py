@@ -94,7 +94,7 @@ CLUSTER = (
         ),
     ),
 )
-TESTS = (go("crane"), go("kindconfig", package="."))
+TESTS = (go("crane"), go("minio"), go("kindconfig", package="."))
 ALL = CLUSTER + TESTS
 
 

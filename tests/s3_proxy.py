@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -36,6 +36,8 @@ class Proxy:
         self.lose: Callable[[web.Request], bool] = lambda _request: False  # the answer, after its effect
         self.truncate: Callable[[web.Request], int | None] = lambda _request: None  # bytes that get through
         self.seen: list[str] = []  # method and path of each request
+        self.one_at_a_time = False
+        self._turn = asyncio.Lock()
         self._client: aiohttp.ClientSession | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -44,7 +46,8 @@ class Proxy:
         status = self.instead(request)
         if status:
             return web.Response(status=status, text="<Error><Code>SlowDown</Code></Error>")
-        answer, content = await self._forward(request, body)
+        async with self._turn if self.one_at_a_time else nullcontext():
+            answer, content = await self._forward(request, body)
         if self.lose(request):
             self._cut(request)
         most = self.truncate(request)

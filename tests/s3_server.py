@@ -1,4 +1,4 @@
-"""A real S3 server (versitygw) on the loopback, with TLS from a certificate authority of its own."""
+"""A real S3 server on the loopback, with TLS from a certificate authority of its own; here versitygw."""
 
 from __future__ import annotations
 
@@ -80,25 +80,34 @@ class S3Server:
 
 @contextmanager
 def s3_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
-    """Starts a server on a free port, its buckets below `folder`, and stops it in the end."""
-    binary = Parts(Path(os.environ.get("ROADSTEAD_CACHE", "~/.cache/roadstead")).expanduser()).binary(
-        "versitygw"
-    )
-    (folder / "buckets").mkdir(parents=True)
+    """versitygw, its buckets below `folder`."""
+    certificate = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")] if tls else []
+    port = free_port()
+    command = [
+        str(program("versitygw")),
+        *("--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", *certificate),
+        *("posix", str(folder / "buckets")),
+    ]
+    with running(
+        folder, port, command, {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}, tls
+    ) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    folder: Path, port: int, command: list[str], env: dict[str, str], tls: bool
+) -> Iterator[S3Server]:
+    """Starts a server that is told to listen on `port` of the loopback, and stops it in the end."""
+    (folder / "buckets").mkdir(parents=True, exist_ok=True)
     (folder / "credentials").mkdir()
     (folder / "credentials" / "accessKeyID").write_text(ACCESS)
     (folder / "credentials" / "secretAccessKey").write_text(SECRET)
     if tls:
         write_certificates(folder)
-    port = free_port()
-    certificate = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")] if tls else []
-    flags = ["--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", *certificate]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [binary, *flags, "posix", str(folder / "buckets")],
-            env={"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]},
-            stdout=log,
-            stderr=log,
+            command, env={**env, "PATH": os.environ["PATH"]}, cwd=folder, stdout=log, stderr=log
         )
     try:
         ca_file = folder / "ca.crt" if tls else None
@@ -108,6 +117,11 @@ def s3_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def program(name: str) -> Path:
+    """Raises PartMissing."""
+    return Parts(Path(os.environ.get("ROADSTEAD_CACHE", "~/.cache/roadstead")).expanduser()).binary(name)
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes]) -> None:

@@ -117,7 +117,18 @@ class Storage(Protocol):
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; those that are not there are no error."""
+        """Removes objects; those that are not there are no error.
+
+        Where some could not be removed it raises, and the others are gone: the same call may be repeated.
+        """
+        ...
+
+    async def erase(self, key: str, match: str) -> None:
+        """Removes an object with this ETag; raises Conflict where there is one with another.
+
+        None is there afterwards, or was before. Only where `probes.erases` says so: some buckets ignore
+        the condition, and remove whatever is there.
+        """
         ...
 
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:

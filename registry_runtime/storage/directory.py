@@ -96,6 +96,19 @@ class Directory:
                     files.try_unlink(path)
                 self._files.prune(path)
 
+    async def erase(self, key: str, match: str) -> None:
+        await asyncio.to_thread(self._erase, key, match)
+
+    def _erase(self, key: str, match: str) -> None:
+        path = self._files.path(key)
+        with translated():
+            with self._files.locked(key):
+                current = files.read(path)
+                if current is not None and files.etag(current) != match:
+                    raise Conflict(key)
+                files.try_unlink(path)
+            self._files.prune(path)
+
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
         return await asyncio.to_thread(self._list, prefix, after, limit)
 

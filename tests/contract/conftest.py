@@ -9,6 +9,7 @@ import pytest
 
 from registry_runtime.contract.config import DirectoryStorage
 from registry_runtime.storage import open_storage
+from tests.minio_server import minio_server
 from tests.s3_server import S3Server, s3_server
 
 if TYPE_CHECKING:
@@ -24,12 +25,18 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(params=["directory", "s3"])
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with minio_server(tmp_path_factory.mktemp("minio") / "tls") as server:
+        yield server
+
+
+@pytest.fixture(params=["directory", "s3", "minio"])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     if request.param == "directory":
         opened = await open_storage(DirectoryStorage(path=tmp_path))
     else:
-        server: S3Server = request.getfixturevalue("s3")
+        server: S3Server = request.getfixturevalue(request.param)
         opened = await open_storage(server.bucket(f"b-{uuid.uuid4().hex[:20]}", prefix="tenant/a/"))
     yield opened
     await opened.close()

@@ -19,8 +19,9 @@ from registry_runtime.contract.config import Limits, S3Storage
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageError, StorageRefused, StorageUnavailable
 from registry_runtime.repository import Registry
-from registry_runtime.storage import open_storage
+from registry_runtime.storage import open_storage, probes
 from registry_runtime.storage.base import Conflict
+from registry_runtime.storage.probes import erases
 from registry_runtime.storage.s3.wire import base_url
 from tests.certificates import Authority
 from tests.contract.test_storage import whole
@@ -165,6 +166,33 @@ async def test_a_server_that_ignores_conditions_is_refused(
     assert [entry.key for entry in (await storage.list("")).entries] == ["roadstead.json"]
     proxy.ignored = set()
     assert (await registry_of(storage).check()).reason is StorageReason.READY
+
+
+@pytest.mark.parametrize("server", ["s3", "minio"])
+async def test_a_server_that_erases_by_halves_is_found_out(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    """MinIO ignores the condition, versitygw looks first and deletes then: neither is trusted with it."""
+    async with opened(request.getfixturevalue(server).bucket(fresh())) as storage:
+        assert not await erases(storage)
+        assert (await storage.list("")).entries == ()
+
+
+async def test_a_server_that_erases_on_a_condition(
+    proxied: tuple[Proxy, Storage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request at a time, looking first is enough: races are fair, and what was changed stays."""
+    monkeypatch.setattr(probes, "ROUNDS", 2)
+    proxy, storage = proxied
+    proxy.one_at_a_time = True
+    assert await erases(storage)
+    before = await storage.put("p/x", [b"1"])
+    await storage.put("p/x", [b"2"])
+    with pytest.raises(Conflict):
+        await storage.erase("p/x", before)
+    assert await storage.get("p/x")
+    proxy.ignored = {"if-match"}
+    assert not await erases(storage)
 
 
 async def test_a_busy_storage_is_asked_again(proxied: tuple[Proxy, Storage]) -> None:

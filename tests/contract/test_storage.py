@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry_runtime.content.range import Span
-from registry_runtime.storage.base import SMALL, Conflict, Missing, Multipart, Part, Place
+from registry_runtime.storage.base import PAGE, SMALL, Conflict, Missing, Multipart, Part, Place
+from registry_runtime.storage.probes import erases
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -153,6 +154,34 @@ async def test_deletes_come_in_batches(storage: Storage) -> None:
     await storage.delete(["d/0000"])
     await storage.delete([])
     assert await storage.get("d/0000") is None
+
+
+async def test_a_full_batch_is_one_delete(storage: Storage) -> None:
+    """A thousand keys, as many as a listing has, go with one call."""
+    for start in range(0, PAGE, 100):
+        await asyncio.gather(*(storage.put(f"d/{start + number:04}", [b"x"]) for number in range(100)))
+    listing = await storage.list("d/")
+    assert (len(listing.entries), listing.more) == (PAGE, False)
+    await storage.delete([entry.key for entry in listing.entries])
+    assert (await storage.list("d/")).entries == ()
+
+
+async def test_an_erasure_on_a_condition(storage: Storage) -> None:
+    """What is there as it was read goes, a tombstone too; what is gone is no error.
+
+    Where the storage holds the condition, what was written meanwhile stays.
+    """
+    first = await storage.put("p/x", [b"1"])
+    second = await storage.put("p/x", [b"2"])
+    if await erases(storage):
+        with pytest.raises(Conflict):
+            await storage.erase("p/x", first)
+        assert await storage.get("p/x")
+    await storage.erase("p/x", second)
+    assert await storage.get("p/x") is None
+    await storage.erase("p/x", second)
+    await storage.erase("p/x", await storage.put("p/x", [], absent=True))
+    assert (await storage.list("")).entries == ()
 
 
 @pytest.mark.parametrize(

@@ -102,15 +102,25 @@ class Administration:
 
     async def unfinished(self, prefix: str) -> Sequence[Unfinished]:
         def call(client: S3Client) -> Sequence[Unfinished]:
-            pages = client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
-            )
-            return [
-                Unfinished(
-                    Multipart(upload["Key"][len(self._prefix) :], upload["UploadId"]), upload["Initiated"]
+            wanted = self._prefix + prefix
+            answer = client.list_multipart_uploads(Bucket=self._bucket, Prefix=wanted)
+            if answer["ResponseMetadata"]["HTTPHeaders"].get("server") == "MinIO":
+                # It takes a prefix for a whole key: only without one it lists, what it began since its
+                # start. What it forgot it removes by itself, after a day.
+                answer = client.list_multipart_uploads(Bucket=self._bucket)
+            found = list(answer.get("Uploads", ()))
+            while answer["IsTruncated"]:
+                answer = client.list_multipart_uploads(
+                    Bucket=self._bucket,
+                    Prefix=wanted,
+                    KeyMarker=answer["NextKeyMarker"],
+                    UploadIdMarker=answer["NextUploadIdMarker"],
                 )
-                for page in pages
-                for upload in page.get("Uploads", ())
+                found += answer.get("Uploads", ())
+            return [
+                Unfinished(Multipart(one["Key"][len(self._prefix) :], one["UploadId"]), one["Initiated"])
+                for one in found
+                if one["Key"].startswith(wanted)
             ]
 
         return await self._call(call)

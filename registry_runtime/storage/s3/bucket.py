@@ -95,6 +95,16 @@ class Bucket:
                 if not refused.fault.missing:
                     raise refused.fault.error(self._bucket) from None
 
+    async def erase(self, key: str, match: str) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html"""
+        try:
+            await self._wire.send("DELETE", key, headers={"If-Match": match})
+        except Refused as refused:
+            if refused.fault.status in {409, 412}:
+                raise Conflict(key) from None
+            if not refused.fault.missing:
+                raise refused.fault.error(self._bucket) from None
+
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
         return await self._administration.list(prefix, after, limit)
 
