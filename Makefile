@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit cluster e2e bench crds lock clean
+.PHONY: help up down kubeconfig test setup parts check unit cluster e2e bench bench-peers crds lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ e2e: parts ## the end-to-end tests: three zones, and faults
 
 bench: parts ## measure, and print a table
 	@$(RUN) -m benchmarks
+
+bench-peers: setup ## measure the runtime beside CNCF Distribution, and print ratios (options: ARGS)
+	@$(RUN) -m benchmarks.peers $(ARGS)
 
 crds: setup ## write crds/ from the models
 	@$(RUN) -m registry_operator.crd crds

@@ -1,0 +1,1 @@
+"""Roadstead beside other registries: the same machine, storage and client, in turn."""
