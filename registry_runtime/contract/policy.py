@@ -56,10 +56,13 @@ class KeyUse(Frozen):
 
     A key is named here after every replica holds it. `settled` is set after every replica has said that it
     encrypts with this one: what others encrypted may then be encrypted anew, and none of it comes back.
+    `turn` is another whenever that begins again: with each change of `active`, and when a replica was seen
+    that encrypts with another key. A pass of an earlier turn proves nothing, be it of the same key.
     """
 
     active: str
     settled: bool = False
+    turn: str = ""
 
 
 class Policy(Frozen):

@@ -39,10 +39,12 @@ class StorageState(Frozen):
 class Rewrapping(Frozen):
     """How far the last pass came that encrypts the records of other keys anew under `key` (its id).
 
-    With `done`, and `left` 0, no record of the storage needs another key.
+    With `done`, and `left` 0, no record of the storage needs another key. `turn` is that of the `KeyUse`
+    under which the pass began, which was settled then.
     """
 
     key: str
+    turn: str = ""
     began: datetime
     examined: int = 0
     rewrapped: int = 0
