@@ -95,7 +95,9 @@ CLUSTER = (
     ),
 )
 TESTS = (go("crane"), go("minio"), go("kindconfig", package="."))
-ALL = CLUSTER + TESTS
+# Clients of a registry, as their own projects make them (docs/clients.md).
+CLIENTS = (go("regctl"), go("oras"), go("helm"), go("cosign"))
+ALL = CLUSTER + TESTS + CLIENTS
 
 
 @dataclass(frozen=True)
