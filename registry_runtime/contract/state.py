@@ -25,8 +25,11 @@ class StorageReason(StrEnum):
     CREDENTIALS_MISSING = "CredentialsMissing"
     WRONG_OWNER = "WrongBucket"  # the marker names another Registry or format
     NO_CONDITIONAL_WRITES = "ConditionalWritesUnsupported"
+    SSE_IGNORED = "ServerSideEncryptionIgnored"  # accepted and not done
+    SSE_REFUSED = "ServerSideEncryptionRefused"  # no or another customer's key, a KMS key it may not use
     KEY_MISSING = "EncryptionKeyMissing"  # the storage is encrypted under a key that is not in the Secret
     WRONG_ENCRYPTION = "EncryptionMismatch"  # encrypted storage and a Registry without, or the reverse
+    DAMAGED = "ContentDamaged"  # an object is not what was written there
 
 
 class StorageState(Frozen):

@@ -97,7 +97,7 @@ class Blobs:
         return await self._pointers.names(digest, data)
 
     async def _index(self, name: RepositoryName, digest: Digest) -> None:
-        await self._records.put(self._records.tree.placement(digest, name), Record({}))
+        await self._records.note(self._records.tree.placement(digest, name))
 
     async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> None:
         """Lets the repository serve a digest that is indexed, and whose pointer is live."""

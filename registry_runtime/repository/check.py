@@ -48,6 +48,7 @@ class Check:
             if stranger:
                 return StorageState(reason=StorageReason.WRONG_OWNER, message=stranger)
             if not self._raced:
+                await self._storage.verify(paths.probe(str(uuid.uuid4())))
                 await self._race()
                 self._raced = True
             elif write:
@@ -66,7 +67,7 @@ class Check:
         seen = await self._records.read(paths.MARKER)
         if seen.record is None:
             try:
-                await self._records.write(paths.MARKER, mine, seen.etag)
+                await self._records.write(paths.MARKER, mine, seen.version)
             except Conflict:
                 seen = await self._records.read(paths.MARKER)
         marker = seen.record.fields if seen.record else mine.fields

@@ -218,7 +218,7 @@ class Intake:
 
     async def _write(self, session: Session) -> None:
         try:
-            self._held = await self._sessions.save(session, self._held.etag)
+            self._held = await self._sessions.save(session, self._held.version)
         except Conflict:
             now = await self._sessions.find(session.uuid)
             raise RangeNotSatisfiable(

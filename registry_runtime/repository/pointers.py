@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry_runtime.content.digest import Digest
-    from registry_runtime.storage.records import Records
+    from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 20
 
@@ -74,7 +74,7 @@ class Pointers:
 
     async def publish(self, digest: Digest, pointer: Pointer) -> Pointer:
         """Makes the digest live, with this pointer where none is; returns the one in force."""
-        expected: str | None = None
+        expected: Version | None = None
         for _ in range(_ATTEMPTS):
             try:
                 await self._records.write(self._records.tree.pointer(digest), pointer.encode(), expected)
@@ -92,19 +92,19 @@ class Pointers:
     async def revive(self, digest: Digest) -> Pointer | None:
         """The pointer, live; None where it is dead or absent."""
         for _ in range(_ATTEMPTS):
-            current, etag = await self._read(digest)
+            current, version = await self._read(digest)
             if current is None or current.state is State.DEAD:
                 return None
             if current.state is State.LIVE:
                 return current
             revived = replace(current, state=State.LIVE)
             try:
-                await self._records.write(self._records.tree.pointer(digest), revived.encode(), etag)
+                await self._records.write(self._records.tree.pointer(digest), revived.encode(), version)
             except Conflict:
                 continue
             return revived
         raise StorageUnavailable(f"too many writers change {digest} at once; try again")
 
-    async def _read(self, digest: Digest) -> tuple[Pointer | None, str | None]:
+    async def _read(self, digest: Digest) -> tuple[Pointer | None, Version | None]:
         seen = await self._records.read(self._records.tree.pointer(digest))
-        return (Pointer.decode(seen.record) if seen.record else None), seen.etag
+        return (Pointer.decode(seen.record) if seen.record else None), seen.version

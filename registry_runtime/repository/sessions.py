@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import Limits
-    from registry_runtime.storage.records import Records
+    from registry_runtime.storage.records import Records, Version
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -68,10 +68,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A session as it was read or written last; its ETag lets the next write through."""
+    """A session as it was read or written last; its version lets the next write through."""
 
     session: Session
-    etag: str
+    version: Version
 
 
 class Sessions:
@@ -84,8 +84,8 @@ class Sessions:
 
     async def start(self, name: RepositoryName, by: str, commits: Digest | None = None) -> Held:
         session = Session(str(uuids.uuid4()), name, by, commits=commits)
-        etag = await self._records.write(paths.upload(session.uuid), self._encode(session), None)
-        return Held(session, etag)
+        version = await self._records.write(paths.upload(session.uuid), self._encode(session), None)
+        return Held(session, version)
 
     async def load(self, name: RepositoryName, uuid: str) -> Held:
         """Raises BlobUploadUnknown, also where the session is another repository's or out of time."""
@@ -98,27 +98,27 @@ class Sessions:
     async def find(self, uuid: str, *, stale: bool = False) -> Held | None:
         """The session, with `stale` even when it is out of time."""
         seen = await self._records.read(paths.upload(uuid))
-        if seen.record is None or seen.etag is None:
+        if seen.record is None or seen.version is None:
             return None
         touched = datetime.fromisoformat(seen.record.fields["touched"])
         session = _decode(uuid, seen.record)
         if not stale and (session.failed or self._clock() - touched > self._life):
             return None
-        return Held(session, seen.etag)
+        return Held(session, seen.version)
 
-    async def save(self, session: Session, etag: str) -> Held:
+    async def save(self, session: Session, expected: Version) -> Held:
         """Raises Conflict where another writer was faster."""
         return Held(
-            session, await self._records.write(paths.upload(session.uuid), self._encode(session), etag)
+            session, await self._records.write(paths.upload(session.uuid), self._encode(session), expected)
         )
 
     async def unchanged(self, held: Held) -> bool:
         """Whether no writer came after this one."""
-        return (await self._records.read(paths.upload(held.session.uuid))).etag == held.etag
+        return (await self._records.read(paths.upload(held.session.uuid))).version == held.version
 
     async def fail(self, held: Held) -> None:
         """Keeps every writer from it, for it is about to go. Raises Conflict where one was faster."""
-        await self.save(replace(held.session, failed=True), held.etag)
+        await self.save(replace(held.session, failed=True), held.version)
 
     async def drop(self, uuid: str) -> None:
         await self._records.delete([paths.upload(uuid)])

@@ -52,12 +52,12 @@ class Tags:
 
         It is written also where it names it already: a delete that saw the tag before must not take it.
         """
-        await self._records.put(self._records.tree.tagged_as(name, target.digest, tag), Record({}))
+        await self._records.note(self._records.tree.tagged_as(name, target.digest, tag))
         key = paths.tag(name, tag)
         for _ in range(_ATTEMPTS):
             seen = await self._records.read(key)
             with suppress(Conflict):
-                await self._records.write(key, _encode(target), seen.etag)
+                await self._records.write(key, _encode(target), seen.version)
                 return
         raise StorageUnavailable(f"too many writers move the tag {tag} at once; try again")
 
@@ -89,12 +89,12 @@ class Tags:
         that came back is another one than was read, and stays.
         """
         seen = await self._records.read(paths.tag(name, tag))
-        if seen.record is None or seen.etag is None or _decode(seen.record).digest != digest:
+        if seen.record is None or seen.version is None or _decode(seen.record).digest != digest:
             return
         if dangling and await self._records.get(self._records.tree.manifest(name, digest)):
             return
         with suppress(Conflict):  # moved, by somebody who answers for it
-            await self._records.retract(paths.tag(name, tag), seen.etag)
+            await self._records.retract(paths.tag(name, tag), seen.version)
 
 
 async def exists(records: Records, name: RepositoryName) -> bool:

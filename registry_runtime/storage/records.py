@@ -4,28 +4,35 @@ A line of JSON, then a payload of bytes, possibly none: the manifest's bytes, th
 Fields that a reader does not know stay unread, `version` rises when an old reader would be wrong.
 `change` is random in each write. A bucket's ETag names bytes, so without it two writers of the same
 record would both be told that they wrote it, and what went away and came back would look untouched.
-Encoding, and later sealing under the tenant's key, happens here and nowhere else.
+
+Encoding, and sealing in envelopes under the tenant's keys, happens here and nowhere else. An envelope may
+be closed anew under another key at any moment; the record in it, and its `change`, stay what they are, so
+whoever read it before writes over it all the same. Notes hold nothing and are never sealed.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from registry_runtime.contract.state import StorageReason
-from registry_runtime.errors import StorageRefused
-from registry_runtime.storage.base import PAGE, Entry, Listing
+from registry_runtime.errors import StorageRefused, StorageUnavailable
+from registry_runtime.storage.base import PAGE, Conflict, Entry, Listing
 from registry_runtime.storage.paths import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from registry_runtime.content.buffer import Buffer
+    from registry_runtime.encryption.envelope import Envelopes
     from registry_runtime.storage.base import Storage
 
 VERSION = 1
+_VERSION, _CHANGE, _SALT = "version", "change", "salt"
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,46 +44,101 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """One write of a record, or a tombstone; the same write has another ETag in another envelope."""
+
+    change: str
+    etag: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Versioned:
-    """What a key holds: no record where it is absent or a tombstone; no ETag where it is absent."""
+    """What a key holds: no record where it is absent or a tombstone; no version where it is absent."""
 
     record: Record | None
-    etag: str | None
+    version: Version | None
+
+
+class Renewal(Enum):
+    """What became of an envelope that was to be closed anew."""
+
+    CURRENT = auto()  # it is closed under the key in use, or is no envelope
+    RENEWED = auto()
+    GONE = auto()
 
 
 class Records:
-    """Reads and writes records; `tree` has their keys."""
+    """Reads and writes records; `tree` has their keys. With envelopes, all but notes are sealed."""
 
-    def __init__(self, storage: Storage, tree: Tree | None = None) -> None:
+    def __init__(
+        self, storage: Storage, tree: Tree | None = None, envelopes: Envelopes | None = None
+    ) -> None:
         self._storage = storage
+        self._envelopes = envelopes
         self.tree = tree or Tree()
+
+    @property
+    def sealed(self) -> bool:
+        """Whether what is written here is encrypted."""
+        return self._envelopes is not None
 
     async def get(self, key: str) -> Record | None:
         return (await self.read(key)).record
 
     async def read(self, key: str) -> Versioned:
-        """A record with the ETag that `write` expects. Raises StorageRefused where it is no record."""
+        """A record with the version that `write` expects. Raises StorageRefused where it is no record."""
         found = await self._storage.get(key)
         if found is None:
             return Versioned(None, None)
-        return Versioned(_decode(key, found.content) if found.content else None, found.etag)
+        if not found.content:
+            return Versioned(None, Version(found.etag, found.etag))
+        fields, payload = self._opened(key, found.content)
+        version = Version(fields.pop(_CHANGE, found.etag), found.etag)
+        return Versioned(Record(fields, payload), version)
 
     async def put(self, key: str, record: Record) -> None:
-        """Writes whatever is there: for facts and indexes that say the same from every writer."""
-        await self._storage.put(key, _encode(record))
+        """Writes whatever is there: for facts that say the same from every writer."""
+        await self._storage.put(key, self._encoded(key, record, _new_change()))
 
-    async def write(self, key: str, record: Record, expected: str | None) -> str:
-        """Writes over what was read with this ETag (None: where nothing was), and returns the new one.
+    async def note(self, key: str) -> None:
+        """Writes that there is such a key, and nothing else: an index."""
+        await self._storage.put(key, _lines({_CHANGE: _new_change()}))
+
+    async def write(self, key: str, record: Record, expected: Version | None) -> Version:
+        """Writes over what was read with this version (None: where nothing was), and returns the new one.
 
         Raises Conflict. Of all writers with the same expectation exactly one goes through.
         """
+        change = _new_change()
+        content = self._encoded(key, record, change)
         if expected is None:
-            return await self._storage.put(key, _encode(record), absent=True)
-        return await self._storage.put(key, _encode(record), match=expected)
+            return Version(change, await self._storage.put(key, content, absent=True))
+        return Version(change, await self._over(key, content, expected))
 
-    async def retract(self, key: str, expected: str) -> None:
-        """Leaves a tombstone over what was read with this ETag. Raises Conflict."""
-        await self._storage.put(key, (), match=expected)
+    async def retract(self, key: str, expected: Version) -> None:
+        """Leaves a tombstone over what was read with this version. Raises Conflict."""
+        await self._over(key, (), expected)
+
+    async def renew(self, key: str) -> Renewal:
+        """Closes a record's envelope under the key in use. Raises StorageRefused where it cannot be opened.
+
+        Writers that read it before do not notice; where one was faster, its envelope is looked at.
+        """
+        assert self._envelopes
+        for _ in range(_ATTEMPTS):
+            found = await self._storage.get(key)
+            if found is None:
+                return Renewal.GONE
+            fields, sealed = _split(key, found.content) if found.content else ({}, b"")
+            if _SALT not in fields or self._envelopes.current(fields):
+                return Renewal.CURRENT
+            content = self._close(key, self._envelopes.open(key, fields, sealed))
+            try:
+                await self._storage.put(key, content, match=found.etag)
+            except Conflict:
+                continue
+            return Renewal.RENEWED
+        raise StorageUnavailable(f"{key} changes over and over; try again")
 
     async def delete(self, keys: Iterable[str]) -> None:
         every = list(keys)
@@ -94,19 +156,54 @@ class Records:
                 return Listing(tuple(entries[:limit]), len(entries) > limit)
             last = page.entries[-1].key
 
+    async def _over(self, key: str, content: Sequence[Buffer], expected: Version) -> str:
+        """Writes over this version, in whatever envelope it is by now. Raises Conflict."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._storage.put(key, content, match=expected.etag)
+            except Conflict:
+                now = (await self.read(key)).version if self.sealed else None
+                if now is None or now != expected or now.etag == expected.etag:
+                    raise
+                expected = now
+        raise Conflict(key)
 
-def _encode(record: Record) -> Sequence[Buffer]:
-    own = {"version": VERSION, "change": uuid.uuid4().hex}
-    head = json.dumps({**own, **record.fields}, separators=(",", ":")).encode() + b"\n"
-    return (head, record.payload) if record.payload else (head,)
+    def _encoded(self, key: str, record: Record, change: str) -> Sequence[Buffer]:
+        lines = _lines({_CHANGE: change, **record.fields}, record.payload)
+        return lines if self._envelopes is None else self._close(key, b"".join(lines))
+
+    def _close(self, key: str, record: Buffer) -> Sequence[Buffer]:
+        assert self._envelopes
+        fields, sealed = self._envelopes.close(key, record)
+        return _lines(fields, sealed)
+
+    def _opened(self, key: str, content: bytes) -> tuple[dict[str, Any], Buffer]:
+        fields, payload = _split(key, content)
+        if (_SALT in fields) != self.sealed:
+            state = "is not encrypted, and this Registry is" if self.sealed else "is encrypted"
+            raise StorageRefused(
+                f"the object {key} {state}: something else wrote to the storage", StorageReason.DAMAGED
+            )
+        if self._envelopes is None:
+            return fields, payload
+        return _split(key, self._envelopes.open(key, fields, payload))
 
 
-def _decode(key: str, content: bytes) -> Record:
+def _new_change() -> str:
+    return uuid.uuid4().hex
+
+
+def _lines(fields: Mapping[str, Any], payload: Buffer = b"") -> Sequence[Buffer]:
+    head = json.dumps({_VERSION: VERSION, **fields}, separators=(",", ":")).encode() + b"\n"
+    return (head, payload) if payload else (head,)
+
+
+def _split(key: str, content: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The line's fields but its version, and what stands behind it."""
     end = content.find(b"\n") if b"\n" in content else len(content)
     try:
         fields = json.loads(content[:end])
-        version = fields.pop("version")
-        fields.pop("change", None)
+        version = fields.pop(_VERSION)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fields, version = {}, None
     if version != VERSION:
@@ -114,4 +211,4 @@ def _decode(key: str, content: bytes) -> Record:
             f"the object {key} is no record that this version can read: something else wrote to the storage",
             StorageReason.WRONG_OWNER,
         )
-    return Record(fields, memoryview(content)[end + 1 :])
+    return fields, memoryview(content)[end + 1 :]

@@ -18,7 +18,7 @@ from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import DigestInvalid, ManifestUnknown, RangeNotSatisfiable
 from registry_runtime.repository import Registry
 from registry_runtime.storage.base import Conflict
-from registry_runtime.storage.records import Record, Records
+from registry_runtime.storage.records import Record, Records, Version
 from tests.images import Cut, body, image, pull, push_blobs, read
 
 if TYPE_CHECKING:
@@ -69,16 +69,17 @@ async def test_an_image_goes_in_and_comes_out(storage: Storage) -> None:
 
 async def test_of_writers_of_the_same_record_one_wins(storage: Storage) -> None:
     """Where nothing was, and over what was read: the others are told, though they meet what they meant."""
-    records, seen = Records(storage), None
+    records = Records(storage)
+    seen: Version | None = None
 
-    async def write(expected: str | None) -> str | None:
+    async def write(expected: Version | None) -> Version | None:
         try:
             return await records.write("tags/x", Record({"target": "same"}), expected)
         except Conflict:
             return None
 
     for _ in range(3):
-        won = [etag for etag in await asyncio.gather(*(write(seen) for _ in range(6))) if etag]
+        won = [one for one in await asyncio.gather(*(write(seen) for _ in range(6))) if one]
         assert len(won) == 1
         assert won[0] != seen
         seen = won[0]

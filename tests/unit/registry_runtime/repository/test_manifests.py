@@ -50,7 +50,7 @@ async def set_state(storage: Storage, digest: Digest, state: State) -> None:
     seen = await records.read(TREE.pointer(digest))
     assert seen.record
     pointer = replace(Pointer.decode(seen.record), state=state)
-    await records.write(TREE.pointer(digest), pointer.encode(), seen.etag)
+    await records.write(TREE.pointer(digest), pointer.encode(), seen.version)
 
 
 async def state_of(storage: Storage, digest: Digest) -> State:

@@ -38,22 +38,22 @@ async def test_all_of_a_session_travels(storage: Directory) -> None:
         digest=Digest.of(b"x"),
         commits=Digest.of(b"y", "sha512"),
     )
-    saved = await sessions.save(full, held.etag)
+    saved = await sessions.save(full, held.version)
     loaded = await Sessions(Records(storage), Limits(), lambda: NOW).load(NAME, full.uuid)
     assert loaded == saved
     with pytest.raises(Conflict):
-        await sessions.save(full, held.etag)
+        await sessions.save(full, held.version)
 
 
 async def test_no_two_writers_write_the_same_bytes(storage: Directory) -> None:
     """The same state at the same time: a storage that compares bytes still knows whose they are."""
     sessions = Sessions(Records(storage), Limits(), lambda: NOW)
     held = await sessions.start(NAME, "me")
-    etags = {held.etag}
+    versions = {held.version}
     for _ in range(3):
-        held = await sessions.save(held.session, held.etag)
-        etags.add(held.etag)
-    assert len(etags) == 4
+        held = await sessions.save(held.session, held.version)
+        versions.add(held.version)
+    assert len(versions) == 4
 
 
 async def test_a_session_has_its_time(storage: Directory) -> None:
@@ -62,7 +62,7 @@ async def test_a_session_has_its_time(storage: Directory) -> None:
     sessions = Sessions(Records(storage), Limits(upload_seconds=3600), lambda: now)
     held = await sessions.start(NAME, "me")
     now += timedelta(minutes=59)
-    held = await sessions.save(held.session, held.etag)
+    held = await sessions.save(held.session, held.version)
     now += timedelta(minutes=59)
     await sessions.load(NAME, held.session.uuid)
     now += timedelta(minutes=2)

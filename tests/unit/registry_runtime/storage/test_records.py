@@ -39,10 +39,10 @@ async def test_a_tombstone_reads_as_absent(tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d"):
         await records.write(f"k/{name}", Record({"n": name}), None)
     seen = await records.read("k/b")
-    assert seen.etag
-    await records.retract("k/b", seen.etag)
+    assert seen.version
+    await records.retract("k/b", seen.version)
     with pytest.raises(Conflict):
-        await records.retract("k/b", seen.etag)
+        await records.retract("k/b", seen.version)
     gone = await records.read("k/b")
     assert gone.record is None
     listing = await records.list("k/", limit=2)
@@ -51,7 +51,7 @@ async def test_a_tombstone_reads_as_absent(tmp_path: Path) -> None:
     assert ([entry.key for entry in listing.entries], listing.more) == (["k/a", "k/c", "k/d"], False)
     with pytest.raises(Conflict):
         await records.write("k/b", Record({}), None)
-    await records.write("k/b", Record({"n": "again"}), gone.etag)
+    await records.write("k/b", Record({"n": "again"}), gone.version)
     assert await records.get("k/b") == Record({"n": "again"})
 
 

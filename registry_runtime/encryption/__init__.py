@@ -1,0 +1,1 @@
+"""Encryption under the tenant's keys: records whole, content in frames, digests by hidden names."""
