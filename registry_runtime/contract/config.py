@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
     """A value: unknown fields are refused, so that a typing error is never silently ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SseS3(Frozen):
+    """Each object under a key that the storage manages by itself."""
+
+    kind: Literal["SSE-S3"] = "SSE-S3"
+
+
+class SseKms(Frozen):
+    """Each object under a key of the storage's key management."""
+
+    kind: Literal["SSE-KMS"] = "SSE-KMS"
+    key_id: str | None = None  # id or ARN, no alias; None: the one that the bucket has by default
+
+
+class SseCustomer(Frozen):
+    """Each object under a key that goes with each request; the storage keeps none."""
+
+    kind: Literal["SSE-C"] = "SSE-C"
+    key: Path  # file of a mounted Secret, read again when it changes: 32 bytes, or base64 of them
+
+
+ServerSideEncryption = Annotated[SseS3 | SseKms | SseCustomer, Field(discriminator="kind")]
 
 
 class S3Storage(Frozen):
@@ -25,6 +48,13 @@ class S3Storage(Frozen):
     path_style: bool = True
     ca_file: Path | None = None
     credentials: Path | None = None  # directory: accessKeyID, secretAccessKey, optional sessionToken
+    server_side_encryption: ServerSideEncryption | None = None  # None: whatever the bucket does by itself
+
+    @model_validator(mode="after")
+    def _key_is_not_shown(self) -> Self:
+        if isinstance(self.server_side_encryption, SseCustomer) and (self.endpoint or "").startswith("http:"):
+            raise ValueError("SSE-C sends its key with each request: the endpoint must begin with https://")
+        return self
 
 
 class DirectoryStorage(Frozen):

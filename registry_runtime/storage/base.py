@@ -163,4 +163,11 @@ class Storage(Protocol):
         """Removes what processes that were killed before then left in the driver; how many there were."""
         ...
 
+    async def verify(self, key: str) -> None:
+        """Whether objects lie there as they were asked for, such as encrypted; `key` is for a probe.
+
+        Raises StorageRefused where they do not.
+        """
+        ...
+
     async def close(self) -> None: ...

@@ -166,6 +166,9 @@ class Directory:
                 files.try_unlink(path)
         return len(stale)
 
+    async def verify(self, key: str) -> None:
+        """Nothing is asked of a directory."""
+
     async def close(self) -> None:
         """Nothing is held open between operations."""
 

@@ -75,12 +75,6 @@ class Administration:
 
         await self._call(call)
 
-    async def begin(self, key: str) -> Multipart:
-        answer = await self._call(
-            lambda client: client.create_multipart_upload(Bucket=self._bucket, Key=self._prefix + key)
-        )
-        return Multipart(key, answer["UploadId"])
-
     async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
         """Raises Missing."""
         await self._call(

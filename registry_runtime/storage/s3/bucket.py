@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from html import unescape
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from botocore.session import Session
 
-from registry_runtime.errors import StorageUnavailable
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.storage.base import (
     PAGE,
     Conflict,
@@ -22,17 +25,19 @@ from registry_runtime.storage.base import (
 )
 from registry_runtime.storage.s3.administration import Administration
 from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
+from registry_runtime.storage.s3.sse import Encryption
 from registry_runtime.storage.s3.trust import Trust
 from registry_runtime.storage.s3.wire import Refused, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from registry_runtime.content.buffer import Buffer, Chunks
     from registry_runtime.content.range import Span
     from registry_runtime.contract.config import S3Storage
 
+_UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _RESUMPTIONS = 5  # of one stream; each begins where the one before broke off
 
 
@@ -46,36 +51,42 @@ class Bucket:
         )
         self._bucket = settings.bucket
         trust = Trust(settings.ca_file)
+        self._encryption = Encryption(settings.server_side_encryption)
         self._wire = Wire(settings, credentials, trust)
         self._administration = Administration(settings, credentials, trust, session)
 
     async def get(self, key: str) -> Found | None:
         try:
-            answer = await self._wire.send("GET", key)
+            answer = await self._wire.send("GET", key, headers=self._encryption.terms().touch)
         except Refused as refused:
             if refused.fault.missing:
                 return None
-            raise refused.fault.error(self._bucket) from None
+            raise refused.fault.error(self._bucket, self._encryption.name) from None
         return Found(answer.content, answer.headers["ETag"])
 
     async def size(self, key: str) -> int | None:
+        headers = await self._head(key)
+        return None if headers is None else int(headers["Content-Length"])
+
+    async def _head(self, key: str) -> Mapping[str, str] | None:
         try:
-            answer = await self._wire.send("HEAD", key)
+            answer = await self._wire.send("HEAD", key, headers=self._encryption.terms().touch)
         except Refused as refused:
             if refused.fault.missing:
                 return None
-            raise refused.fault.error(self._bucket) from None
-        return int(answer.headers["Content-Length"])
+            raise refused.fault.error(self._bucket, self._encryption.name) from None
+        return answer.headers
 
     async def put(
         self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
     ) -> str:
-        headers = {"If-None-Match": "*"} if absent else {"If-Match": match} if match else {}
+        condition = {"If-None-Match": "*"} if absent else {"If-Match": match} if match else {}
+        headers = {**condition, **self._encryption.terms().make}
         try:
             answer = await self._wire.send("PUT", key, headers=headers, body=content)
         except Refused as refused:
-            if not headers or not (refused.fault.status in {409, 412} or refused.fault.missing):
-                raise refused.fault.error(self._bucket) from None
+            if not condition or not (refused.fault.status in {409, 412} or refused.fault.missing):
+                raise refused.fault.error(self._bucket, self._encryption.name) from None
             # It may have been our own write whose answer got lost, tried again here, by the client
             # library or by something on the way: then the object holds what we wrote.
             found = await self.get(key)
@@ -93,7 +104,7 @@ class Bucket:
                 await self._wire.send("DELETE", key)
             except Refused as refused:
                 if not refused.fault.missing:
-                    raise refused.fault.error(self._bucket) from None
+                    raise refused.fault.error(self._bucket, self._encryption.name) from None
 
     async def erase(self, key: str, match: str) -> None:
         """https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html"""
@@ -103,27 +114,37 @@ class Bucket:
             if refused.fault.status in {409, 412}:
                 raise Conflict(key) from None
             if not refused.fault.missing:
-                raise refused.fault.error(self._bucket) from None
+                raise refused.fault.error(self._bucket, self._encryption.name) from None
 
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
         return await self._administration.list(prefix, after, limit)
 
     async def open(self, key: str, span: Span | None = None) -> Chunks:
-        stream = _Stream(self._wire, self._bucket, key, span)
+        stream = _Stream(self._wire, self._encryption, self._bucket, key, span)
         await stream.begin()
         return stream
 
     async def begin(self, key: str) -> Multipart:
-        return await self._administration.begin(key)
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html"""
+        headers = self._encryption.terms().make
+        try:
+            answer = await self._wire.send("POST", key, query={"uploads": ""}, headers=headers)
+        except Refused as refused:
+            raise refused.fault.error(self._bucket, self._encryption.name) from None
+        found = _UPLOAD_ID.search(answer.content)
+        if not found:
+            raise StorageUnavailable("the storage begins a multipart upload and does not say its id")
+        return Multipart(key, unescape(found[1].decode()))
 
     async def write(self, multipart: Multipart, place: Place, content: Sequence[Buffer]) -> Part:
         query = {"partNumber": str(place.number), "uploadId": multipart.id}
+        headers = self._encryption.terms().touch
         try:
-            answer = await self._wire.send("PUT", multipart.key, query=query, body=content)
+            answer = await self._wire.send("PUT", multipart.key, query=query, headers=headers, body=content)
         except Refused as refused:
             if refused.fault.no_upload:
                 raise Missing(multipart.key) from None
-            raise refused.fault.error(self._bucket) from None
+            raise refused.fault.error(self._bucket, self._encryption.name) from None
         return Part(place.number, sum(map(len, content)), answer.headers["ETag"])
 
     async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:  # noqa: ARG002
@@ -141,6 +162,36 @@ class Bucket:
         """A bucket keeps nothing but objects and multiparts."""
         return 0
 
+    async def verify(self, key: str) -> None:
+        """Encryption is what the bucket says of an object, small or in parts, and not what was asked."""
+        if not self._encryption.name:
+            return
+        try:
+            await self.put(key, [b"probe"], absent=True)
+            await self._encrypted(key)
+            multipart = await self.begin(key)
+            part = await self.write(multipart, Place(1, 0, 1), [b"probe"])
+            await self.complete(multipart, [part], 1)
+            await self._encrypted(key)
+        finally:
+            await self.delete([key])
+
+    async def _encrypted(self, key: str) -> None:
+        terms = self._encryption.terms()
+        missing = terms.broken_by(await self._head(key) or {})
+        if terms.touch and not missing:
+            try:
+                await self._wire.send("GET", key)
+            except Refused:
+                return
+            missing = "and gives the object without the key"
+        if missing:
+            raise StorageRefused(
+                f"the bucket {self._bucket} accepts {self._encryption.name} and does not do it ({missing}): "
+                "use a server that does, or do without serverSideEncryption",
+                StorageReason.SSE_IGNORED,
+            )
+
     async def close(self) -> None:
         await self._wire.close()
         await self._administration.close()
@@ -149,8 +200,9 @@ class Bucket:
 class _Stream:
     """The bytes of an object; a connection that breaks is taken up again where it broke off."""
 
-    def __init__(self, wire: Wire, bucket: str, key: str, span: Span | None) -> None:
+    def __init__(self, wire: Wire, encryption: Encryption, bucket: str, key: str, span: Span | None) -> None:
         self._wire = wire
+        self._encryption = encryption
         self._bucket = bucket
         self._key = key
         self._position = span.start if span else 0
@@ -161,7 +213,9 @@ class _Stream:
 
     async def begin(self) -> None:
         """Raises Missing."""
-        headers = {"If-Match": self._etag} if self._etag else {}
+        headers = dict(self._encryption.terms().touch)
+        if self._etag:
+            headers["If-Match"] = self._etag
         if self._end is not None:
             headers["Range"] = f"bytes={self._position}-{self._end - 1}"
         try:
@@ -169,7 +223,7 @@ class _Stream:
         except Refused as refused:
             if refused.fault.missing:
                 raise Missing(self._key) from None
-            raise refused.fault.error(self._bucket) from None
+            raise refused.fault.error(self._bucket, self._encryption.name) from None
         if "Range" in headers and response.status != 206:  # noqa: PLR2004
             response.close()
             raise StorageUnavailable("the storage does not answer to a range with that range")

@@ -20,6 +20,7 @@ _AGAIN = {408, 429, 500, 502, 503, 504}
 _AGAIN_CODES = {
     "RequestTimeout",
     "SlowDown",
+    "ThrottlingException",  # of the key management
     "ConditionalRequestConflict",
     "OperationAborted",
     "InternalError",
@@ -64,9 +65,23 @@ class Fault:
         """Whether a multipart is gone; some say of its parts that they are."""
         return self.code in {"NoSuchUpload", "InvalidPart"}
 
-    def error(self, bucket: str) -> StorageError:
-        """The storage's error, with the remedy."""
+    def _about_encryption(self, encryption: str) -> bool:
+        if self.code.lower().startswith("kms") or "kms:" in self.message:
+            return True
+        if encryption == "SSE-C" and self.status == 403:  # noqa: PLR2004 - nor does it tell from a missing right
+            return self.code not in _KEYS and self.code != "RequestTimeTooSkewed"
+        if self.status != 400:  # noqa: PLR2004
+            return False
+        return "ncrypt" in self.message if self.code else encryption == "SSE-C"
+
+    def error(self, bucket: str, encryption: str = "") -> StorageError:
+        """The storage's error, with the remedy; `encryption` is what the request asked for."""
         said = f"{self.status} {self.code} {self.message}".strip()
+        if self._about_encryption(encryption):
+            return _encryption_refused(bucket, encryption, said)
+        return self._error(bucket, said)
+
+    def _error(self, bucket: str, said: str) -> StorageError:
         if self.code == "NoSuchBucket":
             message = f"there is no bucket {bucket}; create it, or correct its name or endpoint ({said})"
             return StorageRefused(message, StorageReason.NOT_FOUND)
@@ -87,3 +102,14 @@ class Fault:
             )
             return StorageRefused(message, StorageReason.NOT_FOUND)
         return StorageUnavailable(f"the bucket {bucket} fails: {said}")
+
+
+def _encryption_refused(bucket: str, encryption: str, said: str) -> StorageRefused:
+    remedy = {
+        "SSE-C": "its objects lie there under another key or none, or the credentials lack a right",
+        "SSE-KMS": "the key must exist, and the credentials may use it (kms:GenerateDataKey, kms:Decrypt)",
+    }.get(encryption, "its objects lie there under a key of the customer's: set serverSideEncryption")
+    return StorageRefused(
+        f"the bucket {bucket} refuses {encryption or 'requests without its encryption'}: {remedy} ({said})",
+        StorageReason.SSE_REFUSED,
+    )

@@ -91,6 +91,9 @@ class Interposed:
     async def sweep(self, before: datetime) -> int:
         return await self._do("sweep", "", lambda: self.storage.sweep(before))
 
+    async def verify(self, key: str) -> None:
+        await self._do("verify", key, lambda: self.storage.verify(key))
+
     async def close(self) -> None:
         await self.storage.close()
 
