@@ -33,10 +33,11 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A small object, whole."""
+    """A small object, whole; `modified` is when the storage took it, in whole seconds or finer."""
 
     content: bytes
     etag: str
+    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)

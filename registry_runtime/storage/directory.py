@@ -45,8 +45,11 @@ class Directory:
 
     async def get(self, key: str) -> Found | None:
         with translated():
-            content = files.read(self._files.path(key))
-        return None if content is None else Found(content, files.etag(content))
+            found = files.dated(self._files.path(key))
+        if found is None:
+            return None
+        content, modified = found
+        return Found(content, files.etag(content), datetime.fromtimestamp(modified, UTC))
 
     async def size(self, key: str) -> int | None:
         with translated():

@@ -168,6 +168,15 @@ def read(path: str) -> bytes | None:
         return None
 
 
+def dated(path: str) -> tuple[bytes, float] | None:
+    """A whole file and when it was written, in seconds of Unix; or None where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
+            return file.read(), os.fstat(file.fileno()).st_mtime
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
 def etag(content: bytes) -> str:
     """Names content, as S3 does."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -25,6 +25,7 @@ from registry_runtime.storage.paths import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.encryption.envelope import Envelopes
@@ -53,10 +54,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Versioned:
-    """What a key holds: no record where it is absent or a tombstone; no version where it is absent."""
+    """What a key holds: no record where it is absent or a tombstone; no version where it is absent.
+
+    `modified` is when this version was written at the latest: an envelope may be newer than its record.
+    """
 
     record: Record | None
     version: Version | None
+    modified: datetime | None = None
 
 
 class Renewal(Enum):
@@ -91,10 +96,10 @@ class Records:
         if found is None:
             return Versioned(None, None)
         if not found.content:
-            return Versioned(None, Version(found.etag, found.etag))
+            return Versioned(None, Version(found.etag, found.etag), found.modified)
         fields, payload = self._opened(key, found.content)
         version = Version(fields.pop(_CHANGE, found.etag), found.etag)
-        return Versioned(Record(fields, payload), version)
+        return Versioned(Record(fields, payload), version, found.modified)
 
     async def put(self, key: str, record: Record) -> None:
         """Writes whatever is there: for facts that say the same from every writer."""

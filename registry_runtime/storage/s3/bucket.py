@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import TYPE_CHECKING, Self
 
@@ -62,7 +63,8 @@ class Bucket:
             if refused.fault.missing:
                 return None
             raise refused.fault.error(self._bucket, self._encryption.name) from None
-        return Found(answer.content, answer.headers["ETag"])
+        modified = parsedate_to_datetime(answer.headers["Last-Modified"])
+        return Found(answer.content, answer.headers["ETag"], modified)
 
     async def size(self, key: str) -> int | None:
         headers = await self._head(key)
