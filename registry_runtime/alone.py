@@ -15,7 +15,7 @@ from registry_runtime.contract.config import (
     PolicySource,
     RuntimeConfig,
 )
-from registry_runtime.contract.policy import Action, Grant, Policy
+from registry_runtime.contract.policy import Action, Grant, Policy, Sparse
 from registry_runtime.server import Surroundings
 
 _NAME = "roadstead/alone"
@@ -31,6 +31,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("alone, with --data")
     group.add_argument("--listen", default="127.0.0.1:5000", metavar="HOST:PORT", help="[%(default)s]")
     group.add_argument("--policy", type=Path, metavar="FILE", help="who may do what; followed as it changes")
+    group.add_argument(
+        "--sparse-images",
+        action="store_true",
+        help="without --policy: an image's manifest may name blobs that are not there",
+    )
+    group.add_argument(
+        "--complete-indexes",
+        action="store_true",
+        help="without --policy: an index may name only manifests that are there",
+    )
     group.add_argument("--tls-cert", type=Path, metavar="FILE")
     group.add_argument("--tls-key", type=Path, metavar="FILE")
     group.add_argument("--probes", type=int, metavar="PORT", help="/livez, /readyz and /metrics")
@@ -66,8 +76,12 @@ def surroundings(options: argparse.Namespace) -> Surroundings:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise Misused("--tls-cert and --tls-key belong together")
     certificate = (options.tls_cert, options.tls_key) if options.tls_cert is not None else None
+    sparse = Sparse(indexes=not options.complete_indexes, images=options.sparse_images)
     if options.policy is None:
-        return Surroundings(policy=_EVERYTHING, certificate=certificate)
+        policy = _EVERYTHING.model_copy(update={"sparse": sparse})
+        return Surroundings(policy=policy, certificate=certificate)
+    if sparse != Sparse():
+        raise Misused("--sparse-images and --complete-indexes: with --policy, the policy says it")
     _check_policy(options.policy)
     return Surroundings(shards={str(options.policy): options.policy}, certificate=certificate)
 

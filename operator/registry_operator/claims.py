@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from registry_operator import names
 from registry_operator.models import Namespace, Registry
 from registry_operator.observed import KubernetesNamespace
-from registry_runtime.contract.policy import Claim
+from registry_runtime.contract.policy import Claim, Sparse
 
 
 class Outcome(StrEnum):
@@ -41,7 +41,9 @@ class Settlement:
 
     @property
     def data(self) -> dict[str, str]:
-        return {name: owner.model_dump_json() for name, owner in sorted(self.owners.items())}
+        return {
+            name: owner.model_dump_json(exclude_defaults=True) for name, owner in sorted(self.owners.items())
+        }
 
 
 def settle(
@@ -69,7 +71,7 @@ def settle(
             outcome = _outcome(owner, accounts[claimant.meta.namespace], taken=name in bound)
             outcomes[claimant.meta.uid] = outcome
             if outcome is Outcome.BOUND:
-                bound[name] = owner
+                bound[name] = owner.model_copy(update={"sparse": _sparse(claimant)})
     return Settlement(outcomes, bound, owners)
 
 
@@ -121,6 +123,10 @@ def _outcome(owner: Claim, account: KubernetesNamespace, *, taken: bool) -> Outc
 
 def _claim(account: KubernetesNamespace) -> Claim:
     return Claim(account=account.name, owner=account.uid)
+
+
+def _sparse(namespace: Namespace) -> Sparse:
+    return Sparse(indexes=namespace.spec.sparse_indexes, images=namespace.spec.sparse_images)
 
 
 def _read(persisted: Mapping[str, str]) -> dict[str, Claim]:

@@ -10,7 +10,7 @@ from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.contract.policy import Action
+from registry_runtime.contract.policy import Action, Sparse
 
 
 class Admission:
@@ -53,6 +53,10 @@ class Admission:
 
     def may(self, asker: Asker, name: RepositoryName, action: Action) -> bool:
         return self._gate.decide(asker, name, action).allowed
+
+    def sparse(self, name: RepositoryName) -> Sparse:
+        """What manifests of the repository may lack."""
+        return self._gate.sparse(name)
 
     @staticmethod
     def unnarrowed(asker: Asker) -> Asker:

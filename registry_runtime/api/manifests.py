@@ -56,7 +56,8 @@ class Manifests:
         content = await whole(request, most, ManifestTooLarge(f"a manifest has at most {most} bytes here"))
         if not await self._in_time(asker.identity, name, media_type, content):
             self._admission.admit(request, asker, name, Action.PUSH)
-        pushed = await self._manifests.put(name, reference, media_type, content, tags)
+        sparse = self._admission.sparse(name)
+        pushed = await self._manifests.put(name, reference, media_type, content, tags, sparse=sparse)
         digest = pushed.descriptor.digest
         response = Response(status_code=201)
         response.headers["Location"] = f"/v2/{name}/manifests/{digest}"

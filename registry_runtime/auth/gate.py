@@ -16,7 +16,7 @@ from registry_runtime.auth.tokens import BearerInvalid, Bearers, Claims
 from registry_runtime.auth.verified import Verified
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.credential import Password
-from registry_runtime.contract.policy import Action, Policy
+from registry_runtime.contract.policy import Action, Policy, Sparse
 from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
 
 CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
@@ -87,6 +87,10 @@ class Gate:
 
     def decide(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
         return decide(self._policy(), asker.identity, asker.endpoint, repository, action, now=self._clock())
+
+    def sparse(self, repository: RepositoryName) -> Sparse:
+        """What manifests of the repository may lack."""
+        return self._policy().sparse_in(repository.namespace)
 
     def admit(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
         """The decision, where it is yes. Raises Unauthorized (with the scope to ask for) or Denied."""

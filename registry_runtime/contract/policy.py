@@ -22,11 +22,19 @@ class Action(StrEnum):
     LIST = "list"
 
 
+class Sparse(Frozen):
+    """Which manifests may name what is not in the repository; otherwise all of it must be there first."""
+
+    indexes: bool = True  # manifests: BuildKit pushes an index and its images in any order
+    images: bool = False  # config and layers: nobody could run what lacks one
+
+
 class Claim(Frozen):
-    """A Namespace that is bound: its name belongs to one account."""
+    """A Namespace that is bound: its name belongs to one account, and its repositories have these rules."""
 
     account: str  # name of the Kubernetes namespace that owns it
     owner: str  # UID of that Kubernetes namespace: one made again inherits nothing
+    sparse: Sparse = Sparse()
 
 
 class Grant(Frozen):
@@ -66,12 +74,21 @@ class KeyUse(Frozen):
 
 
 class Policy(Frozen):
-    """Namespaces by name, tokens by id, what may be done without credentials, and the key in use."""
+    """Namespaces by name, tokens by id, what may be done without credentials, and the key in use.
+
+    `sparse` is for repositories whose namespace nobody claims.
+    """
 
     namespaces: dict[str, Claim] = Field(default_factory=dict)
     tokens: dict[str, Token] = Field(default_factory=dict)
     anonymous: tuple[Grant, ...] = ()
+    sparse: Sparse | None = None
     encryption: KeyUse | None = None
+
+    def sparse_in(self, namespace: str) -> Sparse:
+        """The rule for repositories of this namespace, claimed or not."""
+        claim = self.namespaces.get(namespace)
+        return claim.sparse if claim else self.sparse or Sparse()
 
     def encode(self) -> bytes:
         """The document of the policy Secret: the same policy gives the same bytes."""
@@ -91,6 +108,7 @@ class Policy(Frozen):
                 namespaces=merged.namespaces | shard.namespaces,
                 tokens=merged.tokens | shard.tokens,
                 anonymous=merged.anonymous + shard.anonymous,
+                sparse=merged.sparse or shard.sparse,
                 encryption=merged.encryption or shard.encryption,
             )
         return merged
@@ -105,6 +123,7 @@ def _canonical(policy: Policy) -> bytes:
             for name, token in sorted(policy.tokens.items())
         },
         anonymous=_ordered(policy.anonymous),
+        sparse=policy.sparse,
         encryption=policy.encryption,
     )
     return ordered.model_dump_json(exclude_defaults=True, warnings=False).encode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from registry_runtime.content import manifest as rules
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
+from registry_runtime.contract.policy import Sparse
 from registry_runtime.errors import (
     DigestInvalid,
     ManifestBlobUnknown,
@@ -22,7 +23,7 @@ from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record, Versioned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from registry_runtime.content.manifest import Manifest
     from registry_runtime.content.name import RepositoryName, Tag
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from registry_runtime.storage.records import Records
 
 _ATTEMPTS = 5
+_SPARSE = Sparse()
 
 
 class Manifests:
@@ -92,11 +94,13 @@ class Manifests:
         media_type: str,
         content: bytes,
         extra_tags: Sequence[Tag] = (),
+        *,
+        sparse: Sparse = _SPARSE,
     ) -> Pushed:
         """Stores a manifest under its digest, and its tags; again, the answer is the same.
 
-        Raises ManifestTooLarge, ManifestInvalid, DigestInvalid, or ManifestBlobUnknown where a blob that
-        it names is not in this repository. Manifests that an index names, and the subject, may be missing.
+        Raises ManifestTooLarge, ManifestInvalid, DigestInvalid, or ManifestBlobUnknown where what it names
+        is not in this repository, but for what `sparse` lets be missing, and the subject.
         """
         if len(content) > self._limits.manifest_bytes:
             raise ManifestTooLarge(f"a manifest may have {self._limits.manifest_bytes} bytes")
@@ -104,9 +108,9 @@ class Manifests:
         manifest = rules.parse(media_type, content)
         target = Descriptor(media_type, digest, len(content))
         tags = [*extra_tags] if isinstance(reference, Digest) else [reference, *extra_tags]
-        await self._require(name, manifest)
+        await self._require(name, manifest, sparse)
         for _ in range(_ATTEMPTS):
-            await self._store(name, digest, manifest, content)
+            await self._store(name, digest, manifest, content, sparse)
             for tag in dict.fromkeys(tags):
                 await self._tags.move(name, tag, target)
             # A delete of the same digest at the same moment may have taken it away again.
@@ -114,7 +118,9 @@ class Manifests:
                 return Pushed(target, manifest.subject)
         raise StorageUnavailable(f"{digest} is being deleted over and over; try again")
 
-    async def _store(self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes) -> None:
+    async def _store(
+        self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes, sparse: Sparse
+    ) -> None:
         """Writes the indexes, then the fact; withdraws it where a blob went away meanwhile."""
         indexes = [paths.catalog(name)]
         if manifest.subject:
@@ -123,7 +129,7 @@ class Manifests:
         record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
         etag = await self._write(self._records.tree.manifest(name, digest), record)
         try:
-            await self._require(name, manifest)
+            await self._require(name, manifest, sparse)
         except ManifestBlobUnknown:
             if etag:
                 await self._withdraw(name, digest, etag)
@@ -144,16 +150,29 @@ class Manifests:
                 return None if seen.record else etag
         raise StorageUnavailable(f"{key} changes over and over; try again")
 
-    async def _require(self, name: RepositoryName, manifest: Manifest) -> None:
+    async def _require(self, name: RepositoryName, manifest: Manifest, sparse: Sparse) -> None:
         """Revives the blobs that are hidden. Raises ManifestBlobUnknown with those that are not there."""
-        wanted = list(dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.foreign))
-        there = await each(lambda digest: self._blobs.has(name, digest), wanted)
-        missing = [str(digest) for digest, found in zip(wanted, there, strict=True) if not found]
+        missing = await self._absent(manifest.blobs, lambda digest: self._blobs.has(name, digest))
+        if missing and not sparse.images:
+            raise _lacking(missing, "blobs")
+        if sparse.indexes:
+            return
+        missing = await self._absent(manifest.manifests, lambda digest: self._holds(name, digest))
         if missing:
-            raise ManifestBlobUnknown(
-                "the manifest names blobs that are not in this repository; push or mount them first",
-                [{"digest": digest} for digest in missing[:10]],
-            )
+            raise _lacking(missing, "manifests")
+
+    async def _absent(
+        self, wanted: Sequence[Descriptor], has: Callable[[Digest], Awaitable[bool]]
+    ) -> list[Digest]:
+        """Those that must be here, and are not."""
+        digests = list(dict.fromkeys(item.digest for item in wanted if not item.foreign))
+        there = await each(has, digests)
+        return [digest for digest, found in zip(digests, there, strict=True) if not found]
+
+    async def _holds(self, name: RepositoryName, digest: Digest) -> bool:
+        """Whether an index may name it: a manifest, or a blob, of which builders' caches are made."""
+        key = self._records.tree.manifest(name, digest)
+        return await self._records.get(key) is not None or await self._blobs.has(name, digest)
 
     async def _withdraw(self, name: RepositoryName, digest: Digest, etag: str) -> None:
         try:
@@ -180,6 +199,13 @@ class Manifests:
         await self._tags.forget(name, reference, dangling=True)
         if not there:
             raise unknown(name, reference)
+
+
+def _lacking(missing: Sequence[Digest], what: str) -> ManifestBlobUnknown:
+    return ManifestBlobUnknown(
+        f"the manifest names {what} that are not in this repository; push or mount them first",
+        [{"digest": str(digest)} for digest in missing[:10]],
+    )
 
 
 def _digest(reference: Reference, content: bytes) -> Digest:

@@ -19,21 +19,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.auth.tokens import Bearers, Claims
 from registry_runtime.contract.credential import Password
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token
 from tests.api.client import Client
 from tests.certificates import Authority
 
-ROBOT = Password.generate("0" * 16)  # may do everything in team/**
+ROBOT = Password.generate("0" * 16)  # may do everything in team/**, mirror/** and strict/**
 READER = Password.generate("1" * 16)  # may pull in team/**
 STRANGER = Password.generate("2" * 16)  # of another account, which owns foreign/**
 EVERYTHING = frozenset(Action)
-_OPEN = Policy(anonymous=(Grant(repositories=("**",), actions=EVERYTHING),))
+MIRROR = Claim(account="ours", owner="ours", sparse=Sparse(images=True))  # may lack what it names
+STRICT = Claim(account="ours", owner="ours", sparse=Sparse(indexes=False))  # holds all that it names
+_OPEN = Policy(
+    anonymous=(Grant(repositories=("**",), actions=EVERYTHING),),
+    namespaces={"mirror": MIRROR, "strict": STRICT},
+)
 _NAME = "tests/registry"
 _START_SECONDS = 30
 
 
-def token(password: Password, owner: str, glob: str, actions: frozenset[Action], **more: Any) -> Token:
-    grant = Grant(repositories=(glob,), actions=actions)
+def token(password: Password, owner: str, globs: str, actions: frozenset[Action], **more: Any) -> Token:
+    grant = Grant(repositories=tuple(globs.split()), actions=actions)
     return Token(account=owner, owner=owner, hashes=(password.sha256,), grants=(grant,), **more)
 
 
@@ -43,9 +48,11 @@ def closed() -> Policy:
         namespaces={
             "team": Claim(account="ours", owner="ours"),
             "foreign": Claim(account="theirs", owner="theirs"),
+            "mirror": MIRROR,
+            "strict": STRICT,
         },
         tokens={
-            ROBOT.id: token(ROBOT, "ours", "team/**", EVERYTHING),
+            ROBOT.id: token(ROBOT, "ours", "team/** mirror/** strict/**", EVERYTHING),
             READER.id: token(READER, "ours", "team/**", frozenset({Action.PULL})),
             STRANGER.id: token(STRANGER, "theirs", "**", EVERYTHING),
         },

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.api.client import Client, basic, digest_of
+from tests.api.client import CONFIG, Client, basic, descriptor, digest_of
 from tests.api.replica import ROBOT, Replica
 from tests.certificates import Authority
 from tests.s3_server import S3Server, s3_server
@@ -382,6 +382,7 @@ def test_bad_configurations_are_one_sentence(replica: Replica, tmp_path: Path) -
         (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
         (["--tls-cert", "x"], "--tls-key"),
         (["--policy", "/nowhere/policy.json"], "/nowhere/policy.json"),
+        (["--policy", "/dev/null", "--sparse-images"], "--sparse-images"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, options: list[str], named: str) -> None:
@@ -392,8 +393,8 @@ def test_options_that_do_not_fit(tmp_path: Path, options: list[str], named: str)
 
 
 def test_alone(tmp_path: Path) -> None:
-    """On loopback anybody may do everything, and SIGINT ends it in good order."""
-    options = ["--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
+    """On loopback anybody may do everything, also push what lacks a layer; SIGINT ends it in good order."""
+    options = ["--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--sparse-images"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "registry_runtime", "serve", *options], stdout=log)
     try:
@@ -403,6 +404,9 @@ def test_alone(tmp_path: Path) -> None:
         assert client.raw("GET", "/v2/").status == 200
         _, content = client.push_image("latest")
         assert client.send("GET", f"{client.base}/manifests/latest").body == content
+        missing = descriptor(CONFIG, digest_of(b"never pushed"), 12)
+        lacking = json.dumps({"schemaVersion": 2, "config": missing, "layers": []}).encode()
+        assert client.put_manifest("sparse", lacking).status == 201
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,28 @@ def test_a_missing_blob(client: Client) -> None:
     assert client.send("GET", f"{client.base}/manifests/late").status == 404
     client.push_blob(b"late")
     assert client.put_manifest("late", content).status == 201
+
+
+def test_an_image_that_may_lack_blobs(client: Client) -> None:
+    """Where its Namespace allows it, a manifest is taken before its layers, and pulled as it is."""
+    mirror = replace(client, repository=client.repository.replace("team/", "mirror/"))
+    content = image(mirror, layers=[descriptor(LAYER, MISSING, 4)])
+    assert mirror.put_manifest("sparse", content).status == 201
+    assert mirror.send("GET", f"{mirror.base}/manifests/sparse").body == content
+    assert mirror.send("HEAD", f"{mirror.base}/blobs/{MISSING}").status == 404
+
+
+def test_an_index_that_must_be_complete(client: Client) -> None:
+    """Where its Namespace wants it, an index is refused until all that it names is there."""
+    strict = replace(client, repository=client.repository.replace("team/", "strict/"))
+    content = image(strict)
+    child = (digest_of(content), content)
+    answer = strict.put_manifest("multi", index(child), OCI_INDEX)
+    assert (answer.status, answer.code) == (404, "MANIFEST_BLOB_UNKNOWN")
+    assert answer.json()["errors"][0]["detail"] == [{"digest": child[0]}]
+    assert strict.send("GET", f"{strict.base}/manifests/multi").status == 404
+    assert strict.put_manifest(*child).status == 201
+    assert strict.put_manifest("multi", index(child), OCI_INDEX).status == 201
 
 
 def test_a_blob_of_another_repository_is_not_there(client: Client) -> None:

@@ -38,6 +38,24 @@ class NamespaceSpec(Value):
             json_schema_extra=rules(("self == oldSelf", "spec.name is immutable")),
         ),
     ]
+    sparse_indexes: Annotated[
+        bool,
+        Field(
+            description=(
+                "Whether an index may name manifests that are not in its repository. Builders push an index "
+                "and its images in any order; false refuses it until all of them are there."
+            )
+        ),
+    ] = True
+    sparse_images: Annotated[
+        bool,
+        Field(
+            description=(
+                "Whether an image's manifest may name a config or layers that are not in its repository, as "
+                "partial mirrors do. Whoever pulls such an image may fail."
+            )
+        ),
+    ] = False
 
 
 class NamespaceStatus(OwnStatus):

@@ -60,10 +60,11 @@ def claim(
     account: str = "harbour",
     called: str = "",
     status: Object | None = None,
+    spec: Object | None = None,
     **meta: Any,
 ) -> Namespace:
     """A Namespace that claims `name` for `account` in Registry harbour/harbour."""
-    spec = {"name": name, "registryRef": {"name": "harbour", "namespace": "harbour"}}
+    spec = {"name": name, "registryRef": {"name": "harbour", "namespace": "harbour"}, **(spec or {})}
     whole = {"metadata": metadata(called or name, account, **meta), "spec": spec, "status": status or {}}
     return Namespace.parse(whole)
 

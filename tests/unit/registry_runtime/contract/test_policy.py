@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token
 
 GRANT = Grant(repositories=("team/**", "*"), actions=frozenset(Action))
 POLICY = Policy(
@@ -49,3 +49,15 @@ def test_every_process_finds_the_same_revision() -> None:
             check=True,
         )
         assert found.stdout.decode().strip() == POLICY.revision
+
+
+def test_what_manifests_may_lack_is_the_namespace_s_to_say() -> None:
+    """A claimed namespace has its own rule, others that of the policy, in whichever shard it stands."""
+    lean = Sparse(indexes=False, images=True)
+    claims = {"mirror": Claim(account="a", owner="a", sparse=lean), "team": Claim(account="a", owner="a")}
+    whole = Policy.merge((Policy(namespaces=claims), Policy(sparse=lean), Policy()))
+    assert whole.sparse_in("mirror") == lean
+    assert whole.sparse_in("team") == Sparse(indexes=True, images=False)
+    assert whole.sparse_in("nobody-s") == lean
+    assert Policy().sparse_in("nobody-s") == Sparse()
+    assert Policy.model_validate_json(whole.encode()) == whole

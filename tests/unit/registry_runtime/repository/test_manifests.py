@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import DOCKER_IMAGE, OCI_IMAGE, OCI_INDEX
 from registry_runtime.content.name import RepositoryName, Tag
+from registry_runtime.contract.policy import Sparse
 from registry_runtime.errors import (
     DigestInvalid,
     ManifestBlobUnknown,
@@ -113,6 +115,56 @@ async def test_what_may_be_missing(registry: Registry) -> None:
         layers=[foreign.to_json(), elsewhere.to_json()],
     )
     await registry.manifests.put(NAME, V1, DOCKER_IMAGE, content)
+
+
+async def test_an_index_may_have_to_be_complete(registry: Registry) -> None:
+    """Then every manifest that it names must be there, or every blob, as in the caches of builders."""
+    complete = Sparse(indexes=False)
+    cache = document(OCI_INDEX, manifests=[descriptor(b"a layer").to_json()])
+    nested = index(index(IMAGE))
+    for content, lacks in ((index(IMAGE), IMAGE), (cache, b"a layer"), (nested, index(IMAGE))):
+        with pytest.raises(ManifestBlobUnknown) as refused:
+            await registry.manifests.put(NAME, V1, OCI_INDEX, content, sparse=complete)
+        assert refused.value.detail == [{"digest": str(Digest.of(lacks))}]
+        with pytest.raises(ManifestUnknown):
+            await registry.manifests.get(NAME, V1)
+    await push_blobs(registry, NAME, b"{}", b"a layer", *LAYERS)
+    await registry.manifests.put(NAME, DIGEST, OCI_IMAGE, IMAGE)
+    for content in (index(IMAGE), cache, nested, index()):
+        await registry.manifests.put(NAME, V1, OCI_INDEX, content, sparse=complete)
+        assert (await registry.manifests.get(NAME, V1)).content == content
+
+
+async def test_an_index_is_withdrawn_when_its_image_goes_meanwhile(
+    storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """The image is deleted after it was looked for, and before the index lies there."""
+    other = replica()
+    await push_blobs(other, NAME, b"{}", *LAYERS)
+    await other.manifests.put(NAME, DIGEST, OCI_IMAGE, IMAGE)
+    key = TREE.manifest(NAME, Digest.of(index(IMAGE)))
+
+    async def delete(operation: str, at: str) -> None:
+        if (operation, at) == ("put", key):
+            with suppress(ManifestUnknown):
+                await other.manifests.delete(NAME, DIGEST)
+
+    with pytest.raises(ManifestBlobUnknown):
+        await replica(Interposed(storage, before=delete)).manifests.put(
+            NAME, V1, OCI_INDEX, index(IMAGE), sparse=Sparse(indexes=False)
+        )
+    for reference in (V1, Digest.of(index(IMAGE))):
+        with pytest.raises(ManifestUnknown):
+            await other.manifests.get(NAME, reference)
+
+
+async def test_an_image_may_lack_blobs_where_that_is_allowed(registry: Registry, storage: Directory) -> None:
+    """What is hidden is revived all the same."""
+    await push_blobs(registry, NAME, LAYERS[0])
+    await set_state(storage, Digest.of(LAYERS[0]), State.HIDDEN)
+    await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE, sparse=Sparse(images=True))
+    assert (await registry.manifests.get(NAME, V1)).content == IMAGE
+    assert await state_of(storage, Digest.of(LAYERS[0])) is State.LIVE
 
 
 async def test_bad_manifests_are_refused(registry: Registry) -> None:
