@@ -6,15 +6,17 @@ A blob is in a repository when its link is there and its pointer is not dead.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.errors import BlobUnknown
+from registry_runtime.repository import facts
 from registry_runtime.repository.pointers import Pointer
 from registry_runtime.repository.values import OpenBlob
 from registry_runtime.storage import paths
-from registry_runtime.storage.base import Missing
+from registry_runtime.storage.base import Conflict, Missing
 from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from registry_runtime.content.range import Span
     from registry_runtime.repository.pointers import Pointers
     from registry_runtime.storage.base import Storage
-    from registry_runtime.storage.records import Records
+    from registry_runtime.storage.records import Records, Version
 
 MEDIA_TYPE = "application/octet-stream"  # a blob's own type stands in the manifests that name it
 
@@ -56,15 +58,21 @@ class Blobs:
         The index of placements stays: a push that links the blob again at this moment relies on it.
         """
         await self._pointer(name, digest)
-        await self._records.delete([self._records.tree.link(name, digest)])
+        await facts.remove(self._records, self._records.tree.link(name, digest))
 
     async def mount(self, target: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         """Lets `target` serve what `source` serves; False where `source` does not."""
-        if not await self.has(source, digest):
+        try:
+            await self._pointer(source, digest)
+        except BlobUnknown:
             return False
-        await self._index(target, digest)
-        await self._link(target, digest, None)
-        return True
+        link = await self._link(target, digest, None)
+        if await self._pointers.revive(digest):
+            return True
+        if link:  # collected meanwhile
+            with suppress(Conflict):
+                await self._records.retract(self._records.tree.link(target, digest), link)
+        return False
 
     async def placements(self, digest: Digest, limit: int) -> list[RepositoryName]:
         """Repositories that may hold the blob: `mount` finds out, who asks must be allowed to pull."""
@@ -73,11 +81,12 @@ class Blobs:
         return [RepositoryName(paths.unescape(entry.key[len(prefix) :])) for entry in listing.entries]
 
     async def has(self, name: RepositoryName, digest: Digest) -> bool:
-        """Whether the blob is there; a hidden one is revived, for something new will rely on it."""
-        link, pointer = await asyncio.gather(
-            self._records.get(self._records.tree.link(name, digest)), self._pointers.revive(digest)
-        )
-        return link is not None and pointer is not None
+        """Whether the blob is there; a hidden one is revived, for something new will rely on it.
+
+        The pointer is looked at when the link is known to stay: a collection that begins later sees it.
+        """
+        link = await facts.revive(self._records, self._records.tree.link(name, digest))
+        return link is not None and await self._pointers.revive(digest) is not None
 
     async def pushed_by(self, name: RepositoryName, digest: Digest) -> str | None:
         """Who pushed the blob here last; None where it was mounted, or is not there."""
@@ -85,25 +94,33 @@ class Blobs:
         return None if link is None else link.fields.get("by")
 
     async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int, by: str) -> str:
-        """Lets the repository serve this new data; the data in force, another's if that was faster."""
-        pointer, _ = await asyncio.gather(
-            self._pointers.publish(digest, Pointer.to(data, size)), self._index(name, digest)
-        )
+        """Lets the repository serve this new data; the data in force, another's if that was faster.
+
+        Data that somebody took from the storage is replaced.
+        """
         await self._link(name, digest, by)
+        pointer = await self._pointers.publish(digest, Pointer.to(data, size))
+        if pointer.data != data and await self._storage.size(paths.data(pointer.data)) is None:
+            pointer = await self._pointers.publish(digest, Pointer.to(data, size), lost=pointer.data)
         return pointer.data
 
     async def names(self, digest: Digest, data: str) -> bool:
         """Whether the digest, served or not, leads to this data."""
         return await self._pointers.names(digest, data)
 
-    async def _index(self, name: RepositoryName, digest: Digest) -> None:
-        await self._records.note(self._records.tree.placement(digest, name))
+    async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> Version | None:
+        """Lets the repository serve what the pointer of the digest leads to; the version of a new link.
 
-    async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> None:
-        """Lets the repository serve a digest that is indexed, and whose pointer is live."""
-        await self._records.put(
-            self._records.tree.link(name, digest), Record({} if by is None else {"by": by})
+        The link comes before the pointer is published or revived, so that no collection lets a pointer go
+        that has this link. Without its index a link lacks no more than a short cut for who mounts it.
+        """
+        tree = self._records.tree
+        link = Record({} if by is None else {"by": by})
+        version, _ = await asyncio.gather(
+            facts.establish(self._records, tree.link(name, digest), link),
+            self._records.note(tree.placement(digest, name)),
         )
+        return version
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:
         link, pointer = await asyncio.gather(

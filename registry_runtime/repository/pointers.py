@@ -72,21 +72,26 @@ class Pointers:
         pointer, _ = await self._read(digest)
         return pointer is not None and pointer.data == data
 
-    async def publish(self, digest: Digest, pointer: Pointer) -> Pointer:
-        """Makes the digest live, with this pointer where none is; returns the one in force."""
+    async def publish(self, digest: Digest, new: Pointer, lost: str | None = None) -> Pointer:
+        """Makes the digest live, with this pointer where none is; returns the one in force.
+
+        One that leads to `lost`, data that is not there, is replaced.
+        """
+        wanted = new
         expected: Version | None = None
         for _ in range(_ATTEMPTS):
             try:
-                await self._records.write(self._records.tree.pointer(digest), pointer.encode(), expected)
+                await self._records.write(self._records.tree.pointer(digest), wanted.encode(), expected)
             except Conflict:
                 current, expected = await self._read(digest)
-                if current is None or current.state is State.DEAD:
-                    continue
-                if current.state is State.LIVE:
+                if current is None or current.state is State.DEAD or current.data == lost:
+                    wanted = new
+                elif current.state is State.LIVE:
                     return current
-                pointer = replace(current, state=State.LIVE)
+                else:
+                    wanted = replace(current, state=State.LIVE)
             else:
-                return pointer
+                return wanted
         raise StorageUnavailable(f"too many writers change {digest} at once; try again")
 
     async def revive(self, digest: Digest) -> Pointer | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.name import Tag
 from registry_runtime.errors import ManifestUnknown, NameUnknown, StorageUnavailable
+from registry_runtime.repository import facts
 from registry_runtime.repository.parallel import each
 from registry_runtime.repository.values import Page
 from registry_runtime.storage import paths
@@ -63,8 +64,8 @@ class Tags:
 
     async def delete(self, name: RepositoryName, tag: Tag) -> None:
         """Takes the tag away; its manifest stays. Raises ManifestUnknown."""
-        await self.get(name, tag)
-        await self._records.delete([paths.tag(name, tag)])
+        if not await facts.remove(self._records, paths.tag(name, tag)):
+            raise unknown(name, tag)
 
     async def forget(self, name: RepositoryName, digest: Digest, *, dangling: bool = False) -> None:
         """Takes every tag away that names this digest, and none that was moved meanwhile.
