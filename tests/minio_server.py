@@ -6,19 +6,18 @@ import base64
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.s3_server import ACCESS, SECRET, S3Server, free_port, program, running
+from tests.s3_server import ACCESS, DOMAIN, SECRET, S3Server, free_port, program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 KMS_KEY = "the-tenants-key"
-DOMAIN = "localhost"
 
 
 @contextmanager
 def minio_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
-    """With the one key that it may wrap others with; buckets also as hosts below `localhost`."""
+    """With the one key that it may wrap others with; buckets also as hosts below DOMAIN."""
     port = free_port()
     command = [
         *(str(program("minio")), "server", "--quiet", "--address", f"127.0.0.1:{port}"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ACCESS = "roadstead-test"
 SECRET = "only-for-tests-on-the-loopback"
+DOMAIN = "s3.localhost"  # a wildcard needs two dots
 START_SECONDS = 10.0
 
 
@@ -76,6 +77,11 @@ class S3Server:
             ca_file=self.ca_file,
             credentials=self.credentials,
         )
+
+    def by_host(self, settings: S3Storage) -> S3Storage:
+        """The same bucket in virtual-host style, on a server that knows DOMAIN."""
+        endpoint = self.endpoint.replace("127.0.0.1", DOMAIN)
+        return settings.model_copy(update={"endpoint": endpoint, "path_style": False})
 
 
 @contextmanager
@@ -148,12 +154,15 @@ def free_port() -> int:
 
 
 def write_certificates(folder: Path) -> None:
-    """ca.crt, and tls.crt with tls.key for 127.0.0.1 and localhost."""
+    """ca.crt, and tls.crt with tls.key for 127.0.0.1, localhost, and buckets below DOMAIN."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the test's certificate authority")])
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+        [
+            *map(x509.DNSName, ("localhost", DOMAIN, f"*.{DOMAIN}")),
+            x509.IPAddress(IPv4Address("127.0.0.1")),
+        ]
     )
     ca = (
         _builder(ca_name, ca_name, ca_key)

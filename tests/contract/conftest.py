@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry_runtime.contract.config import DirectoryStorage
+from registry_runtime.contract.config import DirectoryStorage, SseCustomer
 from registry_runtime.storage import open_storage
 from tests.minio_server import minio_server
 from tests.s3_server import S3Server, s3_server
@@ -31,13 +32,39 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(params=["directory", "s3", "minio"])
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names below `localhost` are this machine, as RFC 6761 wants it and not every resolver has it.
+
+    It holds those that were asked for.
+    """
+    names: set[str] = set()
+    asked = socket.getaddrinfo
+
+    def answer(host: str | bytes | None, *words: Any, **more: Any) -> Any:
+        if not str(host).endswith(".localhost"):
+            return asked(host, *words, **more)
+        names.add(str(host))
+        return asked("127.0.0.1", *words, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return names
+
+
+@pytest.fixture(params=["directory", "s3", "minio", "minio-by-host-under-sse-c"])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     if request.param == "directory":
         opened = await open_storage(DirectoryStorage(path=tmp_path))
     else:
-        server: S3Server = request.getfixturevalue(request.param)
-        opened = await open_storage(server.bucket(f"b-{uuid.uuid4().hex[:20]}", prefix="tenant/a/"))
+        name, _, variant = request.param.partition("-")
+        server: S3Server = request.getfixturevalue(name)
+        settings = server.bucket(f"b-{uuid.uuid4().hex[:20]}", prefix="tenant/a/")
+        if variant:
+            request.getfixturevalue("named")
+            (tmp_path / "key").write_bytes(b"k" * 32)
+            encryption = {"server_side_encryption": SseCustomer(key=tmp_path / "key")}
+            settings = server.by_host(settings).model_copy(update=encryption)
+        opened = await open_storage(settings)
     yield opened
     await opened.close()
 

@@ -277,6 +277,15 @@ async def test_without_tls_the_payload_is_signed(plain_s3: S3Server) -> None:
         assert await pull(registry, NAME, Digest.of(content)) == content
 
 
+async def test_a_bucket_is_a_host_to_both_hands(minio: S3Server, named: set[str]) -> None:
+    """In virtual-host style nothing is asked of the endpoint itself."""
+    settings = minio.bucket(fresh())
+    async with opened(minio.by_host(settings)) as storage:
+        await storage.put("a", [b"1"])
+        assert len((await storage.list("")).entries) == 1
+    assert named == {f"{settings.bucket}.s3.localhost"}
+
+
 def test_both_styles_of_addresses() -> None:
     """Path and virtual-host style, with an endpoint and without."""
     settings = S3Storage(bucket="b", endpoint="https://s3.example:9000/", path_style=True)
