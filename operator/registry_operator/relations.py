@@ -41,6 +41,8 @@ def references(registry: Registry) -> frozenset[str]:
     found = {ref.name for ref in registry.spec.image_pull_secrets}
     if registry.spec.tls.secret_ref:
         found.add(registry.spec.tls.secret_ref.name)
+    if registry.spec.encryption:
+        found.add(registry.spec.encryption.key_secret_ref.name)
     if storage := registry.spec.storage.s3:
         found.add(storage.credentials_secret_ref.name)
         if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":

@@ -72,6 +72,7 @@ def s3(**changes: Any) -> Object:
     return {"s3": {key: value for key, value in (S3 | changes).items() if value is not None}}
 
 
+KEYS = {"keySecretRef": {"name": "keys"}, "activeKey": "k1"}
 ONE_OF = {"s3": S3, "ephemeral": {}}
 REFUSED = [
     (resource("Registry", "h" * 41), "metadata.name must be at most 40"),
@@ -109,6 +110,11 @@ REFUSED = [
         "spec.allowedNamespaces.selector is required with from: Selector",
     ),
     (resource("Registry", resources={"limits": {"memory": "much"}}), "spec.resources.limits.memory"),
+    (resource("Registry", encryption={"activeKey": "k1"}), "spec.encryption.keySecretRef: Required value"),
+    (resource("Registry", encryption={"keySecretRef": {"name": "keys"}}), "encryption.activeKey: Required"),
+    *((resource("Registry", encryption=KEYS | {"activeKey": name}), "spec.encryption.activeKey") for name in (
+        "", ".k1", "..data", "a/b", "k 1", "k" * 254,
+    )),
     *((resource("Registry", collection={"every": every}), "spec.collection.every") for every in (
         "0h", "59s", "often", "1h30m",
     )),
@@ -160,6 +166,8 @@ ACCEPTED = [
     resource("Registry", tls={"secretRef": {"name": "public"}}),
     resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
     resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
+    resource("Registry", encryption=KEYS),
+    resource("Registry", encryption=KEYS | {"activeKey": "2026-11_a.key"}),
     resource("Registry", collection={"every": "1m", "grace": "1s"}),
     resource("Registry", resources={"requests": {"cpu": 1, "memory": "64Mi"}}),
     *(
@@ -226,6 +234,21 @@ def test_a_claim_never_moves(server: ApiServer, change: Object, sentence: str) -
     with pytest.raises(Refusal) as refused:
         server.apply(f"{path('Namespace')}/immutable", body)
     assert sentence in refused.value.message
+
+
+def test_encryption_begins_with_the_registry_or_never(server: ApiServer) -> None:
+    """It is neither added to a Registry nor taken from it; which keys are used may change at any time."""
+    for called, before, after in (("plain", None, KEYS), ("encrypted", KEYS, None)):
+        place = f"{path('Registry')}/{called}"
+        server.apply(place, resource("Registry", called, encryption=before))
+        with pytest.raises(Refusal) as refused:
+            server.apply(place, resource("Registry", called, encryption=after))
+        assert refused.value.code == 422
+        assert "spec.encryption is set when the Registry is created" in refused.value.message
+        server.apply(place, resource("Registry", called, encryption=before, replicas=5))
+    others = {"keySecretRef": {"name": "others"}, "activeKey": "k2"}
+    turned = server.apply(place, resource("Registry", "encrypted", encryption=others))
+    assert turned["spec"]["encryption"] == others
 
 
 def test_a_choice_can_be_changed_by_the_next_apply(server: ApiServer) -> None:

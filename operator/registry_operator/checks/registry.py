@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
+from registry_operator.checks import encryption, storage, tls, zones
 from registry_operator.checks import propagation as policy
-from registry_operator.checks import storage, tls, zones
 from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
 from registry_operator.checks.propagation import propagation
 from registry_operator.checks.sentences import conflict, not_permitted
@@ -29,13 +29,14 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     by_zone = zones.zones(observed)
     storage_ready = storage.check(observed, settings)
     tls_ready = tls.check(observed, rendered, settings)
-    ready = _ready(observed, rendered, settings, (storage_ready, tls_ready))
+    encrypted = encryption.check(observed, rendered, settings)
+    parts = (storage_ready, tls_ready, *((encrypted,) if encrypted else ()))
+    ready = _ready(observed, rendered, settings, parts)
     findings = (
         ready,
         *progress(ready),
         zones.available(observed),
-        storage_ready,
-        tls_ready,
+        *parts,
         policy.check(observed, rendered, reached),
         zones.redundant(observed, by_zone),
     )
@@ -52,6 +53,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         zones=by_zone,
         policy_revision=rendered.revision,
         policy_acknowledged_by=policy.acknowledged(observed, reached),
+        encryption=encryption.status(observed, rendered),
         ca_bundle=_ca_bundle(observed, rendered),
     )
 

@@ -10,6 +10,7 @@ from registry_operator.models.base import seconds
 from registry_runtime.contract.config import (
     Collection,
     DirectoryStorage,
+    Encryption,
     PolicySource,
     RuntimeConfig,
     S3Storage,
@@ -37,6 +38,7 @@ def config(registry: Registry) -> RuntimeConfig:
             namespace=registry.meta.namespace,
         ),
         signing_key=MOUNTS / "internal" / names.SIGNING_KEY,
+        encryption=Encryption(keys=MOUNTS / "keys") if registry.spec.encryption else None,
         collection=Collection(
             every_seconds=seconds(registry.spec.collection.every),
             grace_seconds=seconds(registry.spec.collection.grace),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from registry_operator import names
 from registry_operator.claims import Settlement, allowed, settle
+from registry_operator.desired.encryption import key_use
 from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.credential import Password, token_id
 from registry_runtime.contract.policy import KEY, Action, Claim, Grant, Policy, Token
@@ -31,7 +32,7 @@ def settlement(observed: RegistryObserved) -> Settlement:
 
 
 def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
-    """Names that are bound, and the tokens that have a password and are allowed here."""
+    """Names that are bound, the tokens that have a password and are allowed here, and the key in use."""
     before = in_force(observed)
     tokens = {}
     for token in observed.tokens:
@@ -40,7 +41,11 @@ def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
         if account and valid and allowed(observed.registry, account) and not token.meta.deleting:
             tokens[token_id(token.meta.uid)] = entry(token, account, valid)
     carried = unread(observed, before)
-    return Policy(namespaces={**carried.namespaces, **settled.bound}, tokens={**carried.tokens, **tokens})
+    return Policy(
+        namespaces={**carried.namespaces, **settled.bound},
+        tokens={**carried.tokens, **tokens},
+        encryption=key_use(observed, before),
+    )
 
 
 def unread(observed: RegistryObserved, before: Policy) -> Policy:
@@ -136,10 +141,8 @@ def shards(whole: Policy, count: int) -> tuple[Policy, ...]:
         claims[_shard(name, count)][name] = claim
     for name, token in whole.tokens.items():
         tokens[_shard(name, count)][name] = token
-    return tuple(
-        Policy(namespaces=claims[n], tokens=tokens[n], anonymous=whole.anonymous if n == 0 else ())
-        for n in range(count)
-    )
+    first = whole.model_copy(update={"namespaces": claims[0], "tokens": tokens[0]})  # with what is not keyed
+    return (first, *(Policy(namespaces=claims[n], tokens=tokens[n]) for n in range(1, count)))
 
 
 def _shard(key: str, count: int) -> int:

@@ -42,6 +42,7 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
         "policies": [shard.name for shard in names.policies(registry)],
         "tls": serving(registry).name,
         "internal": names.internal(registry).name,
+        "keys": spec.encryption and spec.encryption.key_secret_ref.name,
         "credentials": s3 and s3.credentials_secret_ref.name,
         "ca_bundle": s3 and s3.ca_bundle_ref and s3.ca_bundle_ref.model_dump(),
     }

@@ -20,6 +20,7 @@ from registry_operator.models.base import (
     Selector,
     parse_time,
 )
+from registry_operator.models.encryption import Encryption, EncryptionStatus, HeldKey, Rewrapping
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
 from registry_operator.models.registry import Endpoints, Registry, RegistrySpec, RegistryStatus
@@ -37,7 +38,10 @@ __all__ = [
     "Collection",
     "Condition",
     "Domain",
+    "Encryption",
+    "EncryptionStatus",
     "Endpoints",
+    "HeldKey",
     "Key",
     "Meta",
     "Namespace",
@@ -50,6 +54,7 @@ __all__ = [
     "RegistryRef",
     "RegistrySpec",
     "RegistryStatus",
+    "Rewrapping",
     "SecretRef",
     "Selector",
     "Storage",

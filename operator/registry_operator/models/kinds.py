@@ -67,6 +67,7 @@ KINDS = (
             ready("Storage", "StorageReady"),
             ready("Zones", "ZoneRedundant"),
             ready("Policy", "PolicyPropagated", wide=True),
+            ready("Encrypted", "EncryptionReady", wide=True),
             Column("Private", ".status.endpoints.private", wide=True),
             AGE,
         ),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
+from registry_operator.models.encryption import Encryption, EncryptionStatus
 from registry_operator.models.storage import Collection, SecretRef, Storage
 
 QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
@@ -130,6 +131,13 @@ class RegistrySpec(Value):
                 ),
                 "spec.exposure.hosts must not contain the private host name",
             ),
+            (
+                "has(self.encryption) == has(oldSelf.encryption)",
+                (
+                    "spec.encryption is set when the Registry is created, and never added or removed later:"
+                    " half of what lies in the storage would be encrypted and half of it not"
+                ),
+            ),
         )
     )
 
@@ -144,6 +152,10 @@ class RegistrySpec(Value):
     replicas: Annotated[int, Field(ge=1, le=100, description="How many replicas serve.")] = 3
     zones: Annotated[Zones, Field(description="Spread over failure domains.")] = Zones()
     storage: Annotated[Storage, Field(description="Where the content is kept.")]
+    encryption: Annotated[
+        Encryption | None,
+        Field(description="The tenant's own keys; only at creation. None: content lies as it was pushed."),
+    ] = None
     collection: Annotated[
         Collection, Field(description="When content that nothing refers to is deleted.")
     ] = Collection()
@@ -198,6 +210,9 @@ class RegistryStatus(OwnStatus):
     policy_acknowledged_by: Annotated[
         tuple[str, ...], Field(description="Pods that report this revision in force.")
     ] = ()
+    encryption: Annotated[
+        EncryptionStatus | None, Field(description="The tenant's keys, as the replicas use them.")
+    ] = None
     ca_bundle: Annotated[
         str | None, Field(description="ConfigMap whose ca.crt clients must trust; none for a public CA.")
     ] = None
