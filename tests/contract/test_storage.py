@@ -77,6 +77,17 @@ async def test_conditions_are_held(storage: Storage) -> None:
     await storage.put("p/x", [b"5"], absent=True)
 
 
+async def test_conditions_are_held_for_what_is_large(storage: Storage) -> None:
+    """Whoever refuses it before all of it has come says so, and is not taken for somebody who is away."""
+    content = bytes(SMALL - 1)
+    await storage.put("p/large", [content])
+    for number in range(20):
+        with pytest.raises(Conflict):
+            await storage.put("p/large", [content, b"%x" % (number % 16)], absent=True)
+        with pytest.raises(Conflict):
+            await storage.put("p/large", [content, b"%x" % (number % 16)], match='"another"')
+
+
 @pytest.mark.parametrize("round_", range(5))
 async def test_a_race_has_one_winner(storage: Storage, round_: int) -> None:
     """Of writers at once with the same condition exactly one goes through, and its bytes stay."""

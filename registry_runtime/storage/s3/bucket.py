@@ -84,8 +84,18 @@ class Bucket:
     ) -> str:
         condition = {"If-None-Match": "*"} if absent else {"If-Match": match} if match else {}
         headers = {**condition, **self._encryption.terms().make}
+
+        async def doubt() -> None:
+            """Servers refuse a condition when they read it, and may cut off what is still being sent."""
+            found = await self.get(key)
+            holds = found is None if absent else found is not None and found.etag == match
+            if not holds and (found is None or found.content != b"".join(content)):
+                raise Conflict(key)
+
         try:
-            answer = await self._wire.send("PUT", key, headers=headers, body=content)
+            answer = await self._wire.send(
+                "PUT", key, headers=headers, body=content, doubt=doubt if condition else None
+            )
         except Refused as refused:
             if not condition or not (refused.fault.status in {409, 412} or refused.fault.missing):
                 raise refused.fault.error(self._bucket, self._encryption.name) from None

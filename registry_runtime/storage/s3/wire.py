@@ -82,20 +82,23 @@ class Wire:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Sequence[Buffer] = (),
+        doubt: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
-        """One request, and more where a retry is worth it."""
+        """One request, and more where a retry is worth it; `doubt` may raise after one without an answer."""
 
         async def whole() -> Answer:
             async with await self.open(method, key, query=query, headers=headers, body=body) as response:
                 return Answer(response.headers, await response.read())
 
-        return await self._tried(whole)
+        return await self._tried(whole, doubt)
 
     async def stream(self, key: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """A GET whose body the caller reads and closes."""
         return await self._tried(lambda: self.open("GET", key, headers=headers))
 
-    async def _tried(self, once: Callable[[], Awaitable[T]]) -> T:
+    async def _tried(
+        self, once: Callable[[], Awaitable[T]], doubt: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
         """What `once` gives, asked again where that is worth it."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -106,6 +109,8 @@ class Wire:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if isinstance(error, aiohttp.ClientSSLError) or not self._again(attempt):
                     self._unreachable(error)
+                if doubt:
+                    await doubt()
             else:
                 self._budget.succeed()
                 return result
