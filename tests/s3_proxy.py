@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _KEPT = {"if-match", "if-none-match", "range", "content-type", "content-md5"}
+_ANSWERED = ("ETag", "Content-Range", "Last-Modified")
 
 
 class Proxy:
@@ -32,10 +33,15 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
         self.ignored: set[str] = set()
-        self.instead: Callable[[web.Request], int | None] = lambda _request: None  # a status
+        self.instead: Callable[[web.Request], int | None] = lambda _request: None  # a status, no effect
+        self.reset: Callable[[web.Request], bool] = lambda _request: False  # no answer, no effect
         self.lose: Callable[[web.Request], bool] = lambda _request: False  # the answer, after its effect
+        self.fail: Callable[[web.Request], bool] = lambda _request: False  # a 500, after its effect
+        self.alter: Callable[[web.Request, bytes], bytes] = lambda _request, content: content  # of the answer
         self.truncate: Callable[[web.Request], int | None] = lambda _request: None  # bytes that get through
+        self.stall = False  # after those bytes nothing more comes, and the connection stays
         self.seen: list[str] = []  # method and path of each request
+        self.bodies: list[bytes] = []
         self.one_at_a_time = False
         self._turn = asyncio.Lock()
         self._client: aiohttp.ClientSession | None = None
@@ -43,6 +49,10 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(f"{request.method} {request.path}")
         body = await request.read()
+        self.bodies.append(body)
+        if self.reset(request):
+            self._cut(request)
+            return web.Response()
         status = self.instead(request)
         if status:
             return web.Response(status=status, text="<Error><Code>SlowDown</Code></Error>")
@@ -50,8 +60,15 @@ class Proxy:
             answer, content = await self._forward(request, body)
         if self.lose(request):
             self._cut(request)
+        if self.fail(request):
+            return web.Response(status=500, text="<Error><Code>InternalError</Code></Error>")
+        return await self._answer(request, answer, self.alter(request, content))
+
+    async def _answer(
+        self, request: web.Request, answer: aiohttp.ClientResponse, content: bytes
+    ) -> web.StreamResponse:
         most = self.truncate(request)
-        headers = {name: answer.headers[name] for name in ("ETag", "Content-Range") if name in answer.headers}
+        headers = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         if request.method == "HEAD":
             return web.Response(
                 status=answer.status, headers={**headers, "Content-Length": answer.headers["Content-Length"]}
@@ -64,6 +81,8 @@ class Proxy:
         )
         await response.prepare(request)
         await response.write(content[:most])
+        while self.stall and request.transport and not request.transport.is_closing():
+            await asyncio.sleep(0.02)
         self._cut(request)
         return response
 
@@ -88,8 +107,8 @@ class Proxy:
             return answer, await answer.read()
 
     def _cut(self, request: web.Request) -> None:
-        assert request.transport
-        request.transport.abort()
+        if request.transport:
+            request.transport.abort()
 
     async def close(self) -> None:
         if self._client:

@@ -11,6 +11,7 @@ import pytest
 from registry_runtime.contract.config import DirectoryStorage, SseCustomer
 from registry_runtime.storage import open_storage
 from tests.minio_server import minio_server
+from tests.s3_proxy import Proxy, s3_proxy
 from tests.s3_server import S3Server, s3_server
 
 if TYPE_CHECKING:
@@ -74,3 +75,14 @@ def plain_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The same without TLS, for a proxy to stand before it."""
     with s3_server(tmp_path_factory.mktemp("s3") / "plain", tls=False) as server:
         yield server
+
+
+@pytest.fixture
+async def proxied(plain_s3: S3Server) -> AsyncIterator[tuple[Proxy, Storage]]:
+    """A bucket behind a proxy that does what the test wants."""
+    async with s3_proxy(plain_s3) as (proxy, server):
+        bucket = f"b-{uuid.uuid4().hex[:20]}"
+        plain_s3.bucket(bucket)
+        storage = await open_storage(server.settings(bucket))
+        yield proxy, storage
+        await storage.close()

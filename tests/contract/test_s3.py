@@ -14,19 +14,17 @@ import pytest
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.content.range import Span
 from registry_runtime.contract.config import Limits, S3Storage
 from registry_runtime.contract.state import StorageReason
-from registry_runtime.errors import StorageError, StorageRefused, StorageUnavailable
+from registry_runtime.errors import StorageError, StorageRefused
 from registry_runtime.repository import Registry
 from registry_runtime.storage import open_storage, probes
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.probes import erases
 from registry_runtime.storage.s3.wire import base_url
 from tests.certificates import Authority
-from tests.contract.test_storage import whole
 from tests.images import body, pull
-from tests.s3_proxy import Proxy, s3_proxy
+from tests.s3_proxy import Proxy
 from tests.s3_server import S3Server, free_port
 
 if TYPE_CHECKING:
@@ -50,16 +48,6 @@ async def opened(settings: S3Storage) -> AsyncIterator[Storage]:
         yield storage
     finally:
         await storage.close()
-
-
-@pytest.fixture
-async def proxied(plain_s3: S3Server) -> AsyncIterator[tuple[Proxy, Storage]]:
-    """A bucket behind a proxy that does what the test wants."""
-    async with s3_proxy(plain_s3) as (proxy, server):
-        bucket = fresh()
-        plain_s3.bucket(bucket)
-        async with opened(server.settings(bucket)) as storage:
-            yield proxy, storage
 
 
 def registry_of(storage: Storage) -> Registry:
@@ -193,79 +181,6 @@ async def test_a_server_that_erases_on_a_condition(
     assert await storage.get("p/x")
     proxy.ignored = {"if-match"}
     assert not await erases(storage)
-
-
-async def test_a_busy_storage_is_asked_again(proxied: tuple[Proxy, Storage]) -> None:
-    """503 now and then is nothing that a caller notices; 503 for ever is said."""
-    proxy, storage = proxied
-    proxy.instead = lambda _request: 503 if len(proxy.seen) % 2 else None
-    for number in range(10):
-        await storage.put(f"k/{number}", [b"x"], absent=True)
-    assert len((await storage.list("k/")).entries) == 10
-    proxy.instead = lambda _request: 503
-    with pytest.raises(StorageUnavailable, match="SlowDown"):
-        await storage.get("k/1")
-
-
-async def test_retries_have_a_budget(proxied: tuple[Proxy, Storage]) -> None:
-    """A storage that fails all the time is soon asked once for each call, and no more."""
-    proxy, storage = proxied
-    proxy.instead = lambda _request: 503
-    storage._wire._budget.left = 3  # type: ignore[attr-defined]
-    for _ in range(5):
-        with pytest.raises(StorageUnavailable):
-            await storage.get("k")
-    assert len(proxy.seen) == 5 + 3
-
-
-async def test_an_answer_that_is_lost_is_no_conflict(proxied: tuple[Proxy, Storage]) -> None:
-    """The write took effect, its answer did not come, the retry meets its own work."""
-    proxy, storage = proxied
-    lost: set[str] = set()
-
-    def lose(request: object) -> bool:
-        first = request.method == "PUT" and proxy.seen[-1] not in lost  # type: ignore[attr-defined]
-        lost.add(proxy.seen[-1])
-        return first
-
-    proxy.lose = lose
-    etag = await storage.put("k/new", [b"unique 1"], absent=True)
-    found = await storage.get("k/new")
-    assert found is not None
-    assert (found.content, found.etag) == (b"unique 1", etag)
-    lost.clear()
-    await storage.put("k/new", [b"unique 2"], match=etag)
-    lost.clear()
-    with pytest.raises(Conflict):
-        await storage.put("k/new", [b"unique 3"], match=etag)
-
-
-async def test_a_stream_that_breaks_goes_on_where_it_broke(proxied: tuple[Proxy, Storage]) -> None:
-    """A read that is cut after some bytes, and again, still gives every byte once."""
-    proxy, storage = proxied
-    content = os.urandom(3_000_000)
-    await storage.put("data/long", [content])
-    proxy.truncate = lambda request: 900_000 if request.method == "GET" else None
-    assert await whole(await storage.open("data/long")) == content
-    assert await whole(await storage.open("data/long", Span(10, 2_000_000))) == content[10:2_000_001]
-    proxy.truncate = lambda request: 0 if request.method == "GET" else None
-    with pytest.raises(StorageUnavailable):
-        await whole(await storage.open("data/long"))
-
-
-async def test_a_push_survives_a_bad_network(proxied: tuple[Proxy, Storage]) -> None:
-    """Every third request fails before or after its effect: the blob is there, whole, once."""
-    proxy, storage = proxied
-    proxy.instead = lambda _request: 503 if len(proxy.seen) % 3 == 0 else None
-    proxy.lose = lambda _request: len(proxy.seen) % 5 == 0
-    content = os.urandom(20_000_000)
-    registry = registry_of(storage)
-    upload = await registry.uploads.start(NAME, "me")
-    await registry.uploads.append(NAME, upload.uuid, body(content))
-    await registry.uploads.commit(NAME, upload.uuid, Digest.of(content))
-    assert await pull(registry, NAME, Digest.of(content)) == content
-    assert len((await storage.list("data/")).entries) == 1
-    assert (await storage.list("uploads/")).entries == ()
 
 
 async def test_without_tls_the_payload_is_signed(plain_s3: S3Server) -> None:

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from registry_runtime.errors import StorageUnavailable
 from registry_runtime.storage.base import Entry, Listing, Missing, Multipart, Part, Unfinished
 from registry_runtime.storage.s3.faults import Fault
+from registry_runtime.storage.s3.retries import ATTEMPTS, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 _THREADS = 16
+_STALLED = 30.0  # seconds without a byte
 
 
 class Administration:
@@ -65,26 +67,50 @@ class Administration:
         return await self._call(call)
 
     async def delete(self, keys: Sequence[str]) -> None:
-        def call(client: S3Client) -> None:
-            answer = client.delete_objects(
-                Bucket=self._bucket,
-                Delete={"Objects": [{"Key": self._prefix + key} for key in keys], "Quiet": True},
-            )
-            for error in answer.get("Errors", ()):
-                raise Fault(200, error.get("Code", ""), error.get("Message", "")).error(self._bucket)
+        """What the storage could not remove now is asked for again; the others are gone."""
+        left = list(keys)
+        for attempt in range(1, ATTEMPTS + 1):
+            faults = await self._delete(left)
+            for fault in faults.values():
+                if attempt == ATTEMPTS or not fault.worth_a_retry:
+                    raise fault.error(self._bucket)
+            if not faults:
+                return
+            left = list(faults)
+            await pause(attempt)
 
-        await self._call(call)
+    async def _delete(self, keys: Sequence[str]) -> dict[str, Fault]:
+        """What went wrong, by key. Nobody's silence is taken for a yes: an answer may be cut short."""
+
+        def call(client: S3Client) -> dict[str, Fault]:
+            answer = client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": self._prefix + key} for key in keys]}
+            )
+            faults = dict.fromkeys((self._prefix + key for key in keys), Fault(500, "IncompleteBody"))
+            for error in answer.get("Errors", ()):
+                faults[error["Key"]] = Fault(200, error["Code"], error.get("Message", ""))
+            done = {one["Key"] for one in answer.get("Deleted", ())}
+            return {
+                key[len(self._prefix) :]: fault
+                for key, fault in faults.items()
+                if key not in done and fault.code != "NoSuchKey"
+            }
+
+        return await self._call(call)
 
     async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
         """Raises Missing."""
-        await self._call(
-            lambda client: client.complete_multipart_upload(
+
+        def call(client: S3Client) -> str:
+            answer = client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._prefix + multipart.key,
                 UploadId=multipart.id,
                 MultipartUpload={"Parts": [{"PartNumber": one.number, "ETag": one.etag} for one in parts]},
             )
-        )
+            return answer["ETag"]  # a status of 200 comes before the outcome
+
+        await self._call(call)
 
     async def abort(self, multipart: Multipart) -> None:
         """Raises Missing."""
@@ -125,6 +151,15 @@ class Administration:
             self._client.close()
 
     async def _call(self, action: Callable[[S3Client], Result]) -> Result:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._once(action)
+            except KeyError:  # botocore takes an answer that breaks off before its body for an empty one
+                if attempt < ATTEMPTS:
+                    await pause(attempt)
+        raise StorageUnavailable(f"the bucket {self._bucket} answers, and does not say what it must")
+
+    async def _once(self, action: Callable[[S3Client], Result]) -> Result:
         client = await self._current()
         try:
             return await self._run(action, client)
@@ -168,7 +203,7 @@ class Administration:
                 retries={"mode": "standard", "total_max_attempts": 5},
                 proxies={},  # as the other hand: the environment decides nothing here
                 connect_timeout=5,
-                read_timeout=30,
+                read_timeout=_STALLED,
                 max_pool_connections=_THREADS,
             ),
         )

@@ -20,6 +20,7 @@ _AGAIN = {408, 429, 500, 502, 503, 504}
 _AGAIN_CODES = {
     "RequestTimeout",
     "SlowDown",
+    "ServiceUnavailable",
     "ThrottlingException",  # of the key management
     "ConditionalRequestConflict",
     "OperationAborted",
@@ -90,7 +91,7 @@ class Fault:
             return StorageRefused(message, StorageReason.DENIED)
         if self.code == "RequestTimeTooSkewed":
             return StorageUnavailable(f"the clock of this node or of the storage is wrong ({said})")
-        if self.status == 403:  # noqa: PLR2004
+        if self.status == 403 or self.code == "AccessDenied":  # noqa: PLR2004 - a batch of deletes says 200
             message = (
                 f"the credentials may not do this in the bucket {bucket}; they need to list it and to get, "
                 f"put and delete its objects and multipart uploads ({said})"

@@ -32,6 +32,13 @@ class Budget:
         return True
 
 
+def delay(attempt: int) -> float:
+    """Seconds before the retry with this number (from 1), any up to a bound that grows.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ calls it full jitter.
+    """
+    return random.uniform(0, min(_MOST, _BASE * 3**attempt))
+
+
 async def pause(attempt: int) -> None:
-    """Waits before the retry with this number (from 1)."""
-    await asyncio.sleep(random.uniform(0, min(_MOST, _BASE * 3**attempt)))
+    await asyncio.sleep(delay(attempt))

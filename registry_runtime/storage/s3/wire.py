@@ -19,6 +19,7 @@ from botocore.awsrequest import AWSRequest
 from yarl import URL
 
 from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage.base import SMALL
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, pause
 
@@ -37,6 +38,8 @@ _THREAD = 256 * 1024
 _CONNECTIONS = 128
 _READ_BUFFER = 512 * 1024
 _SLOWEST = 256 * 1024  # bytes in a second that a body must make to be worth waiting for
+_PATIENCE = 30.0  # seconds more, for an answer that is not streamed
+_STALLED = 20.0  # seconds without a byte
 
 
 class Refused(Exception):
@@ -87,8 +90,9 @@ class Wire:
         """One request, and more where a retry is worth it; `doubt` may raise after one without an answer."""
 
         async def whole() -> Answer:
-            async with await self.open(method, key, query=query, headers=headers, body=body) as response:
-                return Answer(response.headers, await response.read())
+            async with asyncio.timeout(_PATIENCE + max(SMALL, sum(map(len, body))) / _SLOWEST):
+                async with await self.open(method, key, query=query, headers=headers, body=body) as response:
+                    return Answer(response.headers, await response.read())
 
         return await self._tried(whole, doubt)
 
@@ -137,9 +141,7 @@ class Wire:
             data=_data(body, size) if size else None,
             ssl=self._trust.current() if self._secure else False,  # another one, another connection
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None if method == "GET" else 30 + size / _SLOWEST, sock_connect=5, sock_read=20
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_STALLED),
         )
         if response.status in {200, 204, 206}:
             return response

@@ -12,7 +12,7 @@ from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
 from registry_runtime.storage.s3.faults import Fault
-from registry_runtime.storage.s3.retries import Budget
+from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, delay
 
 
 def xml(code: str, message: str = "said so") -> bytes:
@@ -164,3 +164,11 @@ def test_a_budget_is_spent_and_earned() -> None:
     for _ in range(100):
         budget.succeed()
     assert budget.left == 2
+
+
+def test_pauses_are_spread() -> None:
+    """Clients that failed together do not come back together, nor ever later."""
+    for attempt in range(1, ATTEMPTS):
+        seen = {delay(attempt) for _ in range(200)}
+        assert len(seen) == 200
+        assert 0 <= min(seen) <= max(seen) <= min(3.0, 0.05 * 3**attempt)
