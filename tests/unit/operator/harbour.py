@@ -22,13 +22,14 @@ from registry_operator.observed import (
 from registry_operator.settings import Settings
 
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.state import ReplicaState, StorageReason, StorageState
+from registry_runtime.contract.state import EncryptionState, ReplicaState, StorageReason, StorageState
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 MADE = NOW - timedelta(days=1)
 SETTINGS = Settings(image="roadstead.test/runtime:1")
 ZONES = ("zone-a", "zone-b", "zone-c")
 CREDENTIALS = SecretData({"accessKeyID": b"id", "secretAccessKey": b"key"})
+KEYS = SecretData({"k1": b"1" * 32, "k2": b"2" * 32})
 S3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "credentialsSecretRef": {"name": "s3"}}
 Object = dict[str, Any]
 
@@ -134,6 +135,18 @@ def state(pod: str, revision: str, reason: StorageReason = StorageReason.READY) 
         policy_revision=revision,
         storage=StorageState(reason=reason, message=f"found {reason}"),
     )
+
+
+def encrypted(active: str = "k1", **changes: Any) -> Registry:
+    """Registry harbour/harbour, encrypted under the keys of the Secret harbour/keys."""
+    return registry(encryption={"keySecretRef": {"name": "keys"}, "activeKey": active}, **changes)
+
+
+def using(before: ReplicaState, active: str | None, revision: str | None = None, **ids: str) -> ReplicaState:
+    """The same replica with these keys, by name their ids, and the one that it encrypts with."""
+    keys = EncryptionState(keys=ids or {"k1": "1" * 16, "k2": "2" * 16}, active=active)
+    changes = {"encryption": keys, "policy_revision": revision or before.policy_revision}
+    return before.model_copy(update=changes)
 
 
 def running(seen: RegistryObserved) -> tuple[RegistryObserved, Rendered]:

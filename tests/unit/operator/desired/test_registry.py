@@ -24,6 +24,7 @@ from tests.unit.operator.harbour import (
     SETTINGS,
     accounts,
     claim,
+    encrypted,
     observed,
     password_secret,
     registry,
@@ -231,12 +232,23 @@ def test_everything_that_the_config_names_is_mounted() -> None:
     s3 = {"bucket": "harbour", "credentialsSecretRef": {"name": "s3"}, "caBundleRef": {"name": "ca"}}
     choices: list[dict[str, Any]] = [{"s3": s3}, {"ephemeral": {}}]
     for storage in choices:
-        of = registry(storage=storage, replicas=1)
+        of = encrypted(storage=storage, replicas=1)
         mounts = [mount["mountPath"] for mount in pod(of)["containers"][0]["volumeMounts"]]
         document = config(render(observed(of), SETTINGS)).model_dump(mode="json")
         paths = [value for value in leaves(document) if isinstance(value, str) and value.startswith("/")]
-        assert len(paths) >= 4
+        assert "/etc/roadstead/keys" in paths
+        assert len(paths) >= 5
         assert all(any(path.startswith(mount) for mount in mounts) for path in paths), (paths, mounts)
+
+
+def test_the_tenants_keys_are_mounted_and_copied_nowhere() -> None:
+    """The whole Secret, which may come later than the pods; a change of `activeKey` restarts nothing."""
+    first, second = (deployment(render(observed(encrypted(key)), SETTINGS)) for key in ("k1", "k2"))
+    volumes = {one["name"]: one for one in first["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["keys"]["secret"] == {"secretName": "keys", "defaultMode": 0o440, "optional": True}
+    assert first == second
+    assert config(render(observed(), SETTINGS)).encryption is None
+    assert "keys" not in {one["name"] for one in pod()["volumes"]}
 
 
 def leaves(value: Any) -> list[Any]:
