@@ -137,11 +137,13 @@ def eventually(operator: ApiServer, child: Object) -> Object:
         {"replicas": 1, "storage": {"ephemeral": {}}, "zones": {"minimum": 1}},
         {"tls": {"secretRef": {"name": "public"}}, "imagePullSecrets": [{"name": "x"}]},
         {"resources": {"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}}},
+        {"encryption": {"keySecretRef": {"name": "keys"}, "activeKey": "k1"}},
     ],
 )
 def test_a_pod_of_every_shape_passes_the_restricted_standard(server: ApiServer, spec: Object) -> None:
     """What the Deployment would make is accepted by a namespace that enforces `restricted`."""
     body = sample("registry.yaml", "Registry")
+    body["metadata"]["name"] = "shape"  # a new one: some choices are made at creation only
     body["spec"] = {**body["spec"], **spec}
     stored = server.ask("PATCH", f"{place(body)}?{STRICT}&dryRun=All", body, "application/apply-patch+yaml")
     seen = replace(observed(server), registry=Registry.parse(stored))
