@@ -92,12 +92,18 @@ def s3_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
     command = [
         str(program("versitygw")),
         *("--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", *certificate),
-        *("posix", str(folder / "buckets")),
+        *("--iam-dir", str(folder / "users"), "posix", str(folder / "buckets")),
     ]
     with running(
         folder, port, command, {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}, tls
     ) as server:
         yield server
+
+
+def administer(server: S3Server, *command: str) -> None:
+    """Users of versitygw: `create-user`, `delete-user`."""
+    who = ["--access", ACCESS, "--secret", SECRET, "--endpoint-url", server.endpoint, "--allow-insecure"]
+    subprocess.run([program("versitygw"), "admin", *who, *command], check=True, capture_output=True)
 
 
 @contextmanager
@@ -106,6 +112,7 @@ def running(
 ) -> Iterator[S3Server]:
     """Starts a server that is told to listen on `port` of the loopback, and stops it in the end."""
     (folder / "buckets").mkdir(parents=True, exist_ok=True)
+    (folder / "users").mkdir()
     (folder / "credentials").mkdir()
     (folder / "credentials" / "accessKeyID").write_text(ACCESS)
     (folder / "credentials" / "secretAccessKey").write_text(SECRET)

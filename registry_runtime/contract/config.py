@@ -37,8 +37,17 @@ class SseCustomer(Frozen):
 ServerSideEncryption = Annotated[SseS3 | SseKms | SseCustomer, Field(discriminator="kind")]
 
 
+class WebIdentity(Frozen):
+    """A role that the token of a ServiceAccount stands for, at a Security Token Service."""
+
+    role: str  # ARN
+    token: Path  # projected, read again each time
+    session: str = "roadstead"  # under which the storage's log names what the role does
+    endpoint: str | None = None  # None: AWS, by region
+
+
 class S3Storage(Frozen):
-    """A bucket. Credentials are files of a mounted Secret, read again when they change."""
+    """A bucket. Credentials are files of a mounted Secret, read again when they change, or an identity."""
 
     kind: Literal["s3"] = "s3"
     bucket: str
@@ -48,6 +57,7 @@ class S3Storage(Frozen):
     path_style: bool = True
     ca_file: Path | None = None
     credentials: Path | None = None  # directory: accessKeyID, secretAccessKey, optional sessionToken
+    identity: WebIdentity | None = None  # without either, what the platform injects into the pod
     server_side_encryption: ServerSideEncryption | None = None  # None: whatever the bucket does by itself
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from registry_runtime.storage.base import (
     Unfinished,
 )
 from registry_runtime.storage.s3.administration import Administration
-from registry_runtime.storage.s3.credentials import FileCredentials, FoundCredentials
+from registry_runtime.storage.s3.credentials import credentials_of
 from registry_runtime.storage.s3.sse import Encryption
 from registry_runtime.storage.s3.trust import Trust
 from registry_runtime.storage.s3.wire import Refused, Wire
@@ -47,9 +47,7 @@ class Bucket:
 
     def __init__(self, settings: S3Storage) -> None:
         session = Session()
-        credentials = (
-            FileCredentials(settings.credentials) if settings.credentials else FoundCredentials(session)
-        )
+        credentials = credentials_of(settings, session)
         self._bucket = settings.bucket
         trust = Trust(settings.ca_file)
         self._encryption = Encryption(settings.server_side_encryption)

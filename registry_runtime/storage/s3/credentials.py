@@ -1,4 +1,4 @@
-"""Credentials: files of a mounted Secret, or what botocore finds (a workload's identity).
+"""Credentials: files of a mounted Secret, a role of the workload's identity, or what the platform injects.
 
 Files are looked at once a second, so a rotated key is in use without a restart.
 """
@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.credentials import Credentials as Found
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused
+from registry_runtime.storage.s3.identity import AssumedRole, web_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from registry_runtime.contract.config import S3Storage
 
 _FILES = ("accessKeyID", "secretAccessKey")
 _TOKEN = "sessionToken"  # noqa: S105 - the name of a file
@@ -68,9 +71,14 @@ class FileCredentials:
 
 
 class FoundCredentials:
-    """What botocore finds: web identity, container or instance; it renews them itself."""
+    """What the environment names, as platforms inject it into pods; botocore renews it itself.
+
+    Nobody is asked who was not named: looking for an instance's metadata hangs where there is none, and
+    would give a tenant's registry the rights of its node.
+    """
 
     def __init__(self, session: Session) -> None:
+        session.get_component("credential_provider").remove("iam-role")
         self._session = session
         self._found: Found | None = None
 
@@ -83,11 +91,20 @@ class FoundCredentials:
                 await asyncio.to_thread(self._found.get_frozen_credentials)
             if self._found is not None:
                 return self._found.get_frozen_credentials()
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError, OSError) as error:
             message = f"the credentials of the workload's identity cannot be had: {error}"
             raise StorageRefused(message, StorageReason.CREDENTIALS_MISSING) from error
         raise StorageRefused(
-            "there are no credentials: name a Secret in credentialsSecretRef, or give the registry's "
-            "ServiceAccount an identity at the cloud",
+            "there are no credentials: name a Secret in credentialsSecretRef, or a role in workloadIdentity, "
+            "or let the platform give the registry's ServiceAccount an identity",
             StorageReason.CREDENTIALS_MISSING,
         )
+
+
+def credentials_of(settings: S3Storage, session: Session) -> Credentials:
+    """Those that the configuration asks for."""
+    if settings.credentials:
+        return FileCredentials(settings.credentials)
+    if settings.identity:
+        return AssumedRole(web_identity(session, settings, settings.identity))
+    return FoundCredentials(session)

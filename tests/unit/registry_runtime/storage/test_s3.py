@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     return monkeypatch
+
+
+async def test_no_instance_is_asked_for_its_identity(nowhere: pytest.MonkeyPatch) -> None:
+    """A pod has not its node's rights, and where there is no such service a request would hang."""
+    asked: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(note, "127.0.0.1", 0) as metadata:
+        host, port = metadata.sockets[0].getsockname()
+        nowhere.delenv("AWS_EC2_METADATA_DISABLED")
+        nowhere.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://{host}:{port}/")
+        with pytest.raises(StorageRefused):
+            await FoundCredentials(Session()).current()
+    assert asked == []
 
 
 async def test_an_identity_is_found_and_renewed(nowhere: pytest.MonkeyPatch, tmp_path: Path) -> None:
