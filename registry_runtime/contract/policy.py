@@ -66,9 +66,12 @@ class KeyUse(Frozen):
     encrypts with this one: what others encrypted may then be encrypted anew, and none of it comes back.
     `turn` is another whenever that begins again: with each change of `active`, and when a replica was seen
     that encrypts with another key. A pass of an earlier turn proves nothing, be it of the same key.
+    `id` is the key's, "" only before the first replica told it. What stands under the name with another id
+    never encrypts: somebody wrote over the key, and will want back what it was.
     """
 
     active: str
+    id: str = ""
     settled: bool = False
     turn: str = ""
 

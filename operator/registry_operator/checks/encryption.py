@@ -33,6 +33,7 @@ def check(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     return (
         _secret(observed, declared, use, settings)
         or _silence(observed)
+        or _fault(observed, declared, use)
         or _waiting(observed, declared, use)
         or _used(observed, use)
     )
@@ -46,7 +47,7 @@ def status(observed: RegistryObserved, rendered: Rendered) -> EncryptionStatus |
     if not states:
         return observed.registry.status.encryption or EncryptionStatus()
     everywhere = dict(sorted(set[tuple[str, str]].intersection(*(set(one.keys.items()) for one in states))))
-    used = keys.is_used_everywhere(observed, use.active)
+    used = keys.is_used_everywhere(observed, use)
     made = _pass(observed, use)
     return EncryptionStatus(
         active=HeldKey(name=use.active, id=everywhere[use.active]) if used else None,
@@ -71,7 +72,19 @@ def _secret(
     missing = sorted({declared.active_key, use.active} - set(found.values))
     if missing:
         return no(TYPE, "SecretKeyMissing", f"{place} lacks {' and '.join(missing)}", mend=True)
-    problems = {one.problem for one in keys.held(observed).values() if one.problem}
+    return None
+
+
+def _fault(observed: RegistryObserved, declared: Encryption, use: KeyUse) -> Finding | None:
+    """What the replicas found wrong with keys; a key that was written over first."""
+    states = keys.held(observed).values()
+    place = f"Secret {observed.registry.meta.namespace}/{declared.key_secret_ref.name}"
+    found = {one.keys[use.active] for one in states if use.active in one.keys}
+    if use.id and found and use.id not in found:
+        other = f"{place}: {use.active} (id {min(found)}) is another key than the one that encrypts"
+        message = f"{other} (id {use.id}); put that one back. A new key needs a new name"
+        return no(TYPE, "KeyInvalid", message, mend=True)
+    problems = {one.problem for one in states if one.problem}
     if problems:
         return no(TYPE, "KeyInvalid", f"{place}: {min(problems)}", mend=True)
     return None
@@ -123,7 +136,7 @@ def _removable(observed: RegistryObserved, use: KeyUse) -> tuple[str, ...]:
     made = _pass(observed, use)
     if not (use.settled and made and made.done and made.left == 0):
         return ()
-    if not keys.is_used_everywhere(observed, use.active):
+    if not keys.is_used_everywhere(observed, use):
         return ()
     return tuple(sorted(keys.secret_keys(observed) - {use.active}))
 

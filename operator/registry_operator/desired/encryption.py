@@ -26,13 +26,15 @@ def key_use(observed: RegistryObserved, before: Policy) -> KeyUse | None:
     if declared is None:
         return None
     use = before.encryption or _first(observed, declared.active_key)
-    if use.active != declared.active_key and is_held(observed, declared.active_key):
-        return KeyUse(active=declared.active_key, turn=before.revision)
-    if use.settled and _is_contradicted(observed, use.active):
-        return KeyUse(active=use.active, turn=before.revision)
-    if not use.settled and is_used_everywhere(observed, use.active):
+    new = held_everywhere(observed, declared.active_key)
+    if use.active != declared.active_key and new and declared.active_key in secret_keys(observed):
+        return KeyUse(active=declared.active_key, id=new, turn=before.revision)
+    if use.settled and _is_contradicted(observed, use):
+        return use.model_copy(update={"settled": False, "turn": before.revision})
+    if not use.settled and is_used_everywhere(observed, use):
         known = {state.policy_revision for state in answering(observed).values()} == {before.revision}
-        return use.model_copy(update={"settled": known})
+        id_ = held_everywhere(observed, use.active)
+        return use.model_copy(update={"settled": True, "id": id_}) if known else use
     return use
 
 
@@ -66,17 +68,17 @@ def ids(observed: RegistryObserved, name: str) -> set[str | None]:
     return {states[pod].keys.get(name) if pod in states else None for pod in pods(observed)}
 
 
-def is_held(observed: RegistryObserved, name: str) -> bool:
-    """Whether the Secret and every replica have this key, and it is the same one everywhere."""
+def held_everywhere(observed: RegistryObserved, name: str) -> str | None:
+    """The id of this key, where every replica holds it and it is the same one; None else."""
     found = ids(observed, name)
-    return name in secret_keys(observed) and len(found) == 1 and None not in found
+    return found.pop() if len(found) == 1 else None
 
 
-def is_used_everywhere(observed: RegistryObserved, name: str) -> bool:
-    """Whether every replica says that it encrypts with the same one key of this name."""
-    states = held(observed)
-    using = {pod for pod, state in states.items() if state.active == name}
-    return bool(using) and using == pods(observed) and len(ids(observed, name)) == 1
+def is_used_everywhere(observed: RegistryObserved, use: KeyUse) -> bool:
+    """Whether every replica says that it encrypts with this key."""
+    found = held_everywhere(observed, use.active)
+    using = {pod for pod, state in held(observed).items() if state.active == use.active}
+    return found is not None and found == (use.id or found) and using == pods(observed)
 
 
 def secret_keys(observed: RegistryObserved) -> frozenset[str]:
@@ -88,9 +90,7 @@ def secret_keys(observed: RegistryObserved) -> frozenset[str]:
     return frozenset(secret.values) if isinstance(secret, SecretData) else frozenset()
 
 
-def _is_contradicted(observed: RegistryObserved, name: str) -> bool:
+def _is_contradicted(observed: RegistryObserved, use: KeyUse) -> bool:
     """Whether a replica says that it encrypts with another key, or with another one of this name."""
     states = [state for state in held(observed).values() if state.active]
-    return (
-        any(state.active != name for state in states) or len({state.keys.get(name) for state in states}) > 1
-    )
+    return any((state.active, state.keys.get(use.active)) != (use.active, use.id) for state in states)

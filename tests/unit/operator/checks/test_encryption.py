@@ -78,7 +78,7 @@ def ready(seen: RegistryObserved) -> Condition:
     return found
 
 
-SETTLED = KeyUse(active="k1", settled=True, turn="now")
+SETTLED = KeyUse(active="k1", id=IDS["k1"], settled=True, turn="now")
 
 
 def test_a_registry_without_encryption_says_nothing_of_keys() -> None:
@@ -142,6 +142,15 @@ def test_an_unusable_key_is_named_as_the_replica_does() -> None:
     condition = ready(seen)
     assert (condition.status, condition.reason) == ("False", "KeyInvalid")
     assert "the key k2 cannot be used" in condition.message
+
+
+def test_a_key_that_is_written_over_is_to_be_put_back() -> None:
+    """Both are named by their ids; it is no new key, for that has a new name."""
+    seen = harbour(SETTLED, ids={"k1": "9" * 16})
+    condition = ready(seen)
+    assert (condition.status, condition.reason) == ("False", "KeyInvalid")
+    assert "k1 (id 9999999999999999) is another key than the one that encrypts" in condition.message
+    assert "(id 1111111111111111); put that one back" in condition.message
 
 
 def test_who_lacks_the_declared_key_is_named() -> None:

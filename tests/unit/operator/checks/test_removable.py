@@ -17,12 +17,12 @@ from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.contract.state import EncryptionState, ReplicaState, Rewrapping
 from tests.unit.operator.harbour import MADE, NOW, encrypted, observed, view
 
-IDS = {name: f"{name:0>16}" for name in ("k1", "k2", "k3")}
-KEYS = SecretData({name: name.encode() for name in IDS})
+NAMES = ("k1", "k2", "k3")
+KEYS = SecretData({name: name.encode() for name in NAMES})
 SECRET = Key("harbour", "keys")
 PODS = ("harbour-0", "harbour-1", "harbour-2")
 SHARD = Key("harbour", "harbour-policy-0")
-pods, names = st.sampled_from(PODS), st.sampled_from(sorted(IDS))
+pods, names = st.sampled_from(PODS), st.sampled_from(NAMES)
 
 
 @dataclass
@@ -30,18 +30,24 @@ class Replica:
     """A runtime as the contract has it: it follows the policy, says so, and makes passes when settled."""
 
     policy: Policy
-    held: set[str]
+    held: dict[str, str]  # ids by name
     active: str | None = None
     made: Rewrapping | None = None
     todo: list[int] = field(default_factory=list)  # records that its pass has still to look at
 
     def follow(self, policy: Policy) -> None:
-        self.policy = policy
-        if policy.encryption and policy.encryption.active in self.held:
-            self.active = policy.encryption.active
+        """The key before goes on until this one is held; one of another id is not this one."""
+        self.policy, use = policy, policy.encryption
+        if use and use.active in self.held:
+            wrong = use.id and self.held[use.active] != use.id
+            self.active = None if wrong else use.active
+
+    @property
+    def key(self) -> str | None:
+        """The id of what it encrypts with."""
+        return self.held[self.active] if self.active else None
 
     def state(self, pod: str) -> ReplicaState:
-        keys = {name: IDS[name] for name in sorted(self.held)}
         return ReplicaState(
             version="",
             replica=pod,
@@ -49,7 +55,7 @@ class Replica:
             started=MADE,
             ready=True,
             policy_revision=self.policy.revision,
-            encryption=EncryptionState(keys=keys, active=self.active, rewrapping=self.made),
+            encryption=EncryptionState(keys=dict(self.held), active=self.active, rewrapping=self.made),
         )
 
 
@@ -62,7 +68,7 @@ class Harbour(RuleBasedStateMachine):
         self.declared = "k1"
         self.records: list[str] = []  # by which key each is encrypted
         self.heard: dict[str, ReplicaState] = {}
-        self.replicas = {pod: Replica(self.policy, {"k1"}) for pod in PODS}
+        self.replicas = {pod: Replica(self.policy, {"k1": "k1"}) for pod in PODS}
         self.agree()
 
     @rule()
@@ -91,11 +97,11 @@ class Harbour(RuleBasedStateMachine):
     def fall_silent(self, pod: str) -> None:
         self.heard.pop(pod, None)
 
-    @rule(mounted=st.sets(pods, min_size=1), name=names)
-    def mount(self, mounted: set[str], name: str) -> None:
-        """The kubelet brings a key."""
+    @rule(mounted=st.sets(pods, min_size=1), name=names, again=st.sampled_from(("", "", "", "again")))
+    def mount(self, mounted: set[str], name: str, again: str = "") -> None:
+        """The kubelet brings a key, now and then one that was written over."""
         for pod in mounted:
-            self.replicas[pod].held.add(name)
+            self.replicas[pod].held[name] = name + again
             self.replicas[pod].follow(self.replicas[pod].policy)
 
     @rule(pod=pods)
@@ -106,17 +112,17 @@ class Harbour(RuleBasedStateMachine):
 
     @rule(pod=pods)
     def write(self, pod: str) -> None:
-        active = self.replicas[pod].active
-        if active:
-            self.records.append(active)
+        key = self.replicas[pod].key
+        if key:
+            self.records.append(key)
 
     @rule(pod=pods)
     def begin(self, pod: str) -> None:
         """A pass, which looks at the records of now."""
         one = self.replicas[pod]
         use = one.policy.encryption
-        if use and use.settled and one.active:
-            one.made = Rewrapping(key=IDS[one.active], turn=use.turn, began=NOW)
+        if use and use.settled and one.key:
+            one.made = Rewrapping(key=one.key, turn=use.turn, began=NOW)
             one.todo = list(range(len(self.records)))
 
     @rule(pod=pods, steps=st.sampled_from((1, 2, 100)))
@@ -126,8 +132,10 @@ class Harbour(RuleBasedStateMachine):
         use = one.policy.encryption
         if one.made is None or one.made.done or use is None or one.made.turn != use.turn:
             return
+        if one.key != one.made.key:
+            return
         for _ in range(min(steps, len(one.todo))):
-            self.records[one.todo.pop()] = one.active or ""
+            self.records[one.todo.pop()] = one.key
         one.made = one.made.model_copy(update={"done": not one.todo})
 
     @rule(pod=pods)
@@ -162,9 +170,10 @@ class Harbour(RuleBasedStateMachine):
         now = policy(seen, settled)
         found = encryption.status(seen, Rendered((), now, now.revision, settled))
         assert found
-        for name in found.removable:
-            assert name not in self.records
-            assert name not in {one.active for one in self.replicas.values()}
+        if found.removable:
+            assert found.active
+            assert set(self.records) <= {found.active.id}
+            assert {one.key for one in self.replicas.values()} <= {found.active.id, None}
 
     def seen(self) -> RegistryObserved:
         owners = frozenset({"uid-harbour-harbour"})

@@ -16,7 +16,8 @@ from tests.unit.operator.harbour import KEYS, encrypted, observed, running, usin
 
 PODS = ("harbour-0", "harbour-1", "harbour-2")
 FIRST = Policy(encryption=KeyUse(active="k1", turn="first"))
-SETTLED = Policy(encryption=KeyUse(active="k1", settled=True, turn="first"))
+SETTLED = Policy(encryption=KeyUse(active="k1", id="1" * 16, settled=True, turn="first"))
+TAKEN_UP = KeyUse(active="k2", id="2" * 16, turn=SETTLED.revision)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_key_takes_over_when_every_replica_holds_it(harbour: RegistryObserved)
     seen = wanting(told(harbour, *PODS), "k2")
     one_lacks = told(seen, "harbour-1", k1="1" * 16)
     assert key_use(one_lacks, SETTLED) == SETTLED.encryption
-    assert key_use(seen, SETTLED) == KeyUse(active="k2", turn=SETTLED.revision)
+    assert key_use(seen, SETTLED) == TAKEN_UP
 
 
 @pytest.mark.parametrize("ready", [True, False])
@@ -82,7 +83,7 @@ def test_who_does_not_answer_holds_nothing(harbour: RegistryObserved, ready: boo
     unsettled = replace(harbour, endpoints=(*harbour.endpoints, silent))
     assert key_use(unsettled, FIRST) == FIRST.encryption
     asked = replace(with_one_more, replicas={**seen.replicas, "harbour-9": known(seen, "harbour-0")})
-    assert key_use(asked, SETTLED) == KeyUse(active="k2", turn=SETTLED.revision)
+    assert key_use(asked, SETTLED) == TAKEN_UP
 
 
 def test_one_name_with_two_keys_is_not_held(harbour: RegistryObserved) -> None:
@@ -120,7 +121,16 @@ def test_a_replica_that_encrypts_otherwise_begins_a_new_turn(
 ) -> None:
     """What it writes needs another key, so no pass from before proves anything."""
     seen = told(told(harbour, *PODS), "harbour-1", active=active, policy=SETTLED, **ids)
-    assert key_use(seen, SETTLED) == KeyUse(active="k1", turn=SETTLED.revision)
+    assert key_use(seen, SETTLED) == KeyUse(active="k1", id="1" * 16, turn=SETTLED.revision)
+
+
+def test_a_key_that_is_written_over_is_not_the_one_in_use(harbour: RegistryObserved) -> None:
+    """Every replica has the same new content under the name: it is still not what encrypts."""
+    seen = told(harbour, *PODS, policy=SETTLED, k1="9" * 16)
+    again = key_use(seen, SETTLED)
+    assert again == KeyUse(active="k1", id="1" * 16, turn=SETTLED.revision)
+    written = Policy(encryption=again)
+    assert key_use(told(harbour, *PODS, policy=written, k1="9" * 16), written) == again
 
 
 def test_a_replica_that_says_nothing_yet_changes_nothing(harbour: RegistryObserved) -> None:
