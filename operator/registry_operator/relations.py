@@ -44,7 +44,10 @@ def references(registry: Registry) -> frozenset[str]:
     if registry.spec.encryption:
         found.add(registry.spec.encryption.key_secret_ref.name)
     if storage := registry.spec.storage.s3:
-        found.add(storage.credentials_secret_ref.name)
+        if storage.credentials_secret_ref:
+            found.add(storage.credentials_secret_ref.name)
+        if storage.server_side_encryption and storage.server_side_encryption.key_secret_ref:
+            found.add(storage.server_side_encryption.key_secret_ref.name)
         if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":
             found.add(storage.ca_bundle_ref.name)
     return frozenset(found)

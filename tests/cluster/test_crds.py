@@ -72,6 +72,20 @@ def s3(**changes: Any) -> Object:
     return {"s3": {key: value for key, value in (S3 | changes).items() if value is not None}}
 
 
+ROLE = "arn:aws:iam::123456789012:role/team/harbour"
+
+
+def by_identity(**identity: Any) -> Object:
+    return s3(credentialsSecretRef=None, workloadIdentity=identity)
+
+
+def under(kind: str, **more: Any) -> Object:
+    """Server-side encryption; what begins with an underscore is of the storage itself."""
+    own = {name[1:]: value for name, value in more.items() if name.startswith("_")}
+    sse = {name: value for name, value in more.items() if not name.startswith("_")}
+    return s3(serverSideEncryption={"type": kind, **sse}, **own)
+
+
 KEYS = {"keySecretRef": {"name": "keys"}, "activeKey": "k1"}
 ONE_OF = {"s3": S3, "ephemeral": {}}
 REFUSED = [
@@ -92,7 +106,32 @@ REFUSED = [
     (resource("Registry", storage=s3(endpoint="https://user:pass@s3.test")), "spec.storage.s3.endpoint"),
     (resource("Registry", storage=s3(bucket="No")), "spec.storage.s3.bucket"),
     (resource("Registry", storage=s3(prefix="../other")), "spec.storage.s3.prefix"),
-    (resource("Registry", storage=s3(credentialsSecretRef=None)), "spec.storage.s3.credentialsSecretRef"),
+    (resource("Registry", storage=s3(credentialsSecretRef=None)), "one of credentialsSecretRef and workload"),
+    (resource("Registry", storage=s3(workloadIdentity={})), "one of credentialsSecretRef and workload"),
+    (
+        resource("Registry", storage=by_identity(stsEndpoint="https://sts.test")),
+        "spec.storage.s3.workloadIdentity.stsEndpoint is for a roleARN",
+    ),
+    (resource("Registry", storage=by_identity(roleARN="arn:aws:iam::1:user/x")), "workloadIdentity.roleARN"),
+    (
+        resource("Registry", storage=by_identity(roleARN=ROLE, stsEndpoint="http://sts.test")),
+        "spec.storage.s3.workloadIdentity.stsEndpoint must begin with https://",
+    ),
+    (resource("Registry", storage=under("SSE-X")), "spec.storage.s3.serverSideEncryption.type"),
+    (resource("Registry", storage=under("SSE-C")), "keySecretRef must be there with SSE-C, and only there"),
+    (
+        resource("Registry", storage=under("SSE-KMS", keySecretRef={"name": "x"})),
+        "keySecretRef must be there with SSE-C, and only there",
+    ),
+    (resource("Registry", storage=under("SSE-S3", keyID="x")), "keyID is for SSE-KMS"),
+    (resource("Registry", storage=under("SSE-KMS", keyID="alias/x")), "must be the key's id or ARN"),
+    (
+        resource(
+            "Registry",
+            storage=under("SSE-C", keySecretRef={"name": "x"}, _endpoint="http://s3.test", _insecure=True),
+        ),
+        "SSE-C sends its key with each request",
+    ),
     (
         resource("Registry", tls={"selfSigned": {}, "secretRef": {"name": "x"}}),
         "spec.tls must not have both of selfSigned and secretRef",
@@ -161,6 +200,11 @@ ACCEPTED = [
     resource("Registry", storage=s3(endpoint="http://s3.test", insecure=True)),
     resource("Registry", storage=s3(endpoint="https://[fd00::1]:9000/", prefix="a/b.c/")),
     resource("Registry", storage=s3(prefix="", caBundleRef={"name": "s3-ca"})),
+    resource("Registry", storage=by_identity()),
+    resource("Registry", storage=by_identity(roleARN=ROLE, stsEndpoint="https://sts.test:8081")),
+    resource("Registry", storage=under("SSE-S3")),
+    resource("Registry", storage=under("SSE-KMS", keyID="arn:aws:kms:eu-central-1:123456789012:key/1-2")),
+    resource("Registry", storage=under("SSE-C", keySecretRef={"name": "sse"})),
     resource("Registry", storage={"ephemeral": {}}, replicas=1, zones={"minimum": 1}),
     resource("Registry", tls={}),
     resource("Registry", tls={"secretRef": {"name": "public"}}),
@@ -249,6 +293,18 @@ def test_encryption_begins_with_the_registry_or_never(server: ApiServer) -> None
     others = {"keySecretRef": {"name": "others"}, "activeKey": "k2"}
     turned = server.apply(place, resource("Registry", "encrypted", encryption=others))
     assert turned["spec"]["encryption"] == others
+
+
+def test_a_customers_key_comes_with_the_bucket(server: ApiServer) -> None:
+    """SSE-C is neither added nor removed over content; another bucket may begin with it."""
+    place, sse = f"{path('Registry')}/customer", {"keySecretRef": {"name": "sse"}}
+    server.apply(place, resource("Registry", "customer", storage=under("SSE-KMS")))
+    with pytest.raises(Refusal) as refused:
+        server.apply(place, resource("Registry", "customer", storage=under("SSE-C", **sse)))
+    assert "never added or removed later" in refused.value.message
+    server.apply(place, resource("Registry", "customer", storage=under("SSE-C", _bucket="other", **sse)))
+    with pytest.raises(Refusal):
+        server.apply(place, resource("Registry", "customer", storage=s3(bucket="other")))
 
 
 def test_a_choice_can_be_changed_by_the_next_apply(server: ApiServer) -> None:

@@ -12,6 +12,8 @@ from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.state import StorageReason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from registry_operator.models import S3
     from registry_operator.settings import Settings
 
@@ -28,19 +30,38 @@ def check(observed: RegistryObserved, settings: Settings) -> Finding:
 
 def _declared(s3: S3, observed: RegistryObserved, settings: Settings) -> Finding | None:
     """What is wrong with the Secrets and the CA bundle that the spec names."""
-    key = Key(observed.registry.meta.namespace, s3.credentials_secret_ref.name)
+    for name, keys, field in _secrets(s3):
+        place = f"Secret {Key(observed.registry.meta.namespace, name)} of spec.storage.s3.{field}"
+        fault = _secret(Key(observed.registry.meta.namespace, name), keys, place, observed, settings)
+        if fault:
+            return fault
+    return _ca_bundle(s3, observed)
+
+
+def _secrets(s3: S3) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Names of those that the spec names, with the keys that they must have, and the field."""
+    if s3.credentials_secret_ref:
+        yield s3.credentials_secret_ref.name, CREDENTIALS, "credentialsSecretRef"
+    if s3.server_side_encryption and s3.server_side_encryption.key_secret_ref:
+        reference = s3.server_side_encryption.key_secret_ref
+        yield reference.name, (reference.key,), "serverSideEncryption.keySecretRef"
+
+
+def _secret(
+    key: Key, wanted: tuple[str, ...], place: str, observed: RegistryObserved, settings: Settings
+) -> Finding | None:
     found = observed.secrets.get(key)
     if found is Absence.NOT_PERMITTED:
         message = not_permitted([key.namespace], settings, names.REGISTRY_ROLE)
         return no(TYPE, "SecretsNotPermitted", message, mend=True)
     if not isinstance(found, SecretData):
-        message = f"Secret {key} of spec.storage.s3.credentialsSecretRef does not exist; create it"
-        return no(TYPE, "SecretNotFound", f"{message} with {' and '.join(CREDENTIALS)}", mend=True)
-    missing = [name for name in CREDENTIALS if not found.values.get(name)]
+        message = f"{place} does not exist; create it with {' and '.join(wanted)}"
+        return no(TYPE, "SecretNotFound", message, mend=True)
+    missing = [name for name in wanted if not found.values.get(name)]
     if missing:
-        message = f"Secret {key} of spec.storage.s3.credentialsSecretRef lacks {' and '.join(missing)}"
+        message = f"{place} lacks {' and '.join(missing)}"
         return no(TYPE, "SecretKeyMissing", message, mend=True)
-    return _ca_bundle(s3, observed)
+    return None
 
 
 def _ca_bundle(s3: S3, observed: RegistryObserved) -> Finding | None:

@@ -14,11 +14,17 @@ from registry_runtime.contract.config import (
     PolicySource,
     RuntimeConfig,
     S3Storage,
+    SseCustomer,
+    SseKms,
+    SseS3,
     Tls,
+    WebIdentity,
 )
 
 if TYPE_CHECKING:
-    from registry_operator.models import Registry
+    from registry_operator import models
+    from registry_operator.models import Registry, WorkloadIdentity
+    from registry_runtime.contract.config import ServerSideEncryption
 
 MOUNTS = Path("/etc/roadstead")
 EPHEMERAL = Path("/var/lib/roadstead")
@@ -57,5 +63,30 @@ def _storage(registry: Registry) -> S3Storage | DirectoryStorage:
         prefix=f"{s3.prefix.rstrip('/')}/" if s3.prefix else "",
         path_style=s3.path_style,
         ca_file=MOUNTS / "storage-ca" / "ca.crt" if s3.ca_bundle_ref else None,
-        credentials=MOUNTS / "credentials",
+        credentials=MOUNTS / "credentials" if s3.credentials_secret_ref else None,
+        identity=_identity(registry, s3.workload_identity),
+        server_side_encryption=_encryption(s3.server_side_encryption),
     )
+
+
+def _identity(registry: Registry, identity: WorkloadIdentity | None) -> WebIdentity | None:
+    if identity is None or identity.role_arn is None:
+        return None
+    return WebIdentity(
+        role=identity.role_arn,
+        token=MOUNTS / "identity" / "token",
+        session=f"{registry.meta.namespace}.{registry.meta.name}"[:64],
+        endpoint=identity.sts_endpoint and identity.sts_endpoint.rstrip("/"),
+    )
+
+
+def _encryption(asked: models.ServerSideEncryption | None) -> ServerSideEncryption | None:
+    match asked and asked.type:
+        case "SSE-S3":
+            return SseS3()
+        case "SSE-KMS":
+            return SseKms(key_id=asked.key_id if asked else None)
+        case "SSE-C":
+            return SseCustomer(key=MOUNTS / "sse" / "key")
+        case _:
+            return None

@@ -23,6 +23,8 @@ PORTS = {"https": 443, "http": 80}
 def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
     spec = registry.spec
     s3 = spec.storage.s3
+    sse = s3.server_side_encryption if s3 else None
+    customer_key = sse.key_secret_ref if sse else None
     return {
         "replicas": spec.replicas,
         "selector": names.selector(registry),
@@ -43,7 +45,9 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
         "tls": serving(registry).name,
         "internal": names.internal(registry).name,
         "keys": spec.encryption and spec.encryption.key_secret_ref.name,
-        "credentials": s3 and s3.credentials_secret_ref.name,
+        "credentials": s3 and s3.credentials_secret_ref and s3.credentials_secret_ref.name,
+        "audience": s3 and s3.workload_identity and s3.workload_identity.audience,
+        "customer_key": customer_key and customer_key.model_dump(),
         "ca_bundle": s3 and s3.ca_bundle_ref and s3.ca_bundle_ref.model_dump(),
     }
 
@@ -59,16 +63,25 @@ def zone_skew(replicas: int, zones: int) -> int:
 
 def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
     s3 = registry.spec.storage.s3
-    endpoint = urlsplit(s3.endpoint) if s3 and s3.endpoint else None
-    bucket = {endpoint.port or PORTS[endpoint.scheme]} if endpoint else {443}
+    identity = s3.workload_identity if s3 else None
+    asked = [s3.endpoint] if s3 else []
+    asked += [identity.sts_endpoint] if identity else []
+    host = urlsplit(s3.endpoint).hostname if s3 and s3.endpoint else None
     return {
         "selector": names.selector(registry),
         **config.listeners.model_dump(mode="json", include={"public", "private", "internal", "probes"}),
         "operator_namespace": settings.namespace,
         "operator_labels": names.OPERATOR_LABELS,
-        "egress_ports": sorted(bucket | set(settings.api_ports)),
-        "storage_namespace": _service_namespace(endpoint.hostname or "") if endpoint else None,
+        "egress_ports": sorted({_port(url) for url in asked or [None]} | set(settings.api_ports)),
+        "storage_namespace": _service_namespace(host) if host else None,
+        "injected_identity": identity is not None and identity.role_arn is None,
     }
+
+
+def _port(url: str | None) -> int:
+    """Of an endpoint, or of AWS's."""
+    parts = urlsplit(url or "https://")
+    return parts.port or PORTS[parts.scheme]
 
 
 def _service_namespace(host: str) -> str | None:

@@ -24,7 +24,15 @@ from registry_operator.models.encryption import Encryption, EncryptionStatus, He
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
 from registry_operator.models.registry import Endpoints, Registry, RegistrySpec, RegistryStatus
-from registry_operator.models.storage import S3, CaBundleRef, Collection, SecretRef, Storage
+from registry_operator.models.storage import (
+    S3,
+    CaBundleRef,
+    Collection,
+    SecretRef,
+    ServerSideEncryption,
+    Storage,
+    WorkloadIdentity,
+)
 
 __all__ = [
     "API_VERSION",
@@ -57,7 +65,9 @@ __all__ = [
     "Rewrapping",
     "SecretRef",
     "Selector",
+    "ServerSideEncryption",
     "Storage",
     "Targets",
+    "WorkloadIdentity",
     "parse_time",
 ]

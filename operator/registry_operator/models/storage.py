@@ -25,6 +25,95 @@ class CaBundleRef(Value):
     key: Annotated[SecretKey, Field(description="Key in it.")] = "ca.crt"
 
 
+ENDPOINT = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$"
+
+
+class CustomerKeyRef(Value):
+    """A key of 32 bytes, as they are or in base64, in a Secret of the Registry's own Kubernetes namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the Secret.")]
+    key: Annotated[SecretKey, Field(description="Key in it.")] = "key"
+
+
+class ServerSideEncryption(Value):
+    """Who encrypts is the S3 server; `spec.encryption` is what hides content from it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.keySecretRef) == (self.type == 'SSE-C')",
+                "spec.storage.s3.serverSideEncryption.keySecretRef must be there with SSE-C, and only there",
+            ),
+            (
+                "!has(self.keyID) || self.type == 'SSE-KMS'",
+                "spec.storage.s3.serverSideEncryption.keyID is for SSE-KMS",
+            ),
+            (
+                "!has(self.keyID) || !self.keyID.contains('alias/')",
+                (
+                    "spec.storage.s3.serverSideEncryption.keyID must be the key's id or ARN: the bucket "
+                    "never says an alias, so nobody could see whether it was used"
+                ),
+            ),
+        )
+    )
+
+    type: Annotated[
+        Literal["SSE-S3", "SSE-KMS", "SSE-C"],
+        Field(
+            description="Keys of the S3 server, of its key management, or one that goes with each request."
+        ),
+    ]
+    key_id: Annotated[
+        str | None,
+        Field(
+            alias="keyID",
+            min_length=1,
+            max_length=2048,
+            pattern=r"^[A-Za-z0-9:/_.-]+$",
+            description="With SSE-KMS: id or ARN of the key; default: the bucket's default key.",
+        ),
+    ] = None
+    key_secret_ref: Annotated[
+        CustomerKeyRef | None, Field(description="With SSE-C: the key. Whoever loses it loses the content.")
+    ] = None
+
+
+class WorkloadIdentity(Value):
+    """The identity of the replicas' ServiceAccount, which has the Registry's name."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.stsEndpoint) || has(self.roleARN)",
+                "spec.storage.s3.workloadIdentity.stsEndpoint is for a roleARN",
+            ),
+        )
+    )
+
+    role_arn: Annotated[
+        str | None,
+        Field(
+            alias="roleARN",
+            min_length=20,
+            max_length=2048,
+            pattern=r"^arn:[a-z0-9-]+:iam:[a-z0-9-]*:[0-9]*:role/[A-Za-z0-9+=,.@/_-]+$",
+            description=(
+                "Role that the ServiceAccount's token is exchanged for; default: what the platform injects "
+                "into pods of the ServiceAccount."
+            ),
+        ),
+    ] = None
+    audience: Annotated[
+        str,
+        Field(min_length=1, max_length=253, pattern=r"^[!-~]+$", description="For whom the token is issued."),
+    ] = "sts.amazonaws.com"
+    sts_endpoint: Annotated[
+        str | None,
+        Field(max_length=300, pattern=ENDPOINT, description="URL of the STS; default: AWS, by region."),
+    ] = None
+
+
 class S3(Value):
     """A bucket of an S3 server that supports conditional writes."""
 
@@ -33,6 +122,41 @@ class S3(Value):
             (
                 "!has(self.endpoint) || !self.endpoint.startsWith('http://') || self.insecure",
                 "spec.storage.s3.endpoint must begin with https://, or set spec.storage.s3.insecure: true",
+            ),
+            (
+                (
+                    "!has(self.workloadIdentity) || !has(self.workloadIdentity.stsEndpoint)"
+                    " || !self.workloadIdentity.stsEndpoint.startsWith('http://') || self.insecure"
+                ),
+                (
+                    "spec.storage.s3.workloadIdentity.stsEndpoint must begin with https://, or set "
+                    "spec.storage.s3.insecure: true"
+                ),
+            ),
+            (
+                "has(self.credentialsSecretRef) != has(self.workloadIdentity)",
+                "spec.storage.s3 must have exactly one of credentialsSecretRef and workloadIdentity",
+            ),
+            (
+                (
+                    "!has(self.serverSideEncryption) || self.serverSideEncryption.type != 'SSE-C'"
+                    " || !has(self.endpoint) || self.endpoint.startsWith('https://')"
+                ),
+                (
+                    "spec.storage.s3.serverSideEncryption of type SSE-C sends its key with each request: "
+                    "spec.storage.s3.endpoint must begin with https://"
+                ),
+            ),
+            (
+                (
+                    "self.bucket != oldSelf.bucket || self.prefix != oldSelf.prefix"
+                    " || (has(self.serverSideEncryption) && self.serverSideEncryption.type == 'SSE-C')"
+                    " == (has(oldSelf.serverSideEncryption) && oldSelf.serverSideEncryption.type == 'SSE-C')"
+                ),
+                (
+                    "spec.storage.s3.serverSideEncryption of type SSE-C is never added or removed later: "
+                    "what lies in the bucket could not be read any more"
+                ),
             ),
         )
     )
@@ -50,7 +174,7 @@ class S3(Value):
         str | None,
         Field(
             max_length=300,
-            pattern=r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?$",
+            pattern=ENDPOINT,
             description="URL of the S3 server without a path; default: AWS, by region.",
         ),
     ] = None
@@ -66,9 +190,16 @@ class S3(Value):
         ),
     ] = ""
     credentials_secret_ref: Annotated[
-        SecretRef,
+        SecretRef | None,
         Field(description="Secret with `accessKeyID`, `secretAccessKey` and, optional, `sessionToken`."),
-    ]
+    ] = None
+    workload_identity: Annotated[
+        WorkloadIdentity | None, Field(description="No Secret, but what the ServiceAccount may do.")
+    ] = None
+    server_side_encryption: Annotated[
+        ServerSideEncryption | None,
+        Field(description="What the S3 server is asked to encrypt; default: what the bucket does by itself."),
+    ] = None
     ca_bundle_ref: Annotated[
         CaBundleRef | None,
         Field(description="CA that signed the endpoint's certificate; default: public CAs."),

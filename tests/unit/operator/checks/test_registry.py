@@ -207,6 +207,20 @@ def test_what_the_storage_lacks_is_said_with_its_remedy(
     assert kstatus_of(running(good)[0]) == "Current"
 
 
+def test_a_customers_key_must_be_there() -> None:
+    """Of SSE-C the Secret and its key; a workload's identity needs no Secret for itself."""
+    sse = {"type": "SSE-C", "keySecretRef": {"name": "sse", "key": "k1"}}
+    s3 = {"bucket": "harbour", "workloadIdentity": {}, "serverSideEncryption": sse}
+    of = registry(storage={"s3": s3})
+    missing = said(observed(of, secrets=SecretView()))["StorageReady"]
+    assert missing[1] == "SecretNotFound"
+    assert "Secret harbour/sse of spec.storage.s3.serverSideEncryption.keySecretRef" in missing[2]
+    there = SecretView({Key("harbour", "sse"): SecretData({"k2": b"x"})})
+    assert said(observed(of, secrets=there))["StorageReady"][1] == "SecretKeyMissing"
+    there = SecretView({Key("harbour", "sse"): SecretData({"k1": b"x"})})
+    assert said(observed(of, secrets=there))["StorageReady"][1] == "Checking"
+
+
 def test_a_ca_bundle_may_be_a_secret() -> None:
     """The same judgement where it lies in a Secret."""
     reference = {"kind": "Secret", "name": "s3-tls"}

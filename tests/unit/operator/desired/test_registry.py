@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,24 @@ from hypothesis import strategies as st
 from registry_operator import names
 from registry_operator.desired.registry import render, render_access
 from registry_operator.desired.rendered import Child, Rendered, fingerprint, identity
-from registry_operator.models import Key, Registry
+from registry_operator.models import Key, Registry, SecretRef
 from registry_operator.observed import SecretData, SecretView
 from registry_operator.tls import Certificate
 
-from registry_runtime.contract.config import Collection, RuntimeConfig
+from registry_runtime.contract.config import (
+    Collection,
+    RuntimeConfig,
+    S3Storage,
+    ServerSideEncryption,
+    SseCustomer,
+    SseKms,
+    SseS3,
+    WebIdentity,
+)
 from registry_runtime.contract.policy import KEY, Policy
 from tests.unit.operator.harbour import (
     NOW,
+    S3,
     SETTINGS,
     accounts,
     claim,
@@ -33,6 +44,8 @@ from tests.unit.operator.harbour import (
     token,
     view,
 )
+
+ROLE = "arn:aws:iam::123456789012:role/harbour"
 
 
 def deployment(rendered: Rendered) -> Child:
@@ -230,7 +243,12 @@ def test_a_pod_outlives_its_last_request() -> None:
 def test_everything_that_the_config_names_is_mounted() -> None:
     """Each path of the configuration lies below a mount of the container."""
     s3 = {"bucket": "harbour", "credentialsSecretRef": {"name": "s3"}, "caBundleRef": {"name": "ca"}}
-    choices: list[dict[str, Any]] = [{"s3": s3}, {"ephemeral": {}}]
+    without: dict[str, Any] = {
+        "bucket": "harbour",
+        "workloadIdentity": {"roleARN": ROLE},
+        "serverSideEncryption": {"type": "SSE-C", "keySecretRef": {"name": "sse"}},
+    }
+    choices: list[dict[str, Any]] = [{"s3": s3}, {"s3": without}, {"ephemeral": {}}]
     for storage in choices:
         of = encrypted(storage=storage, replicas=1)
         mounts = [mount["mountPath"] for mount in pod(of)["containers"][0]["volumeMounts"]]
@@ -239,6 +257,55 @@ def test_everything_that_the_config_names_is_mounted() -> None:
         assert "/etc/roadstead/keys" in paths
         assert len(paths) >= 5
         assert all(any(path.startswith(mount) for mount in mounts) for path in paths), (paths, mounts)
+
+
+def test_a_role_is_taken_with_a_token_of_its_own() -> None:
+    """Issued for the STS alone, for an hour; no Secret is mounted. Without a role the platform injects it."""
+    declared = {"bucket": "harbour", "workloadIdentity": {"roleARN": ROLE, "audience": "the-sts"}}
+    of = registry(storage={"s3": declared})
+    volumes = {one["name"]: one for one in pod(of)["volumes"]}
+    (source,) = volumes["identity"]["projected"]["sources"]
+    assert source == {
+        "serviceAccountToken": {"audience": "the-sts", "expirationSeconds": 3600, "path": "token"}
+    }
+    assert "credentials" not in volumes
+    storage = config(render(observed(of), SETTINGS)).storage
+    assert isinstance(storage, S3Storage)
+    assert storage.identity == WebIdentity(
+        role=ROLE, token=Path("/etc/roadstead/identity/token"), session="harbour.harbour"
+    )
+    injected = registry(storage={"s3": {"bucket": "harbour", "workloadIdentity": {}}})
+    storage = config(render(observed(injected), SETTINGS)).storage
+    assert isinstance(storage, S3Storage)
+    assert (storage.credentials, storage.identity) == (None, None)
+    assert not {"identity", "credentials"} & {one["name"] for one in pod(injected)["volumes"]}
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (None, None),
+        ({"type": "SSE-S3"}, SseS3()),
+        ({"type": "SSE-KMS"}, SseKms()),
+        ({"type": "SSE-KMS", "keyID": "1234"}, SseKms(key_id="1234")),
+        (
+            {"type": "SSE-C", "keySecretRef": {"name": "sse", "key": "k1"}},
+            SseCustomer(key=Path("/etc/roadstead/sse/key")),
+        ),
+    ],
+)
+def test_what_the_server_shall_encrypt_is_in_the_config(
+    declared: dict[str, Any] | None, expected: ServerSideEncryption | None
+) -> None:
+    """And of a customer's key only the path, the key itself is mounted."""
+    of = registry(storage={"s3": S3 | ({"serverSideEncryption": declared} if declared else {})})
+    storage = config(render(observed(of), SETTINGS)).storage
+    assert isinstance(storage, S3Storage)
+    assert storage.server_side_encryption == expected
+    mounted = [one["secret"] for one in pod(of)["volumes"] if one["name"] == "sse"]
+    items = [{"key": "k1", "path": "key"}]
+    secret = {"secretName": "sse", "defaultMode": 0o440, "optional": True, "items": items}
+    assert mounted == ([secret] if isinstance(expected, SseCustomer) else [])
 
 
 def test_the_tenants_keys_are_mounted_and_copied_nowhere() -> None:
@@ -287,6 +354,27 @@ def test_replicas_may_reach_what_they_need(
     assert found == ([{"kubernetes.io/metadata.name": namespace}] if namespace else [])
 
 
+@pytest.mark.parametrize(
+    ("identity", "ports"),
+    [
+        ({"roleARN": ROLE}, {443, 6443, 7070}),
+        ({"roleARN": ROLE, "stsEndpoint": "https://sts.test:8081"}, {443, 6443, 7070, 8081}),
+        ({}, {80, 443, 6443, 7070}),
+    ],
+)
+def test_replicas_may_reach_the_sts(identity: dict[str, Any], ports: set[int]) -> None:
+    """At its port; and the agent on the node, where the platform injects the identity."""
+    s3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "workloadIdentity": identity}
+    rendered = render(observed(registry(storage={"s3": s3})), SETTINGS)
+    policy = rendered.child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    _, *open_ = policy["spec"]["egress"]
+    assert {one["port"] for rule in open_ for one in rule["ports"]} == ports
+    to = [rule["to"] for rule in open_ if "to" in rule]
+    agent = [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}]
+    assert to == ([] if identity else [agent])
+
+
 def test_the_state_port_is_open_to_the_operator_alone() -> None:
     """Everybody may come to the two domains, and nobody else to the rest."""
     policy = render(observed(), SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
@@ -310,9 +398,8 @@ def test_no_value_changes_the_structure(image: str, secret: str) -> None:
     plain = registry(storage={"s3": s3})
     spec = plain.spec.storage.s3
     assert spec
-    hostile = spec.model_copy(
-        update={"credentials_secret_ref": spec.credentials_secret_ref.model_copy(update={"name": secret})}
-    )
+    reference = SecretRef.model_construct(name=secret)
+    hostile = spec.model_copy(update={"credentials_secret_ref": reference})
     storage = plain.spec.storage.model_copy(update={"s3": hostile})
     of = replace(plain, spec=plain.spec.model_copy(update={"storage": storage}))
     rendered = deployment(render(observed(of), replace(SETTINGS, image=image)))
