@@ -9,7 +9,7 @@ from starlette.requests import Request
 from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
-from registry_runtime.content.name import RepositoryName
+from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.policy import Action, Sparse
 
 
@@ -53,6 +53,10 @@ class Admission:
 
     def may(self, asker: Asker, name: RepositoryName, action: Action) -> bool:
         return self._gate.decide(asker, name, action).allowed
+
+    def sight(self, asker: Asker) -> tuple[NameRange, ...]:
+        """Where to look for repositories that the asker may list."""
+        return self._gate.sight(asker)
 
     def sparse(self, name: RepositoryName) -> Sparse:
         """What manifests of the repository may lack."""

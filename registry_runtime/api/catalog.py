@@ -25,6 +25,7 @@ class Catalog:
             lambda name: self._admission.may(anything, name, Action.LIST),
             count,
             request.query_params.get("last", ""),
+            self._admission.sight(anything),
         )
         more = page.more and page.items
         headers = pages.link(request, {"n": count, "last": str(page.items[-1])}) if more else {}

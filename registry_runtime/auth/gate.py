@@ -11,10 +11,11 @@ from registry_runtime.auth.credentials import Basic, Bearer, Credentials
 from registry_runtime.auth.decision import Decision, Reason, decide, standing
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.scope import CATALOG, Scopes, asking
+from registry_runtime.auth.sight import sight
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import BearerInvalid, Bearers, Claims
 from registry_runtime.auth.verified import Verified
-from registry_runtime.content.name import RepositoryName
+from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Policy, Sparse
 from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
@@ -87,6 +88,10 @@ class Gate:
 
     def decide(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
         return decide(self._policy(), asker.identity, asker.endpoint, repository, action, now=self._clock())
+
+    def sight(self, asker: Asker) -> tuple[NameRange, ...]:
+        """Where to look for repositories that `decide` lets the asker list."""
+        return sight(self._policy(), asker.identity, now=self._clock())
 
     def sparse(self, repository: RepositoryName) -> Sparse:
         """What manifests of the repository may lack."""

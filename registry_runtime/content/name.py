@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from registry_runtime.errors import NameInvalid, TagInvalid
 
@@ -42,6 +42,24 @@ class RepositoryName:
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class NameRange:
+    """Repository names from `first` to `last`, both inclusive, in the order of their components.
+
+    The ends themselves need not be names.
+    """
+
+    END: ClassVar = "~"  # comes after every character of a name
+
+    first: str
+    last: str
+
+    @classmethod
+    def below(cls, beginning: str) -> Self:
+        """All names that begin with this text."""
+        return cls(beginning, beginning + cls.END)
 
 
 @dataclass(frozen=True, slots=True, order=True)

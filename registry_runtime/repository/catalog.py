@@ -1,47 +1,61 @@
-"""The catalog: which repositories hold something."""
+"""The catalog: which repositories were pushed to."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
-from registry_runtime.content.name import RepositoryName
-from registry_runtime.repository.parallel import each
-from registry_runtime.repository.tags import exists
+from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.repository.values import Page
 from registry_runtime.storage import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from registry_runtime.storage.records import Records
 
+EVERYWHERE = (NameRange.below(""),)
+
 
 class Catalog:
-    """Lists repositories; the index of one that is empty now is passed over."""
+    """Lists repositories, from their indexes alone.
+
+    One that was emptied is listed until the collection has taken its index away: whoever did that sooner
+    could take it from a push that begins at that moment.
+    """
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     async def list(
-        self, visible: Callable[[RepositoryName], bool], limit: int, last: str = ""
+        self,
+        visible: Callable[[RepositoryName], bool],
+        limit: int,
+        last: str = "",
+        within: Iterable[NameRange] = EVERYWHERE,
     ) -> Page[RepositoryName]:
-        """Names after `last`, those that are visible, in the order of their components."""
+        """Names after `last` that are visible, in the order of their components.
+
+        All that is visible lies within these ranges. A page costs a listing for each 1,000 names in them
+        that it shows or passes over, and at most one more for each range.
+        """
         names: list[RepositoryName] = []
-        after, more = paths.escape(last), limit > 0
-        while more:
-            listing = await self._records.list(paths.CATALOG, after=after)
-            found = [
-                RepositoryName(paths.unescape(entry.key[len(paths.CATALOG) :])) for entry in listing.entries
-            ]
-            seen = [name for name in found if visible(name)]
-            for start in range(0, len(seen), limit + 1):
-                names += await self._holding(seen[start : start + limit + 1])
-                if len(names) > limit:
-                    return Page(tuple(names[:limit]), more=True)
-            more = listing.more
-            after = paths.escape(found[-1].text) if found else after
+        after, ahead = paths.escape(last), _sorted(within)
+        while limit > 0 and ahead:
+            first, end = ahead[0]
+            if end <= after:
+                ahead.popleft()
+                continue
+            listing = await self._records.list(paths.CATALOG, after=max(after, paths.just_before(first)))
+            found = [entry.key[len(paths.CATALOG) :] for entry in listing.entries]
+            names += filter(visible, (RepositoryName(paths.unescape(one)) for one in found))
+            if len(names) > limit:
+                return Page(tuple(names[:limit]), more=True)
+            if not listing.more:
+                break
+            after = found[-1]
         return Page(tuple(names))
 
-    async def _holding(self, names: Sequence[RepositoryName]) -> Sequence[RepositoryName]:
-        there = await each(lambda name: exists(self._records, name), names)
-        return [name for name, holds in zip(names, there, strict=True) if holds]
+
+def _sorted(ranges: Iterable[NameRange]) -> deque[tuple[str, str]]:
+    return deque(sorted({(paths.escape(one.first), paths.escape(one.last)) for one in ranges}))

@@ -27,7 +27,10 @@ may hold: the order of the escaped names is that of the names' components, and n
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
+
+from registry_runtime.content.name import NameRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +46,7 @@ CATALOG = "catalog/"
 BLOBS = "blobs/"
 PLACEMENTS = "placements/"
 REPOSITORIES = "repositories/"
+_ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
 
 def data(uuid: str) -> str:
@@ -114,3 +118,10 @@ def escape(name: str) -> str:
 
 def unescape(component: str) -> str:
     return component.replace("!", "/")
+
+
+def just_before(component: str) -> str:
+    """A text behind all escaped names that come before this one: whoever lists after it begins here."""
+    place = bisect_left(_ESCAPED, component[-1:])
+    before = f"{_ESCAPED[place - 1]}{NameRange.END}" if place else ""
+    return component[:-1] + before

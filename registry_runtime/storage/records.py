@@ -151,15 +151,19 @@ class Records:
             await self._storage.delete(every[start : start + PAGE])
 
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
-        """As the storage lists, without tombstones; `after` is relative to the prefix; any `limit`."""
+        """As the storage lists, without tombstones; `after` is relative to the prefix; any `limit`.
+
+        Behind the last entry there may be nothing but tombstones, although it says that more follow.
+        """
         entries: list[Entry] = []
         last = prefix + after if after else ""
+        wanted = min(PAGE, limit)
         while True:
-            page = await self._storage.list(prefix, after=last, limit=min(PAGE, limit + 1 - len(entries)))
+            page = await self._storage.list(prefix, after=last, limit=wanted)
             entries += (entry for entry in page.entries if entry.size)
-            if len(entries) > limit or not page.more:
-                return Listing(tuple(entries[:limit]), len(entries) > limit)
-            last = page.entries[-1].key
+            if len(entries) >= limit or not page.more:
+                return Listing(tuple(entries[:limit]), len(entries) > limit or page.more)
+            last, wanted = page.entries[-1].key, PAGE
 
     async def _over(self, key: str, content: Sequence[Buffer], expected: Version) -> str:
         """Writes over this version, in whatever envelope it is by now. Raises Conflict."""

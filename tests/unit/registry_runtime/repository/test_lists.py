@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,17 @@ import pytest
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE, OCI_INDEX
-from registry_runtime.content.name import RepositoryName, Tag
+from registry_runtime.content.name import NameRange, RepositoryName, Tag
 from registry_runtime.errors import NameUnknown
 from tests.images import descriptor, image, index, push_blobs
+from tests.unit.registry_runtime.repository.interposed import Interposed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
     from registry_runtime.repository import Registry
+    from registry_runtime.storage.directory import Directory
 
 NAME = RepositoryName("team/app")
 IMAGE = image()
@@ -65,29 +71,122 @@ async def test_tags_that_were_taken_are_passed_over(registry: Registry) -> None:
 
 
 async def test_the_catalog_shows_what_is_visible(registry: Registry) -> None:
-    """Sorted by component, paged, filtered, and without repositories that are empty."""
+    """Sorted by component, paged, filtered; of those that are empty only what was never pushed is missing."""
     names = ["a", "a/b", "a/b-c", "a-b", "a0", "b/x/y/z", "c"]
     for name in names:
         await push(registry, RepositoryName(name))
-    await registry.manifests.delete(RepositoryName("a0"), Digest.of(IMAGE))
     await push_blobs(registry, RepositoryName("only/blobs"), b"x")
 
     def everything(_name: RepositoryName) -> bool:
         return True
 
-    expected = [name for name in names if name != "a0"]
-    assert [str(one) for one in (await registry.catalog.list(everything, 100)).items] == expected
+    assert [str(one) for one in (await registry.catalog.list(everything, 100)).items] == names
     seen: list[str] = []
     more = True
     while more:
         page = await registry.catalog.list(everything, 2, seen[-1] if seen else "")
         seen += map(str, page.items)
         more = page.more
-    assert seen == expected
+    assert seen == names
     only_a = await registry.catalog.list(lambda name: name.namespace == "a", 2)
     assert ([str(one) for one in only_a.items], only_a.more) == (["a", "a/b"], True)
     assert (await registry.catalog.list(lambda _name: False, 5)).items == ()
     assert (await registry.catalog.list(everything, 0)).items == ()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([], []),
+        ([("a", "a")], ["a"]),
+        ([("a", "a/~")], ["a", "a/b", "a/b-c"]),
+        ([("a/", "a/~")], ["a/b", "a/b-c"]),
+        ([("c", "c"), ("a/b", "a/b~"), ("a/b-c", "a/b-c")], ["a/b", "a/b-c", "c"]),
+        ([("b/x/y/z", "b/x/y/z")], ["b/x/y/z"]),
+        ([("a0", "a0"), ("", "a~")], ["a", "a/b", "a/b-c", "a-b", "a0"]),
+        ([("", "~")], ["a", "a/b", "a/b-c", "a-b", "a0", "b/x/y/z", "c"]),
+        ([("0", "0~"), ("Z", "Z~"), ("d", "~")], []),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_the_catalog_looks_within_ranges(
+    registry: Registry, ranges: list[tuple[str, str]], expected: list[str], limit: int
+) -> None:
+    """All that is in one of them is found, wherever they begin and overlap, in pages of any size."""
+    for name in ["a", "a/b", "a/b-c", "a-b", "a0", "b/x/y/z", "c"]:
+        await push(registry, RepositoryName(name))
+    within = [NameRange(*one) for one in ranges]
+    seen: list[str] = []
+    more = True
+    while more:
+        last = seen[-1] if seen else ""
+        page = await registry.catalog.list(lambda name: name.text in expected, limit, last, within)
+        seen += map(str, page.items)
+        more = page.more
+    assert seen == expected
+
+
+def keys(folder: Path, names: Iterable[str]) -> None:
+    """Records that hold nothing, as many as nobody could push in a test."""
+    folder.mkdir(parents=True)
+    source = folder / "source"
+    for number, name in enumerate(names):
+        if number % 10_000 == 0:  # a file has 65,000 names at most
+            source.unlink(missing_ok=True)
+            source.write_bytes(b"{}\n")
+        os.link(source, folder / name)
+    source.unlink()
+
+
+async def test_a_page_of_tags_costs_one_listing(
+    tmp_path: Path, storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """The first of 100,000 tags, a full page in the middle, and the last."""
+    keys(
+        tmp_path / "objects" / "repositories" / "team" / "app" / "_tags", (f"v{n:06}" for n in range(100_000))
+    )
+    calls: list[str] = []
+    registry = replica(counting(storage, calls))
+    for limit, last, first, count in (
+        (10, "", 0, 10),
+        (1000, "v049999", 50_000, 1000),
+        (9, "v099995", 99_996, 4),
+    ):
+        calls.clear()
+        page = await registry.tags.list(NAME, limit, last)
+        assert page.items == tuple(f"v{n:06}" for n in range(first, first + count))
+        assert page.more is (count == limit)
+        assert calls == ["list"]
+
+
+async def test_the_catalog_does_not_walk_past_others(
+    tmp_path: Path, storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """Ten repositories of ours among 50,000 of others: a listing for each of our namespaces, at most."""
+    others = (f"tenant{n % 50:02}!app-{n:05}" for n in range(50_000))
+    ours = [f"mine{n % 2}!app-{n}" for n in range(5)] + [f"tenant25a!app-{n}" for n in range(5)]
+    keys(tmp_path / "objects" / "catalog", (*others, *ours))
+    calls: list[str] = []
+    registry = replica(counting(storage, calls))
+    namespaces = ("mine0", "mine1", "tenant25a", "zebra")
+    page = await registry.catalog.list(
+        lambda name: name.namespace in namespaces,
+        1000,
+        within=[NameRange(name, f"{name}/~") for name in namespaces],
+    )
+    assert sorted(str(name).replace("/", "!") for name in page.items) == sorted(ours)
+    assert not page.more
+    assert calls == ["list"] * 3  # mine0 and mine1 lie side by side
+    calls.clear()
+    page = await registry.catalog.list(lambda _name: True, 1000)
+    assert (len(page.items), page.more, calls) == (1000, True, ["list"] * 2)
+
+
+def counting(storage: Directory, calls: list[str]) -> Interposed:
+    async def count(operation: str, _key: str) -> None:
+        calls.append(operation)
+
+    return Interposed(storage, before=count)
 
 
 async def test_referrers_follow_their_subject(registry: Registry) -> None:
