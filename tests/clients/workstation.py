@@ -63,11 +63,10 @@ class Workstation:
 
     def program(self, name: str, *always: str, **environment: str) -> Program:
         """Raises PartMissing where it was not built or installed."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "run").mkdir(parents=True, exist_ok=True)
         given = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
-            "DOCKER_CONFIG": str(self.home / ".docker"),
             "XDG_RUNTIME_DIR": str(self.home / "run"),
             "SSL_CERT_FILE": str(self.authority),
             "HTTP_PROXY": NOWHERE,
