@@ -307,6 +307,16 @@ def test_a_customers_key_comes_with_the_bucket(server: ApiServer) -> None:
         server.apply(place, resource("Registry", "customer", storage=s3(bucket="other")))
 
 
+def test_the_example_of_encryption_is_accepted(server: ApiServer) -> None:
+    """The Registry that docs/encryption.md shows."""
+    page = (ROOT / "docs" / "encryption.md").read_text()
+    shown = [yaml.safe_load(block.partition("```")[0]) for block in page.split("```yaml\n")[1:]]
+    registries = [one for one in shown if one["kind"] == "Registry"]
+    assert registries
+    for one in registries:
+        assert Registry.parse(create(server, one)).spec.encryption
+
+
 def test_a_choice_can_be_changed_by_the_next_apply(server: ApiServer) -> None:
     """What a default filled in never stands beside what a later apply chooses."""
     place = f"{path('Registry')}/choosing"

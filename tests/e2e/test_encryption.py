@@ -1,0 +1,184 @@
+"""A Registry under its tenant's keys, in three zones: turned under load, taken away, put back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from quickstart.errors import CommandFailed
+from quickstart.kubectl import Object, conditions
+from quickstart.story import NAMESPACE, REGISTRY, TENANT
+from tests.e2e.client import Client, digest_of
+from tests.e2e.load import Load
+from tests.e2e.platform import Platform, resource
+
+pytestmark = pytest.mark.cluster
+NAME, CLAIM, SECRET = "sealed", "vault", "sealed-keys"
+HOST, ADDRESS = f"{NAME}.roadstead.test", "127.0.92.1"
+BUCKETS = "/var/lib/roadstead-s3/buckets/harbour"  # of the sample's S3 server, on its node
+PODS = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/name=registry"
+
+
+@dataclass
+class Sealed:
+    """The encrypted Registry, and its tenant's hands."""
+
+    platform: Platform
+    prefix: str
+    keys: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def hold(self, **keys: bytes) -> None:
+        """The Secret has exactly these keys, raw."""
+        self.keys = keys
+        data = {name: base64.b64encode(key).decode() for name, key in keys.items()}
+        metadata = {"name": SECRET, "namespace": TENANT}
+        self.platform.kubectl.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+        )
+
+    def declare(self, active: str) -> None:
+        """The Registry as it is from now on."""
+        sample = self.platform.kubectl.get("reg", REGISTRY, TENANT)
+        assert sample
+        spec = {
+            "hostname": HOST,
+            "storage": {"s3": {**sample["spec"]["storage"]["s3"], "prefix": self.prefix}},
+            "encryption": {"keySecretRef": {"name": SECRET}, "activeKey": active},
+        }
+        self.platform.kubectl.apply(resource("Registry", NAME, TENANT, spec))
+
+    def until(self, *, seconds: float = 120, **wanted: str) -> dict[str, Object]:
+        return self.platform.until_condition("reg", NAME, TENANT, seconds=seconds, **wanted)
+
+    @property
+    def said(self) -> Object:
+        """`status.encryption`."""
+        found = self.platform.kubectl.get("reg", NAME, TENANT) or {}
+        return dict(found["status"]["encryption"])
+
+    @property
+    def pods(self) -> dict[str, int]:
+        """The replicas, and how often each was restarted."""
+        return {
+            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+            for pod in self.platform.kubectl.list("pod", "-n", TENANT, "-l", PODS)
+        }
+
+    def client(self) -> Client:
+        bundle = self.platform.kubectl.get("configmap", f"{NAME}-ca-bundle", TENANT) or {}
+        password = self.platform.kubectl.secret(NAME, TENANT)["password"]
+        return Client(HOST, bundle["data"]["ca.crt"], NAME, password, address=ADDRESS)
+
+    def on_disk(self, command: str) -> str:
+        """What a shell on the S3 server's node prints."""
+        (pod,) = self.platform.kubectl.list("pod", "-n", "s3-system", "-l", "app.kubernetes.io/name=s3")
+        done = self.platform.cluster.exec(pod["spec"]["nodeName"], ["sh", "-c", f"{command} || true"])
+        return done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def sealed(platform: Platform) -> Iterator[Sealed]:
+    """Three replicas, ready, under the key k1; its own token may do everything in its namespace."""
+    registry = Sealed(platform, f"{NAME}-{uuid.uuid4()}/")
+    rights = [{"repositories": [f"{CLAIM}/**"], "actions": ["pull", "push", "delete"]}]
+    there: dict[str, Any] = {"name": NAME}
+    registry.hold(k1=os.urandom(32))
+    registry.declare("k1")
+    try:
+        platform.kubectl.apply(
+            resource("Namespace", CLAIM, TENANT, {"registryRef": there, "name": CLAIM}),
+            resource("AccessToken", NAME, TENANT, {"registryRefs": [there], "permissions": rights}),
+        )
+        platform.kubectl.until_ready("reg", NAME, TENANT, 180)
+        platform.kubectl.until_ready("at", NAME, TENANT, 60)
+        platform.cluster.forward(f"{ADDRESS}:443", f"{NAME}.{TENANT}:443")
+        yield registry
+    finally:
+        platform.kubectl("delete", f"rns/{CLAIM}", f"at/{NAME}", f"reg/{NAME}", "-n", TENANT)
+        platform.kubectl("delete", f"secret/{SECRET}", "-n", TENANT)
+
+
+async def test_nothing_of_the_content_can_be_read_in_the_bucket(platform: Platform, sealed: Sealed) -> None:
+    """Neither content nor digest is found there; of a Registry without keys both are."""
+    assert sealed.until(EncryptionReady="Active")["EncryptionReady"]["message"].startswith("k1 (id ")
+    word = secrets.token_hex(16)
+    layer = f"a word that is known: {word}".encode() * 1000
+    for client, repository in (
+        (sealed.client(), f"{CLAIM}/known"),
+        (platform.client(), f"{NAMESPACE}/known"),
+    ):
+        digest = await client.push_image(repository, "1", layer)
+        assert layer in await client.pull_image(repository, digest)
+    name = digest_of(layer).partition(":")[2]
+    for place, readable in ((f"{BUCKETS}/{sealed.prefix}", False), (BUCKETS, True)):
+        assert bool(sealed.on_disk(f"grep -rl {word} {place}").strip()) is readable
+        assert bool(sealed.on_disk(f"find {place} | grep {name}").strip()) is readable
+
+
+async def test_a_key_is_turned_under_load(sealed: Sealed) -> None:
+    """Added, made active, waited for, the old one removed: no request fails, no replica restarts."""
+    load = Load(sealed.client(), f"{CLAIM}/turned", workers=3)
+    pods, k1, k2 = sealed.pods, sealed.keys["k1"], os.urandom(32)
+    async with load.steady():
+        await asyncio.sleep(3)
+        await asyncio.to_thread(sealed.hold, k1=k1, k2=k2)
+        await asyncio.to_thread(sealed.declare, "k2")
+        await asyncio.to_thread(sealed.until, EncryptionReady="KeyRemovable", seconds=300)
+        said = sealed.said
+        assert said["active"]["name"] == "k2"
+        assert said["removable"] == ["k1"]
+        assert said["rewrapping"]["done"]
+        assert said["rewrapping"]["rewrapped"] > 0
+        await asyncio.to_thread(sealed.hold, k2=k2)
+        await asyncio.to_thread(sealed.until, EncryptionReady="Active", seconds=120)
+        await asyncio.sleep(3)
+    print(f"key turned: {load.summary()}; {said['rewrapping']}")
+    assert len(load.acknowledged) > 10
+    assert load.failures == []
+    assert await load.lost() == []
+    assert sealed.pods == pods
+    assert sealed.until(StorageReady="Ready")["Ready"]["status"] == "True"
+
+
+async def test_a_missing_then_wrong_then_right_key(sealed: Sealed) -> None:
+    """Each has its condition, with the id of the key that is missed; nothing is written under a wrong one."""
+    right, client = dict(sealed.keys), sealed.client()
+    (active,) = right
+    digest = await client.push_image(f"{CLAIM}/guarded", "1", secrets.token_bytes(1000))
+    identity = sealed.said["active"]["id"]
+
+    await asyncio.to_thread(sealed.hold, k9=os.urandom(32))
+    found = await asyncio.to_thread(
+        sealed.until, StorageReady="EncryptionKeyMissing", EncryptionReady="SecretKeyMissing"
+    )
+    assert identity in found["StorageReady"]["message"]
+    assert found["EncryptionReady"]["message"].endswith(f"lacks {active}")
+    assert found["Ready"]["status"] == "False"
+
+    await asyncio.to_thread(sealed.hold, **{active: os.urandom(32)})
+    found = await asyncio.to_thread(
+        sealed.until, StorageReady="EncryptionKeyMissing", EncryptionReady="KeyInvalid"
+    )
+    assert f"(id {identity}); put that one back" in found["EncryptionReady"]["message"]
+    assert (await client.push_blob(f"{CLAIM}/guarded", b"under a wrong key")).status >= 500
+
+    await asyncio.to_thread(sealed.hold, **right)
+    found = await asyncio.to_thread(sealed.until, Ready="True", EncryptionReady="Active")
+    assert await client.pull_image(f"{CLAIM}/guarded", digest)
+    await client.push_image(f"{CLAIM}/guarded", "2", secrets.token_bytes(1000))
+
+
+def test_encryption_is_not_taken_away(sealed: Sealed) -> None:
+    """The API server itself refuses it, whoever asks."""
+    patch = '[{"op": "remove", "path": "/spec/encryption"}]'
+    with pytest.raises(CommandFailed, match=r"spec\.encryption is set when the Registry is created"):
+        sealed.platform.kubectl("patch", "reg", NAME, "-n", TENANT, "--type=json", "-p", patch)
+    assert conditions(sealed.platform.kubectl.get("reg", NAME, TENANT))["EncryptionReady"]["status"] == "True"
