@@ -16,6 +16,7 @@ from registry_runtime.content.range import Span
 from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.storage.base import SMALL, Conflict, Missing, Place
 from registry_runtime.storage.s3 import administration, wire
+from tests import s3_proxy
 from tests.contract.test_s3 import registry_of
 from tests.contract.test_storage import whole
 from tests.images import body, pull
@@ -263,3 +264,22 @@ async def test_a_batch_that_is_done_in_part_is_finished(proxied: tuple[Proxy, St
     code, times[0] = "SlowDown", 99
     with pytest.raises(StorageUnavailable, match="SlowDown"):
         await storage.delete(keys)
+
+
+async def test_what_is_no_s3_is_said(proxied: tuple[Proxy, Storage], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A success without its ETag, as something else than S3 answers, is an error and no crash."""
+    _, storage = proxied
+    await storage.put("k", [b"x"])
+    monkeypatch.setattr(s3_proxy, "_ANSWERED", ("Last-Modified",))
+    multipart = await storage.begin("data/x")
+    for action in (
+        storage.get("k"),
+        storage.put("k", [b"y"]),
+        storage.open("k"),
+        storage.write(multipart, Place(1, 0, 1), [b"z"]),
+    ):
+        with pytest.raises(StorageUnavailable, match="without ETag"):
+            await action
+    monkeypatch.setattr(s3_proxy, "_ANSWERED", ("ETag",))
+    with pytest.raises(StorageUnavailable, match="without Last-Modified"):
+        await storage.get("k")

@@ -61,12 +61,11 @@ class Bucket:
             if refused.fault.missing:
                 return None
             raise refused.fault.error(self._bucket, self._encryption.name) from None
-        modified = parsedate_to_datetime(answer.headers["Last-Modified"])
-        return Found(answer.content, answer.headers["ETag"], modified)
+        return Found(answer.content, _said(answer.headers, "ETag"), _modified(answer.headers))
 
     async def size(self, key: str) -> int | None:
         headers = await self._head(key)
-        return None if headers is None else int(headers["Content-Length"])
+        return None if headers is None else int(_said(headers, "Content-Length"))
 
     async def _head(self, key: str) -> Mapping[str, str] | None:
         try:
@@ -103,7 +102,7 @@ class Bucket:
             if found is not None and found.content == b"".join(content):
                 return found.etag
             raise Conflict(key) from None
-        return answer.headers["ETag"]
+        return _said(answer.headers, "ETag")
 
     async def delete(self, keys: Sequence[str]) -> None:
         if len(keys) > 1:
@@ -155,7 +154,7 @@ class Bucket:
             if refused.fault.no_upload:
                 raise Missing(multipart.key) from None
             raise refused.fault.error(self._bucket, self._encryption.name) from None
-        return Part(place.number, sum(map(len, content)), answer.headers["ETag"])
+        return Part(place.number, sum(map(len, content)), _said(answer.headers, "ETag"))
 
     async def complete(self, multipart: Multipart, parts: Sequence[Part], fence: int) -> None:  # noqa: ARG002
         """Parts are named by number and ETag here, so nobody else's can get in."""
@@ -238,8 +237,8 @@ class _Stream:
             response.close()
             raise StorageUnavailable("the storage does not answer to a range with that range")
         if self._end is None:
-            self._end = int(response.headers["Content-Length"])
-        self._etag = response.headers["ETag"]
+            self._end = int(_said(response.headers, "Content-Length"))
+        self._etag = _said(response.headers, "ETag")
         self._response = response
 
     def __aiter__(self) -> Self:
@@ -272,3 +271,17 @@ class _Stream:
         if self._response is not None:
             self._response.close()  # returns the connection to the pool when all was read
             self._response = None
+
+
+def _said(headers: Mapping[str, str], name: str) -> str:
+    """A header of a success that S3 always sends."""
+    if name not in headers:
+        raise StorageUnavailable(f"the storage answers without {name}: that is no S3")
+    return headers[name]
+
+
+def _modified(headers: Mapping[str, str]) -> datetime:
+    try:
+        return parsedate_to_datetime(_said(headers, "Last-Modified"))
+    except ValueError as error:
+        raise StorageUnavailable(f"the storage answers with a Last-Modified that is none: {error}") from error
