@@ -22,6 +22,12 @@ _TO_LAYOUT = {
     "regctl": ("image", "copy", "{image}", "ocidir://{layout}:v1"),
     "skopeo": (*_SKOPEO, "docker://{image}", "oci:{layout}:v1"),
 }
+_INSIDE = {
+    "crane": ("copy", "{image}", "{target}"),
+    "oras": ("cp", "{image}", "{target}"),
+    "regctl": ("image", "copy", "{image}", "{target}"),
+    "skopeo": (*_SKOPEO, "docker://{image}", "docker://{target}"),
+}
 COPIERS = tuple(_FROM_LAYOUT)
 
 
@@ -39,6 +45,10 @@ class Copier:
     def push(self, layout: Layout, image: str) -> None:
         """What is tagged v1 in the layout."""
         self.program(*(word.format(layout=layout.path, image=image) for word in _FROM_LAYOUT[self.name]))
+
+    def copy(self, image: str, target: str) -> None:
+        """From one repository to another."""
+        self.program(*(word.format(image=image, target=target) for word in _INSIDE[self.name]))
 
     def pull(self, image: str, path: Path) -> Path:
         """The directory of a new layout."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.client import LAYER, digest_of
+from tests.api.replica import Replica
 from tests.clients.copier import Copier
 from tests.clients.layout import AMD64, ARM64, FOREIGN, TAR, Layer, Layout, attested
 from tests.clients.workstation import Program
@@ -33,6 +34,19 @@ def test_an_index_with_attestations(
     }
     assert len(digests) == 2
     assert layout.same(copier.pull(f"{name}:v1", tmp_path / "back"))
+
+
+def test_a_copy_inside_the_registry_moves_no_layer(
+    copier: Copier, name: str, layout: Layout, replica: Replica
+) -> None:
+    """It is mounted from the repository where it lies."""
+    layout.name(layout.image(layout.layer("file", os.urandom(4096))), "v1")
+    copier.push(layout, f"{name}:v1")
+    copier.copy(f"{name}:v1", f"{name}-copy:v1")
+    uploads = f"/v2/{name.partition('/')[2]}-copy/blobs/uploads/"
+    asked = [line for line in replica.lines("request") if line["path"].startswith(uploads)]
+    assert ("POST", 201) in [(line["method"], line["status"]) for line in asked]
+    assert sum(line["bytes_in"] for line in asked) < 4096
 
 
 def test_a_hundred_layers(copier: Copier, name: str, layout: Layout, tmp_path: Path) -> None:
