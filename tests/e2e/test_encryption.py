@@ -139,6 +139,9 @@ async def test_a_key_is_turned_under_load(sealed: Sealed) -> None:
         assert said["rewrapping"]["rewrapped"] > 0
         await asyncio.to_thread(sealed.hold, k2=k2)
         await asyncio.to_thread(sealed.until, EncryptionReady="Active", seconds=120)
+        await asyncio.to_thread(
+            sealed.platform.kubectl.until, "no replica holds k1", lambda: list(sealed.said["keys"]) == ["k2"]
+        )
         await asyncio.sleep(3)
     print(f"key turned: {load.summary()}; {said['rewrapping']}")
     assert len(load.acknowledged) > 10

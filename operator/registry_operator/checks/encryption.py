@@ -110,7 +110,7 @@ def _waiting(observed: RegistryObserved, declared: Encryption, use: KeyUse) -> F
         message = f"{use.active} encrypts until every replica holds the same {wanted}: {why}"
         return no(TYPE, "KeyNotHeldYet", message)
     if not use.settled:
-        without = [pod for pod, one in states.items() if one.active != wanted] + silent
+        without = [*(states.keys() - keys.using(observed, use)), *silent]
         why = f": not yet {listed(without)}" if without else ""
         return no(TYPE, "Propagating", f"every replica is to encrypt with {wanted}{why}")
     return None
@@ -118,9 +118,8 @@ def _waiting(observed: RegistryObserved, declared: Encryption, use: KeyUse) -> F
 
 def _used(observed: RegistryObserved, use: KeyUse) -> Finding:
     """The declared key encrypts: what becomes of the others."""
-    held = {name: id_ for one in keys.held(observed).values() for name, id_ in one.keys.items()}
-    encrypts = f"{use.active} (id {held.get(use.active)}) encrypts"
-    if not held.keys() - {use.active}:
+    encrypts = f"{use.active} (id {use.id}) encrypts"
+    if not keys.secret_keys(observed) - {use.active}:
         return yes(TYPE, "Active", encrypts)
     removable = _removable(observed, use)
     if removable:

@@ -74,11 +74,18 @@ def held_everywhere(observed: RegistryObserved, name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def using(observed: RegistryObserved, use: KeyUse) -> frozenset[str]:
+    """The replicas that say that they encrypt with this key; any of its name, while its id is not known."""
+    return frozenset(
+        pod
+        for pod, state in held(observed).items()
+        if state.active == use.active and state.keys.get(use.active) == (use.id or state.keys.get(use.active))
+    )
+
+
 def is_used_everywhere(observed: RegistryObserved, use: KeyUse) -> bool:
-    """Whether every replica says that it encrypts with this key."""
-    found = held_everywhere(observed, use.active)
-    using = {pod for pod, state in held(observed).items() if state.active == use.active}
-    return found is not None and found == (use.id or found) and using == pods(observed)
+    """Whether every replica says that it encrypts with this key, and it is the same one everywhere."""
+    return held_everywhere(observed, use.active) is not None and using(observed, use) == pods(observed)
 
 
 def secret_keys(observed: RegistryObserved) -> frozenset[str]:

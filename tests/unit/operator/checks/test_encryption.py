@@ -90,7 +90,7 @@ def test_a_registry_without_encryption_says_nothing_of_keys() -> None:
 
 def test_one_key_encrypts_and_is_named() -> None:
     """By its name and its id; the Registry is ready."""
-    found = status(harbour(SETTLED, ids={"k1": "1" * 16}))
+    found = status(secret(harbour(SETTLED), {"k1": b"1" * 32}))
     condition = found.condition("EncryptionReady")
     assert condition
     assert (condition.status, condition.reason) == ("True", "Active")
@@ -173,6 +173,9 @@ def test_a_switch_is_ready_when_every_replica_has_made_it() -> None:
     assert (ready(behind).status, ready(behind).reason) == ("False", "Propagating")
     assert ready(behind).message == "every replica is to encrypt with k2: not yet harbour-2"
     assert (ready(begun).status, ready(begun).reason) == ("True", "Rewrapping")
+    known = harbour(KeyUse(active="k2", id=IDS["k2"], turn="now"), "k2")
+    other = keys(known, "harbour-0", keys=IDS | {"k2": "9" * 16})
+    assert ready(other).message == "every replica is to encrypt with k2: not yet harbour-0"
 
 
 def test_progress_is_told_in_round_figures() -> None:
