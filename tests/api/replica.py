@@ -72,7 +72,11 @@ class Replica:
 
     def __enter__(self) -> Self:
         self.prepare()
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
