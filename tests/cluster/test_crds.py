@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,17 @@ def test_encryption_begins_with_the_registry_or_never(server: ApiServer) -> None
     others = {"keySecretRef": {"name": "others"}, "activeKey": "k2"}
     turned = server.apply(place, resource("Registry", "encrypted", encryption=others))
     assert turned["spec"]["encryption"] == others
+
+
+def test_the_documented_bucket_is_accepted(server: ApiServer) -> None:
+    """The example of docs/s3.md is one."""
+    found = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "s3.md").read_text(), re.DOTALL)
+    assert found
+    body = resource("Registry", storage=yaml.safe_load(found[1])["storage"])
+    declared = Registry.parse(create(server, body)).spec.storage.s3
+    assert declared
+    assert declared.server_side_encryption
+    assert declared.server_side_encryption.type == "SSE-KMS"
 
 
 def test_a_customers_key_comes_with_the_bucket(server: ApiServer) -> None:

@@ -107,7 +107,7 @@ class Fault:
 
 def _encryption_refused(bucket: str, encryption: str, said: str) -> StorageRefused:
     remedy = {
-        "SSE-C": "its objects lie there under another key or none, or the credentials lack a right",
+        "SSE-C": "its objects lie there under another key or none, it blocks SSE-C, or a right is missing",
         "SSE-KMS": "the key must exist, and the credentials may use it (kms:GenerateDataKey, kms:Decrypt)",
     }.get(encryption, "its objects lie there under a key of the customer's: set serverSideEncryption")
     return StorageRefused(
