@@ -122,9 +122,14 @@ def _read(directory: Path) -> dict[str, bytes]:
     """Files by name; what the kubelet keeps beside them begins with two dots."""
     try:
         files = sorted(file for file in directory.iterdir() if not file.name.startswith("."))
-        return {file.name: file.open("rb").read(_MOST + 1) for file in files if file.is_file()}
+        return {file.name: _start(file) for file in files if file.is_file()}
     except OSError:
         return {}
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(_MOST + 1)
 
 
 def _decoded(content: bytes) -> bytes:

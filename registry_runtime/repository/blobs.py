@@ -47,10 +47,12 @@ class Blobs:
         if span is not None and span.end >= pointer.size:
             raise ValueError(f"{span} ends behind {pointer.size} bytes")
         try:
-            chunks = await self._storage.open(paths.data(pointer.data), span)
+            form = pointer.form
+            covered = form.covering(span, pointer.size) if span else None
+            chunks = await self._storage.open(paths.data(pointer.data), covered)
         except Missing:  # collected since the pointer was read
             raise _unknown(name, digest) from None
-        return OpenBlob(pointer.size, span, chunks)
+        return OpenBlob(pointer.size, span, form.read(chunks, span, pointer.size))
 
     async def delete(self, name: RepositoryName, digest: Digest) -> None:
         """Takes the blob from this repository; others keep it. Raises BlobUnknown.
@@ -93,15 +95,15 @@ class Blobs:
         link = await self._records.get(self._records.tree.link(name, digest))
         return None if link is None else link.fields.get("by")
 
-    async def publish(self, name: RepositoryName, digest: Digest, data: str, size: int, by: str) -> str:
+    async def publish(self, name: RepositoryName, digest: Digest, new: Pointer, by: str) -> str:
         """Lets the repository serve this new data; the data in force, another's if that was faster.
 
         Data that somebody took from the storage is replaced.
         """
         await self._link(name, digest, by)
-        pointer = await self._pointers.publish(digest, Pointer.to(data, size))
-        if pointer.data != data and await self._storage.size(paths.data(pointer.data)) is None:
-            pointer = await self._pointers.publish(digest, Pointer.to(data, size), lost=pointer.data)
+        pointer = await self._pointers.publish(digest, new)
+        if pointer.data != new.data and await self._storage.size(paths.data(pointer.data)) is None:
+            pointer = await self._pointers.publish(digest, new, lost=pointer.data)
         return pointer.data
 
     async def names(self, digest: Digest, data: str) -> bool:

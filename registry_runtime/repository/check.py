@@ -14,13 +14,11 @@ from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.errors import StorageError
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
-from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
+    from registry_runtime.repository.marker import Marker
     from registry_runtime.storage.base import Storage
-    from registry_runtime.storage.records import Records
 
-FORMAT = 1
 ROUNDS = 3
 RACERS = 8
 _REMEDY = (
@@ -36,17 +34,14 @@ class Broken(Exception):
 class Check:
     """Checks one storage: reads each time, writes where asked, races at the start and after a failure."""
 
-    def __init__(self, storage: Storage, records: Records, owner: str) -> None:
+    def __init__(self, storage: Storage, marker: Marker) -> None:
         self._storage = storage
-        self._records = records
-        self._owner = owner
+        self._marker = marker
         self._raced = False
 
     async def run(self, *, write: bool = True) -> StorageState:
         try:
-            stranger = await self._stranger()
-            if stranger:
-                return StorageState(reason=StorageReason.WRONG_OWNER, message=stranger)
+            await self._marker.claim()
             if not self._raced:
                 await self._storage.verify(paths.probe(str(uuid.uuid4())))
                 await self._race()
@@ -60,25 +55,6 @@ class Check:
             message = f"{broken}: {_REMEDY}"
             return StorageState(reason=StorageReason.NO_CONDITIONAL_WRITES, message=message)
         return StorageState(reason=StorageReason.READY, message="the storage is there and keeps its word")
-
-    async def _stranger(self) -> str | None:
-        """Why the storage is not ours; it becomes ours if it is nobody's."""
-        mine = Record({"format": FORMAT, "owner": self._owner})
-        seen = await self._records.read(paths.MARKER)
-        if seen.record is None:
-            try:
-                await self._records.write(paths.MARKER, mine, seen.version)
-            except Conflict:
-                seen = await self._records.read(paths.MARKER)
-        marker = seen.record.fields if seen.record else mine.fields
-        if marker.get("format") != FORMAT:
-            return f"the storage has format {marker.get('format')}, this version knows {FORMAT}; upgrade it"
-        if marker.get("owner") != self._owner:
-            return (
-                f"the storage belongs to the Registry with the UID {marker.get('owner')}; use another bucket "
-                f"or prefix, or, if that Registry is gone and this one takes its place, delete {paths.MARKER}"
-            )
-        return None
 
     async def _write(self) -> None:
         """Rights may be taken away, and disks fill up, after a good start."""

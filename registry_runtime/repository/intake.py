@@ -13,18 +13,19 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from registry_runtime.encryption.frames import Clear
 from registry_runtime.errors import RangeNotSatisfiable, SizeInvalid
 from registry_runtime.storage.base import SMALL, Conflict, Part, Place
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.content.digest import Digest
     from registry_runtime.repository.hashing import RunningHash
     from registry_runtime.repository.memory import Loan
     from registry_runtime.repository.sessions import Held, Session, Sessions
-    from registry_runtime.storage.base import Storage
+    from registry_runtime.storage.base import Multipart, Storage
 
 BLOCK = 1024 * 1024
 PART = 8 * 1024 * 1024
@@ -66,6 +67,7 @@ class Intake:
         self._loan = loan
         self._sessions = sessions
         self._held = held
+        self._form = held.session.form
         self.running = running
         self.taken = 0
         self._blocks: list[Buffer] = [held.session.tail] if held.session.tail else []
@@ -146,10 +148,11 @@ class Intake:
         """
         size = self._offset + self._buffered
         if not self._parts and not self._flying:
-            await self._storage.put(self.session.key, self._blocks, absent=True)
+            content = await self._formed(0, self._blocks)
+            await self._storage.put(self.session.key, content, absent=True)
             return size
         if self._buffered:
-            await self._ship()
+            await self._ship(last=True)
         await self._land()
         if self.session.stored:
             await self._storage.complete(self.session.stored, self._parts, self._fence)
@@ -177,21 +180,37 @@ class Intake:
         if self._buffered >= self._loan.size:
             await self._ship()
 
-    async def _ship(self) -> None:
-        """Sends what is buffered as one part, with its memory, when there is room in flight."""
+    async def _ship(self, *, last: bool = False) -> None:
+        """Sends what is buffered as one part, with its memory, when there is room in flight.
+
+        What is no whole unit of the form stays, but for the last part.
+        """
         if self._number == self._end:
             await self._claim()
         multipart = self.session.stored
         assert multipart
         while len(self._flying) >= IN_FLIGHT:
             self._parts.append(await self._flying.popleft())
-        place = Place(self._number, self._offset, self._fence)
-        flying = asyncio.ensure_future(self._storage.write(multipart, place, self._blocks))
+        place = Place(self._number, self._form.stored(self._offset), self._fence)
+        rest = 0 if last else self._buffered % self._form.unit
+        blocks, kept = _split(self._blocks, self._buffered - rest)
+        flying = asyncio.ensure_future(self._send(multipart, place, self._offset, blocks))
         self._loan.hand_over(flying)
         self._flying.append(flying)
         self._number += 1
-        self._offset += self._buffered
-        self._blocks, self._buffered = [], 0
+        self._offset += self._buffered - rest
+        self._blocks, self._buffered = kept, rest
+
+    async def _send(self, multipart: Multipart, place: Place, offset: int, blocks: Sequence[Buffer]) -> Part:
+        content = await self._formed(offset, blocks)
+        del blocks  # encrypted, it is there twice for as short as can be
+        return await self._storage.write(multipart, place, content)
+
+    async def _formed(self, offset: int, blocks: Sequence[Buffer]) -> Sequence[Buffer]:
+        """The blocks as they are stored; in a thread, where that is more than a moment's work."""
+        if isinstance(self._form, Clear):
+            return blocks
+        return await asyncio.to_thread(self._form.write, offset, blocks)
 
     async def _land(self) -> None:
         while self._flying:
@@ -225,3 +244,18 @@ class Intake:
                 "another request wrote to this upload at the same time; ask for its state",
                 size=now.session.received if now else None,
             ) from None
+
+
+def _split(blocks: list[Buffer], length: int) -> tuple[list[Buffer], list[Buffer]]:
+    """The first `length` bytes, and the rest."""
+    taken: list[Buffer] = list(blocks)
+    rest: deque[Buffer] = deque()
+    spare = sum(map(len, blocks)) - length
+    while spare:
+        end = memoryview(taken.pop())
+        cut = max(len(end) - spare, 0)
+        if cut:
+            taken.append(end[:cut])
+        rest.appendleft(bytes(end[cut:]))
+        spare -= len(end) - cut
+    return taken, list(rest)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from registry_runtime.contract.config import Limits
     from registry_runtime.repository.blobs import Blobs
     from registry_runtime.repository.tags import Tags
-    from registry_runtime.storage.records import Records
+    from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 5
 _SPARSE = Sparse()
@@ -125,29 +125,29 @@ class Manifests:
         indexes = [paths.catalog(name)]
         if manifest.subject:
             indexes.append(self._records.tree.referrer(name, manifest.subject.digest, digest))
-        await each(lambda key: self._records.put(key, Record({})), indexes)
+        await each(self._records.note, indexes)
         record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
-        etag = await self._write(self._records.tree.manifest(name, digest), record)
+        version = await self._write(self._records.tree.manifest(name, digest), record)
         try:
             await self._require(name, manifest, sparse)
         except ManifestBlobUnknown:
-            if etag:
-                await self._withdraw(name, digest, etag)
+            if version:
+                await self._withdraw(name, digest, version)
             raise
 
-    async def _write(self, key: str, record: Record) -> str | None:
-        """The ETag of what is ours to withdraw: None where the manifest was there before us.
+    async def _write(self, key: str, record: Record) -> Version | None:
+        """The version of what is ours to withdraw: None where the manifest was there before us.
 
         That one is written over, so that whoever wrote it, and fails now, does not withdraw it from us.
         """
         seen = Versioned(None, None)
         for _ in range(_ATTEMPTS):
             try:
-                etag = await self._records.write(key, record, seen.etag)
+                version = await self._records.write(key, record, seen.version)
             except Conflict:
                 seen = await self._records.read(key)
             else:
-                return None if seen.record else etag
+                return None if seen.record else version
         raise StorageUnavailable(f"{key} changes over and over; try again")
 
     async def _require(self, name: RepositoryName, manifest: Manifest, sparse: Sparse) -> None:
@@ -174,9 +174,9 @@ class Manifests:
         key = self._records.tree.manifest(name, digest)
         return await self._records.get(key) is not None or await self._blobs.has(name, digest)
 
-    async def _withdraw(self, name: RepositoryName, digest: Digest, etag: str) -> None:
+    async def _withdraw(self, name: RepositoryName, digest: Digest, version: Version) -> None:
         try:
-            await self._records.retract(self._records.tree.manifest(name, digest), etag)
+            await self._records.retract(self._records.tree.manifest(name, digest), version)
         except Conflict:
             return  # somebody else's push of the same bytes answers for it now
         self._recent.forget(name, digest)

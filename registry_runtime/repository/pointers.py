@@ -11,10 +11,11 @@ anything new relies on it. Every change is a conditional write.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from registry_runtime.encryption.frames import form_of
 from registry_runtime.errors import StorageUnavailable
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry_runtime.content.digest import Digest
+    from registry_runtime.encryption.frames import Form
     from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 20
+_KEY = "dataKey"
 
 
 class State(StrEnum):
@@ -36,24 +39,36 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`data` is a uuid, `size` bytes; `more` holds fields that this version only carries along."""
+    """`data` is a uuid, `size` bytes of content, encrypted under `key` where there is one.
+
+    `more` holds fields that this version only carries along.
+    """
 
     data: str
     size: int
     state: State
     more: Mapping[str, Any]
+    key: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def to(cls, data: str, size: int) -> Self:
-        return cls(data, size, State.LIVE, {})
+    def to(cls, data: str, size: int, key: bytes | None = None) -> Self:
+        return cls(data, size, State.LIVE, {}, key)
 
     @classmethod
     def decode(cls, record: Record) -> Self:
         more = dict(record.fields)
-        return cls(more.pop("data"), more.pop("size"), State(more.pop("state")), more)
+        key = decoded_key(more)
+        more.pop(_KEY, None)
+        return cls(more.pop("data"), more.pop("size"), State(more.pop("state")), more, key)
 
     def encode(self) -> Record:
-        return Record({"data": self.data, "size": self.size, "state": self.state, **self.more})
+        fields = {"data": self.data, "size": self.size, "state": self.state}
+        return Record({**fields, **encoded_key(self.key), **self.more})
+
+    @property
+    def form(self) -> Form:
+        """How its data lies there."""
+        return form_of(self.data, self.key)
 
 
 class Pointers:
@@ -113,3 +128,12 @@ class Pointers:
     async def _read(self, digest: Digest) -> tuple[Pointer | None, Version | None]:
         seen = await self._records.read(self._records.tree.pointer(digest))
         return (Pointer.decode(seen.record) if seen.record else None), seen.version
+
+
+def encoded_key(key: bytes | None) -> dict[str, str]:
+    """A data key as a field of a record, none where there is none."""
+    return {} if key is None else {_KEY: key.hex()}
+
+
+def decoded_key(fields: Mapping[str, Any]) -> bytes | None:
+    return bytes.fromhex(fields[_KEY]) if _KEY in fields else None

@@ -8,10 +8,12 @@ from registry_runtime.repository.blobs import Blobs
 from registry_runtime.repository.catalog import Catalog
 from registry_runtime.repository.check import Check
 from registry_runtime.repository.manifests import Manifests
+from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.pointers import Pointers
 from registry_runtime.repository.referrers import Referrers
 from registry_runtime.repository.tags import Tags
 from registry_runtime.repository.uploads import Uploads
+from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.contract.config import Limits
     from registry_runtime.contract.state import StorageState
+    from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.base import Storage
 
 
@@ -27,10 +30,19 @@ class Registry:
     """One registry on one storage; any number of these may share it, in any number of processes.
 
     `owner` is the UID of the Registry that the storage must belong to; `clock` tells the time in UTC.
+    With a `vault` all that is written is encrypted; a check must have unlocked it before anything is asked.
     """
 
-    def __init__(self, storage: Storage, limits: Limits, clock: Callable[[], datetime], owner: str) -> None:
-        records = Records(storage)
+    def __init__(
+        self,
+        storage: Storage,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        owner: str,
+        vault: Vault | None = None,
+    ) -> None:
+        sealed = Records(storage, Tree(vault.names), vault.envelopes) if vault else None
+        records = sealed or Records(storage)
         pointers = Pointers(records)
         self.blobs = Blobs(storage, records, pointers)
         self.uploads = Uploads(storage, records, self.blobs, limits, clock)
@@ -38,7 +50,7 @@ class Registry:
         self.catalog = Catalog(records)
         self.manifests = Manifests(records, self.blobs, self.tags, limits)
         self.referrers = Referrers(records, self.manifests)
-        self._check = Check(storage, records, owner)
+        self._check = Check(storage, Marker(storage, records, vault.names if vault else None, owner))
 
     async def check(self, *, write: bool = True) -> StorageState:
         """Whether the storage is there, ours, and keeps its word; never raises a StorageError.

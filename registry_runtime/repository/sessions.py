@@ -6,15 +6,19 @@ conditional write moves both. A session that nobody touched for its time is gone
 
 from __future__ import annotations
 
+import os
 import re
 import uuid as uuids
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
+from registry_runtime.encryption.frames import KEY as DATA_KEY
+from registry_runtime.encryption.frames import form_of
 from registry_runtime.errors import BlobUploadUnknown
+from registry_runtime.repository.pointers import decoded_key, encoded_key
 from registry_runtime.repository.values import Upload
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Multipart, Part
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import Limits
+    from registry_runtime.encryption.frames import Form
     from registry_runtime.storage.records import Records, Version
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -37,7 +42,7 @@ class Session:
     `next_part` is the lowest number that no writer has taken yet. `digest` is that of all that
     was received, where the last writer knew it. `commits` is what a commit is making it, from before its
     data is there: nobody makes it anything else. A session that `failed` is
-    about to go, no request finds it.
+    about to go, no request finds it. `data_key` encrypts its data, where that is encrypted.
     """
 
     uuid: str
@@ -51,6 +56,7 @@ class Session:
     digest: Digest | None = None
     commits: Digest | None = None
     failed: bool = False
+    data_key: bytes | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -60,6 +66,11 @@ class Session:
     @property
     def stored(self) -> Multipart | None:
         return Multipart(self.key, self.multipart) if self.multipart else None
+
+    @property
+    def form(self) -> Form:
+        """How its data lies there."""
+        return form_of(self.uuid, self.data_key)
 
     @property
     def upload(self) -> Upload:
@@ -83,7 +94,8 @@ class Sessions:
         self._clock = clock
 
     async def start(self, name: RepositoryName, by: str, commits: Digest | None = None) -> Held:
-        session = Session(str(uuids.uuid4()), name, by, commits=commits)
+        key = os.urandom(DATA_KEY) if self._records.sealed else None
+        session = Session(str(uuids.uuid4()), name, by, commits=commits, data_key=key)
         version = await self._records.write(paths.upload(session.uuid), self._encode(session), None)
         return Held(session, version)
 
@@ -135,6 +147,7 @@ class Sessions:
             "digest": str(session.digest) if session.digest else None,
             "commits": str(session.commits) if session.commits else None,
             "failed": session.failed,
+            **encoded_key(session.data_key),
         }
         return Record(fields, session.tail)
 
@@ -153,4 +166,5 @@ def _decode(uuid: str, record: Record) -> Session:
         digest=Digest.parse(fields["digest"]) if fields["digest"] else None,
         commits=Digest.parse(fields["commits"]) if fields["commits"] else None,
         failed=fields["failed"],
+        data_key=decoded_key(fields),
     )

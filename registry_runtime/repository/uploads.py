@@ -23,6 +23,7 @@ from registry_runtime.repository.collect import Collection
 from registry_runtime.repository.hashing import RunningHash, RunningHashes, hash_all
 from registry_runtime.repository.intake import PART, Intake, Interrupted
 from registry_runtime.repository.memory import Loan, Memory
+from registry_runtime.repository.pointers import Pointer
 from registry_runtime.repository.sessions import Held, Sessions
 from registry_runtime.storage.base import SMALL, Conflict, Missing
 
@@ -206,7 +207,8 @@ class Uploads:
         size = await self._make_data(intake, digest, verified=known is not None)
         held = intake.held
         session = held.session
-        used = await self._blobs.publish(session.repository, digest, session.uuid, size, session.by)
+        new = Pointer.to(session.uuid, size, session.data_key)
+        used = await self._blobs.publish(session.repository, digest, new, session.by)
         if used == held.session.uuid:
             await self._sessions.drop(held.session.uuid)
         else:
@@ -231,13 +233,15 @@ class Uploads:
             found = await self._storage.size(key)
             if found is None:
                 raise
-            size, verified = found, False
+            size, verified = intake.session.form.size(found), False
         if verified and intake.session.stored:
             # A storage may say yes to us when it was another request that made the data, of other bytes.
             verified = await self._sessions.unchanged(intake.held)
-        if not verified and await hash_all(await self._storage.open(key), digest.algorithm) != digest:
-            await self._discard(intake)
-            raise _wrong(digest)
+        if not verified:
+            chunks = intake.session.form.read(await self._storage.open(key), None, size)
+            if await hash_all(chunks, digest.algorithm) != digest:
+                await self._discard(intake)
+                raise _wrong(digest)
         return size
 
     async def _discard(self, intake: Intake) -> None:

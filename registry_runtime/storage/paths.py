@@ -1,6 +1,7 @@
 """The key tree: every key of the storage is made here, and nowhere else.
 
-roadstead.json                                     format version and owner (UID of the Registry)
+roadstead.json                                     format version, owner (UID of the Registry), encrypted?
+roadstead-names.json                               where it is encrypted: the secret that hides digests
 data/<uuid>                                        bytes of one blob, as uploaded; never written twice
 blobs/<alg>/<hex>                                  pointer: which data, size, live | hidden | dead
 placements/<alg>:<hex>/<escaped repository>        index: which repositories may serve this blob
@@ -13,6 +14,8 @@ repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to t
 uploads/<uuid>                                     session; its data will be data/<uuid>
 probe/<uuid>                                       what the self-check writes, for a moment
 Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
+
+Where the storage is encrypted, <alg> is the word "hidden" and <hex> a MAC of the digest.
 
 An index is written before its fact and outlives it: whoever removed it could take it from a fact that
 is being written again. So each fact has its index at every moment, and a reader ignores an index without
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from registry_runtime.content.name import RepositoryName, Tag
 
 MARKER = "roadstead.json"
+NAMES = "roadstead-names.json"
 DATA = "data/"
 UPLOADS = "uploads/"
 PROBES = "probe/"

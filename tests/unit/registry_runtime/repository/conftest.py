@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry_runtime.contract.config import Limits
+from registry_runtime.encryption.vault import Vault
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
+from registry_runtime.storage.paths import Tree
+from registry_runtime.storage.records import Records
+from tests.keys import keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +27,22 @@ def storage(tmp_path: Path) -> Directory:
     return Directory(tmp_path)
 
 
+@pytest.fixture(params=["clear", "encrypted"])
+async def vault(request: pytest.FixtureRequest, storage: Directory, tmp_path: Path) -> Vault | None:
+    """Where the storage is encrypted, what opens it; a replica has claimed and unlocked it."""
+    if request.param == "clear":
+        return None
+    made = Vault(keyring(tmp_path.parent / f"{tmp_path.name}-keys", k1=b"1" * 32))
+    await Registry(storage, Limits(), lambda: datetime.now(UTC), "owner", made).check()
+    return made
+
+
 @pytest.fixture
-def replica(storage: Directory) -> Callable[..., Registry]:
+def replica(storage: Directory, vault: Vault | None) -> Callable[..., Registry]:
     """Makes replicas: registries that share nothing but the storage."""
 
     def make(through: Storage = storage) -> Registry:
-        return Registry(through, Limits(), lambda: datetime.now(UTC), "owner")
+        return Registry(through, Limits(), lambda: datetime.now(UTC), "owner", vault)
 
     return make
 
@@ -36,3 +50,9 @@ def replica(storage: Directory) -> Callable[..., Registry]:
 @pytest.fixture
 def registry(replica: Callable[..., Registry]) -> Registry:
     return replica()
+
+
+@pytest.fixture
+def records(storage: Directory, vault: Vault | None) -> Records:
+    """The records of the storage, as the replicas see them."""
+    return Records(storage, Tree(vault.names), vault.envelopes) if vault else Records(storage)

@@ -18,6 +18,7 @@ from tests.unit.registry_runtime.repository.test_manifests import set_state
 if TYPE_CHECKING:
     from registry_runtime.repository import Registry
     from registry_runtime.storage.directory import Directory
+    from registry_runtime.storage.records import Records
 
 NAME, OTHER = RepositoryName("team/app"), RepositoryName("other/app")
 BLOB = os.urandom(2_500_000)
@@ -55,12 +56,12 @@ async def test_a_blob_is_a_repository_s_own(registry: Registry) -> None:
 
 
 async def test_a_dead_blob_is_unknown_until_it_is_pushed_again(
-    registry: Registry, storage: Directory
+    records: Records, registry: Registry, storage: Directory
 ) -> None:
     """Its link does not bring it back; new data under a new key does."""
     await push_blobs(registry, NAME, BLOB)
     (old,) = (await storage.list("data/")).entries
-    await set_state(storage, DIGEST, State.DEAD)
+    await set_state(records, DIGEST, State.DEAD)
     with pytest.raises(BlobUnknown):
         await registry.blobs.stat(NAME, DIGEST)
     assert not await registry.blobs.mount(OTHER, DIGEST, NAME)

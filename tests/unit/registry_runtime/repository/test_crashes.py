@@ -12,7 +12,6 @@ from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.errors import ManifestUnknown, NameUnknown
 from registry_runtime.storage import paths
-from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import descriptor, image, push_blobs
 from tests.unit.registry_runtime.repository.interposed import Interposed, Killed, Mortal
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     Replica = Callable[..., Registry]
     Verb = Callable[[Registry, RepositoryName], Awaitable[object]]
-
-TREE = Tree()
 
 V1, V2 = Tag("v1"), Tag("v2")
 OLD, NEW = image(), image(annotations={"n": "2"})
@@ -60,13 +57,13 @@ async def holds(registry: Registry, name: RepositoryName, reference: Digest | Ta
     return True
 
 
-async def check(storage: Directory, registry: Registry, name: RepositoryName) -> None:
+async def check(records: Records, registry: Registry, name: RepositoryName) -> None:
     """Every listed tag can be pulled, every fact has its index, every signature is listed."""
-    records = Records(storage)
     for tag in map(Tag, await tags_of(registry, name)):
         digest = (await registry.tags.get(name, tag)).digest
-        assert await records.get(TREE.manifest(name, digest)), f"{tag} names what is not there"
-        assert await records.get(TREE.tagged_as(name, digest, tag)), f"{tag} has no index"
+        assert await records.get(records.tree.manifest(name, digest)), f"{tag} names what is not there"
+        index = await records.list(records.tree.tagged(name, digest))
+        assert tag.text in {entry.key.rpartition("/")[2] for entry in index.entries}, f"{tag} has no index"
     listed = {one.digest for one in (await registry.referrers.list(name, Digest.of(OLD))).items}
     assert listed == ({Digest.of(SIGNATURE)} if await holds(registry, name, Digest.of(SIGNATURE)) else set())
 
@@ -101,7 +98,7 @@ VERBS = pytest.mark.parametrize("verb", [move, move_back, delete, delete_tag, de
 @VERBS
 @pytest.mark.parametrize("effect", ["lost", "done"])
 async def test_no_call_that_kills_leaves_a_contradiction(
-    storage: Directory, replica: Replica, verb: Verb, effect: str
+    records: Records, storage: Directory, replica: Replica, verb: Verb, effect: str
 ) -> None:
     """Whatever was done, what is shown is true; the verb once more, and a delete takes all that it should."""
     for fatal in range(1, MANY):
@@ -113,13 +110,13 @@ async def test_no_call_that_kills_leaves_a_contradiction(
         except Killed:
             killed = True
             await dying.settle()
-        await check(storage, replica(), name)
+        await check(records, replica(), name)
         if killed:
             try:
                 await verb(replica(), name)
             except ManifestUnknown:
                 assert verb in {delete, delete_tag, delete_signature}
-            await check(storage, replica(), name)
+            await check(records, replica(), name)
         for content in (OLD, NEW):
             if await holds(replica(), name, Digest.of(content)):
                 await replica().manifests.delete(name, Digest.of(content))
@@ -131,7 +128,9 @@ async def test_no_call_that_kills_leaves_a_contradiction(
 
 @VERBS
 @pytest.mark.parametrize("other", [move_back, delete])
-async def test_verbs_at_once_agree(storage: Directory, replica: Replica, verb: Verb, other: Verb) -> None:
+async def test_verbs_at_once_agree(
+    records: Records, storage: Directory, replica: Replica, verb: Verb, other: Verb
+) -> None:
     """The other steps in before any call: both are done, and what is shown is as if one came first."""
     for step in range(1, MANY):
         name = RepositoryName(f"team/app{step}")
@@ -149,7 +148,7 @@ async def test_verbs_at_once_agree(storage: Directory, replica: Replica, verb: V
             await verb(replica(Interposed(storage, interfere)), name)
         except ManifestUnknown:
             assert other is delete or verb in {delete, delete_tag}
-        await check(storage, replica(), name)
+        await check(records, replica(), name)
         if {verb, other} == {move_back, delete} or verb is other is delete:
             both = [await holds(replica(), name, reference) for reference in (Digest.of(OLD), V1)]
             assert both in ([True, True], [False, False])
@@ -189,11 +188,15 @@ async def test_a_push_killed_beside_a_delete_leaves_no_tag_for_long(
     assert mended, "the window that is mended was never met"
 
 
-async def test_a_tag_that_is_mended_is_not_taken_from_a_push(storage: Directory, replica: Replica) -> None:
+async def test_a_tag_that_is_mended_is_not_taken_from_a_push(
+    records: Records, storage: Directory, replica: Replica
+) -> None:
     """A reader finds the manifest gone, then it is pushed with the same tag, then the tag is taken away."""
     name = RepositoryName("team/app")
     await prepared(replica(), name)
-    await storage.delete([TREE.manifest(name, Digest.of(OLD))])  # as a delete beside a killed push leaves it
+    await storage.delete(
+        [records.tree.manifest(name, Digest.of(OLD))]
+    )  # as a delete beside a killed push leaves it
 
     async def push_first(operation: str, key: str) -> None:
         if (operation, key) == ("put", paths.tag(name, V1)):

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
@@ -24,6 +26,7 @@ MANIFEST = image(subject=descriptor(b"subject", OCI_IMAGE).to_json())
 DIGEST = Digest.of(MANIFEST)
 
 
+@pytest.mark.parametrize("vault", ["clear"], indirect=True)
 async def test_each_object_has_its_key_and_its_form(registry: Registry, storage: Directory) -> None:
     """All that a push leaves, key by key, line by line."""
     await registry.check()
@@ -45,7 +48,7 @@ async def test_each_object_has_its_key_and_its_form(registry: Registry, storage:
     target = {"mediaType": OCI_IMAGE, "digest": str(DIGEST), "size": len(MANIFEST)}
     repository = "repositories/team/app"
     assert stored == {
-        "roadstead.json": line({"version": 1, "format": 1, "owner": "owner"}),
+        "roadstead.json": line({"version": 1, "format": 1, "owner": "owner", "encrypted": False}),
         data: b"{}",
         f"blobs/sha256/{CONFIG.hex}": line(pointer),
         f"placements/{CONFIG}/team!app": line({"version": 1}),

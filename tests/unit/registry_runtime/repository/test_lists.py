@@ -202,7 +202,7 @@ async def test_referrers_follow_their_subject(registry: Registry) -> None:
         assert pushed.subject.digest == subject
     page = await registry.referrers.list(NAME, subject)
     described = {one.digest: one for one in page.items}
-    assert list(described) == sorted(map(Digest.of, (signature, plain, listed)))
+    assert set(described) == set(map(Digest.of, (signature, plain, listed)))
     assert described[Digest.of(signature)].artifact_type == "application/signature"
     assert described[Digest.of(signature)].annotations == {"k": "v"}
     assert described[Digest.of(plain)].artifact_type == "application/vnd.oci.image.config.v1+json"

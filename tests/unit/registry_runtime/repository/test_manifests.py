@@ -24,7 +24,6 @@ from registry_runtime.errors import (
 )
 from registry_runtime.repository.pointers import Pointer, State
 from registry_runtime.storage.base import Conflict
-from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import LAYER, descriptor, document, image, index, push_blobs
 from tests.unit.registry_runtime.repository.interposed import Interposed
@@ -34,10 +33,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.repository import Registry
-    from registry_runtime.storage.base import Storage
     from registry_runtime.storage.directory import Directory
-
-TREE = Tree()
 
 NAME = RepositoryName("team/app")
 V1, V2 = Tag("v1"), Tag("v2")
@@ -46,17 +42,16 @@ IMAGE = image(*LAYERS)
 DIGEST = Digest.of(IMAGE)
 
 
-async def set_state(storage: Storage, digest: Digest, state: State) -> None:
+async def set_state(records: Records, digest: Digest, state: State) -> None:
     """What the collection will do to a blob."""
-    records = Records(storage)
-    seen = await records.read(TREE.pointer(digest))
+    seen = await records.read(records.tree.pointer(digest))
     assert seen.record
     pointer = replace(Pointer.decode(seen.record), state=state)
-    await records.write(TREE.pointer(digest), pointer.encode(), seen.version)
+    await records.write(records.tree.pointer(digest), pointer.encode(), seen.version)
 
 
-async def state_of(storage: Storage, digest: Digest) -> State:
-    record = await Records(storage).get(TREE.pointer(digest))
+async def state_of(records: Records, digest: Digest) -> State:
+    record = await records.get(records.tree.pointer(digest))
     assert record
     return Pointer.decode(record).state
 
@@ -136,13 +131,13 @@ async def test_an_index_may_have_to_be_complete(registry: Registry) -> None:
 
 
 async def test_an_index_is_withdrawn_when_its_image_goes_meanwhile(
-    storage: Directory, replica: Callable[..., Registry]
+    records: Records, storage: Directory, replica: Callable[..., Registry]
 ) -> None:
     """The image is deleted after it was looked for, and before the index lies there."""
     other = replica()
     await push_blobs(other, NAME, b"{}", *LAYERS)
     await other.manifests.put(NAME, DIGEST, OCI_IMAGE, IMAGE)
-    key = TREE.manifest(NAME, Digest.of(index(IMAGE)))
+    key = records.tree.manifest(NAME, Digest.of(index(IMAGE)))
 
     async def delete(operation: str, at: str) -> None:
         if (operation, at) == ("put", key):
@@ -158,13 +153,15 @@ async def test_an_index_is_withdrawn_when_its_image_goes_meanwhile(
             await other.manifests.get(NAME, reference)
 
 
-async def test_an_image_may_lack_blobs_where_that_is_allowed(registry: Registry, storage: Directory) -> None:
+async def test_an_image_may_lack_blobs_where_that_is_allowed(
+    records: Records, registry: Registry, storage: Directory
+) -> None:
     """What is hidden is revived all the same."""
     await push_blobs(registry, NAME, LAYERS[0])
-    await set_state(storage, Digest.of(LAYERS[0]), State.HIDDEN)
+    await set_state(records, Digest.of(LAYERS[0]), State.HIDDEN)
     await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE, sparse=Sparse(images=True))
     assert (await registry.manifests.get(NAME, V1)).content == IMAGE
-    assert await state_of(storage, Digest.of(LAYERS[0])) is State.LIVE
+    assert await state_of(records, Digest.of(LAYERS[0])) is State.LIVE
 
 
 async def test_bad_manifests_are_refused(registry: Registry) -> None:
@@ -221,34 +218,34 @@ async def test_deleting_a_digest_takes_its_tags(registry: Registry, replica: Cal
     assert (await replica().tags.list(NAME, 10)).items == ("list", "other", "v1")
 
 
-async def test_hidden_blobs_are_revived(registry: Registry, storage: Directory) -> None:
+async def test_hidden_blobs_are_revived(records: Records, registry: Registry, storage: Directory) -> None:
     """A manifest, a mount and a push that meet a hidden blob make it live; a reader just reads it."""
     digests = [Digest.of(layer) for layer in LAYERS]
     await push_blobs(registry, NAME, b"{}", *LAYERS)
     for digest in digests:
-        await set_state(storage, digest, State.HIDDEN)
+        await set_state(records, digest, State.HIDDEN)
         assert (await registry.blobs.stat(NAME, digest)).digest == digest
-        assert await state_of(storage, digest) is State.HIDDEN
+        assert await state_of(records, digest) is State.HIDDEN
     await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
-    assert [await state_of(storage, digest) for digest in digests] == [State.LIVE, State.LIVE]
-    await set_state(storage, digests[0], State.HIDDEN)
+    assert [await state_of(records, digest) for digest in digests] == [State.LIVE, State.LIVE]
+    await set_state(records, digests[0], State.HIDDEN)
     assert await registry.blobs.mount(RepositoryName("team/mounted"), digests[0], NAME)
-    await set_state(storage, digests[1], State.HIDDEN)
+    await set_state(records, digests[1], State.HIDDEN)
     await push_blobs(registry, RepositoryName("team/pushed"), LAYERS[1])
-    assert [await state_of(storage, digest) for digest in digests] == [State.LIVE, State.LIVE]
+    assert [await state_of(records, digest) for digest in digests] == [State.LIVE, State.LIVE]
     assert len((await storage.list("data/")).entries) == 3
 
 
 async def test_a_blob_that_dies_meanwhile_withdraws_the_manifest(
-    storage: Directory, replica: Callable[..., Registry]
+    records: Records, storage: Directory, replica: Callable[..., Registry]
 ) -> None:
     """The check passed, then a layer was collected: the push is refused and nothing of it is visible."""
     killed = Digest.of(LAYERS[1])
 
     async def collect(operation: str, key: str) -> None:
-        if operation == "put" and key == TREE.manifest(NAME, DIGEST) and not over.is_set():
+        if operation == "put" and key == records.tree.manifest(NAME, DIGEST) and not over.is_set():
             over.set()
-            await set_state(storage, killed, State.DEAD)
+            await set_state(records, killed, State.DEAD)
 
     over = asyncio.Event()
     registry = replica(Interposed(storage, collect))
@@ -306,13 +303,15 @@ async def test_tags_raced_from_all_sides_name_one_manifest(replica: Callable[...
         await replica().manifests.get(NAME, V1)
 
 
-async def test_an_index_that_is_stale_takes_no_tag(registry: Registry, storage: Directory) -> None:
+async def test_an_index_that_is_stale_takes_no_tag(
+    records: Records, registry: Registry, storage: Directory
+) -> None:
     """The index of a tag outlives the tag: deleting the old digest leaves the tag that moved on."""
     await push_blobs(registry, NAME, b"{}", *LAYERS)
     await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
     newer = image(LAYERS[0])
     await registry.manifests.put(NAME, V1, OCI_IMAGE, newer)
-    assert len((await storage.list(TREE.tagged(NAME, DIGEST))).entries) == 1
+    assert len((await storage.list(records.tree.tagged(NAME, DIGEST))).entries) == 1
     await registry.manifests.delete(NAME, DIGEST)
     assert (await registry.manifests.get(NAME, V1)).content == newer
 
@@ -334,14 +333,14 @@ class ByContent(Interposed):
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_push_that_fails_takes_nobody_s_manifest(
-    storage: Directory, replica: Callable[..., Registry], moment: str
+    records: Records, storage: Directory, replica: Callable[..., Registry], moment: str
 ) -> None:
     """Another push of the same bytes, just before or after its write, was acknowledged: that one stays."""
     await push_blobs(replica(), NAME, b"{}", *LAYERS)
     done = asyncio.Event()
 
     async def interfere(operation: str, key: str) -> None:
-        if operation == "put" and key == TREE.manifest(NAME, DIGEST) and not done.is_set():
+        if operation == "put" and key == records.tree.manifest(NAME, DIGEST) and not done.is_set():
             done.set()
             await replica(ByContent(storage)).manifests.put(NAME, V2, OCI_IMAGE, IMAGE)
             await replica().blobs.delete(NAME, Digest.of(LAYERS[1]))
