@@ -10,12 +10,15 @@ import socket
 from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
+from httptools import parse_url
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from registry_runtime.exchange import ZERO_COPY, Exchange
 from registry_runtime.tls import ServedCertificate
 
 _HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond what comes in one read
@@ -38,6 +41,8 @@ class Connection(HttpToolsProtocol):
     _in_head = True
     _impatience: asyncio.TimerHandle | None = None
     _untaken_since: float | None = None  # seconds of the loop's clock
+    _idle_since: float | None = None  # the same clock; while no request is read or answered
+    _exchange: Exchange | None = None  # the last one whose head was read
 
     def __init__(
         self,
@@ -57,9 +62,12 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._exchange is not None:
+            self._exchange.lose()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._idle_since = None
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -77,7 +85,56 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
-        super().on_headers_complete()
+        exchange = self._begun()
+        last, self._exchange = self._exchange, exchange
+        self.cycle = exchange  # type: ignore[assignment]
+        if last is None or last.response_complete:
+            self._start_asgi_task(exchange, self.app)  # type: ignore[arg-type]
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+
+    def _begun(self) -> Exchange:
+        """The request whose head was read now."""
+        version = self.parser.get_http_version()
+        url = parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        if self._tls is None:
+            scope["extensions"] = {ZERO_COPY: {}}
+        return Exchange(
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            self.on_response_complete,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            expects_100=self.expect_100_continue,
+        )
+
+    def on_body(self, body: bytes) -> None:
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.feed(body)
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.more_body = False
+            self._exchange.message_event.set()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
 
     def pause_writing(self) -> None:
         self._untaken_since = self.loop.time()
@@ -90,8 +147,11 @@ class Connection(HttpToolsProtocol):
     def watch(self) -> None:
         """Once a second: ends the connection of a client that does not take what was written to it.
 
-        A closed transport sends what it still holds first, for as long as the client lets it.
+        A closed transport sends what it still holds first, for as long as the client lets it. And the
+        connection of one that asks for nothing more: a timer for each answer would cost more than this.
         """
+        if self._idle_since is not None and self.loop.time() - self._idle_since > _KEEP_ALIVE_SECONDS:
+            self.transport.close()
         if self._untaken_since is None:
             self._untaken_since = self.loop.time() if self.transport.is_closing() else None
         elif self.loop.time() - self._untaken_since > _UNTAKEN_SECONDS:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from registry_runtime.api.errors import ClientGone, ClientStalled
 from registry_runtime.api.trace import trace_of
+from registry_runtime.content.buffer import Stretch
 from registry_runtime.errors import RegistryError, SizeInvalid
+from registry_runtime.exchange import ZERO_COPY
 from registry_runtime.repository import OpenBlob
 
 _PIECE = 64 * 1024  # bytes: what httptools hands over is smaller, and each piece costs
 _WATCHED = 4 * 1024 * 1024  # bytes: a smaller blob is sent sooner than its client is missed
+_WINDOW = 1024 * 1024  # bytes of a file that are sent at a time
 _SILENT_SECONDS = 60.0  # without a byte from a client that is sending
 _UNTAKEN_SECONDS = 300.0  # for a window of 1 MiB to be taken: 3.5 KB/s is a slow line, less is none
 
@@ -90,17 +93,17 @@ class BlobResponse(Response):
         super().__init__(status_code=status, headers={**headers, "content-length": str(blob.length)})
         self._blob = blob
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # What is sent to a client that left is dropped without a word, so somebody has to look.
         gone = asyncio.ensure_future(_gone(receive)) if self._blob.length > _WATCHED else None
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         try:
             async with asyncio.timeout(_UNTAKEN_SECONDS) as patience:
                 await send(start)
-                async for chunk in self._blob.chunks:
+                async for message in self._messages(ZERO_COPY in scope.get("extensions", {})):
                     if gone is not None and gone.done():
                         raise ClientGone("the client cut the connection in the middle of a blob")
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    await send(message)
                     patience.reschedule(asyncio.get_running_loop().time() + _UNTAKEN_SECONDS)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
@@ -109,6 +112,18 @@ class BlobResponse(Response):
             if gone is not None:
                 gone.cancel()
             await self._blob.aclose()
+
+    async def _messages(self, zero_copy: bool) -> AsyncIterator[Message]:
+        stretch: Stretch | None = getattr(self._blob.chunks, "stretch", None)
+        if stretch is None or not zero_copy:
+            async for chunk in self._blob.chunks:
+                yield {"type": "http.response.body", "body": chunk, "more_body": True}
+            return
+        for start in range(stretch.start, stretch.end, _WINDOW):
+            count = min(_WINDOW, stretch.end - start)
+            place = {"file": stretch.descriptor, "offset": start, "count": count}
+            yield {"type": ZERO_COPY, **place, "more_body": True}
+            await asyncio.sleep(0)  # a client that takes as fast as it is sent leaves room for others
 
 
 async def _gone(receive: Receive) -> None:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 Buffer = bytes | bytearray | memoryview
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes of an open file, from `start` up to `end`, exclusive."""
+
+    descriptor: int
+    start: int
+    end: int
+
+
 class Chunks(Protocol):
-    """Buffers in order, iterated once; `aclose()` ends it early and frees what it holds."""
+    """Buffers in order, iterated once; `aclose()` ends it early and frees what it holds.
+
+    Those that are as they are in a file may have a `stretch` as well: for who can send it on unread,
+    instead of iterating, before it closes them.
+    """
 
     def __aiter__(self) -> Self: ...
     async def __anext__(self) -> Buffer: ...

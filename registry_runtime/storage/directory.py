@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
+from registry_runtime.content.buffer import Stretch
 from registry_runtime.storage import files
 from registry_runtime.storage.base import (
     PAGE,
@@ -183,6 +184,7 @@ class _Windows:
         self._file = file
         self._position = start
         self._end = end
+        self.stretch = Stretch(file.fileno(), start, end)
 
     def __aiter__(self) -> Self:
         return self
