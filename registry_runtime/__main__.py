@@ -14,6 +14,7 @@ import uvloop
 from pydantic import ValidationError
 
 from registry_runtime import alone, log
+from registry_runtime.api.access import AccessLog
 from registry_runtime.auth.gate import CLOCK_SKEW
 from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             config, surroundings = _configured(options.config), _surroundings(environment)
         else:
             config, surroundings = alone.configuration(options), alone.surroundings(options)
-        replica = Replica(config, surroundings, _bearers(config))
-        log.configure()
+        bearers = _bearers(config)
+        replica = Replica(config, surroundings, bearers, AccessLog(log.configure()))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(replica))
     except (ConfigInvalid, alone.Misused, CertificateInvalid, ListenError) as error:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry_runtime.api.access import AccessLog
 from registry_runtime.api.admission import Admission
 from registry_runtime.api.blobs import Blobs
 from registry_runtime.api.catalog import Base, Catalog
@@ -18,6 +19,7 @@ from registry_runtime.api.host import TOKEN_PATH, Hosts
 from registry_runtime.api.manifests import Manifests
 from registry_runtime.api.referrers import Referrers
 from registry_runtime.api.resource import Resource
+from registry_runtime.api.routes import Routes
 from registry_runtime.api.state import States
 from registry_runtime.api.tags import Tags
 from registry_runtime.api.token import Tokens
@@ -34,6 +36,7 @@ def registry_app(
     limits: Limits,
     traffic: Traffic,
     *,
+    access: AccessLog,
     doubt: Callable[[], None],
 ) -> ASGIApp:
     """What docker, containerd and their like talk to; `doubt` is told of errors of the storage.
@@ -53,19 +56,19 @@ def registry_app(
         "manifest", GET=manifests.get, HEAD=manifests.head, PUT=manifests.put, DELETE=manifests.delete
     )
     routes = [
-        Route("/v2/{name:path}/manifests/{reference}", manifest),
-        Route("/v2/{name:path}/blobs/uploads/", Resource("upload", POST=uploads.post)),
-        Route("/v2/{name:path}/blobs/uploads", Resource("upload", POST=uploads.post)),
-        Route("/v2/{name:path}/blobs/uploads/{uuid}", session),
-        Route("/v2/{name:path}/blobs/{digest}", blob),
-        Route("/v2/{name:path}/tags/list", Resource("tags", GET=tags.get)),
-        Route("/v2/{name:path}/referrers/{digest}", Resource("referrers", GET=referrers.get)),
-        Route("/v2/_catalog", Resource("catalog", GET=catalog.get)),
-        Route("/v2/", Resource("base", GET=base.get, HEAD=base.get)),
-        Route("/v2", Resource("base", GET=base.get, HEAD=base.get)),
-        Route(TOKEN_PATH, Resource("token", GET=tokens.get, POST=tokens.post)),
+        ("/v2/{name:path}/manifests/{reference}", manifest),
+        ("/v2/{name:path}/blobs/uploads/", Resource("upload", POST=uploads.post)),
+        ("/v2/{name:path}/blobs/uploads", Resource("upload", POST=uploads.post)),
+        ("/v2/{name:path}/blobs/uploads/{uuid}", session),
+        ("/v2/{name:path}/blobs/{digest}", blob),
+        ("/v2/{name:path}/tags/list", Resource("tags", GET=tags.get)),
+        ("/v2/{name:path}/referrers/{digest}", Resource("referrers", GET=referrers.get)),
+        ("/v2/_catalog", Resource("catalog", GET=catalog.get)),
+        ("/v2/", Resource("base", GET=base.get, HEAD=base.get)),
+        ("/v2", Resource("base", GET=base.get, HEAD=base.get)),
+        (TOKEN_PATH, Resource("token", GET=tokens.get, POST=tokens.post)),
     ]
-    return Front(Router(routes, redirect_slashes=False, default=_nowhere), hosts, traffic, doubt)
+    return Front(Routes(routes, _nowhere), hosts, traffic, access, doubt)
 
 
 def probes_app(health: Health) -> ASGIApp:

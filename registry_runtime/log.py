@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import traceback
+from collections import deque
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -31,36 +32,57 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class GatheringHandler(logging.Handler):
-    """Writes lines together, twenty times a second: a system call for each costs as much as a request.
-
-    A warning goes out at once, and with it all that was said before; so does what no event loop says.
-    """
+class Lines:
+    """Writes lines together, twenty times a second: a system call for each costs as much as a request."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__()
         self._stream = stream
-        self._lines: list[str] = []
+        self._waiting: deque[str] = deque()  # never replaced: threads may add while it is emptied
+
+    def add(self, line: str) -> None:
+        """The line is written soon where an event loop runs, else at once."""
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            loop = _running_loop()
+            if loop is None:
+                self.flush()
+            else:
+                loop.call_later(_GATHER_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if lines:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+
+
+class GatheringHandler(logging.Handler):
+    """Hands lines to `Lines`. A warning goes out at once, and with it all that was said before.
+
+    So does what no event loop says.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
-        loop = _running_loop()
-        if loop is None or record.levelno >= logging.WARNING:
-            self.flush()
-        elif len(self._lines) == 1:
-            loop.call_later(_GATHER_SECONDS, self.flush)
+        self._lines.add(self.format(record))
+        if record.levelno >= logging.WARNING or _running_loop() is None:
+            self._lines.flush()
 
     def flush(self) -> None:
         with self.lock or nullcontext():
-            lines, self._lines = self._lines, []
-            if lines:
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
+            self._lines.flush()
 
 
-def configure(level: int = logging.INFO) -> None:
-    """All loggers write to standard output; what libraries say below a warning stays unsaid."""
-    handler = GatheringHandler(sys.stdout)
+def configure(level: int = logging.INFO) -> Lines:
+    """All loggers write to standard output; what libraries say below a warning stays unsaid.
+
+    The lines are for who writes its own, of the same form.
+    """
+    lines = Lines(sys.stdout)
+    handler = GatheringHandler(lines)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
@@ -68,6 +90,7 @@ def configure(level: int = logging.INFO) -> None:
     logging.getLogger("registry_runtime").setLevel(level)
     # Each request has its own line, and its fault stands there.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    return lines
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

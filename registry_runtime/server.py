@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from registry_runtime import app
+from registry_runtime.api.access import AccessLog
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.health import Health
 from registry_runtime.api.host import Hosts
@@ -65,7 +66,9 @@ class _Health:
 class Replica:
     """A runtime from its configuration to its end."""
 
-    def __init__(self, config: RuntimeConfig, surroundings: Surroundings, bearers: Bearers) -> None:
+    def __init__(
+        self, config: RuntimeConfig, surroundings: Surroundings, bearers: Bearers, access: AccessLog
+    ) -> None:
         """Raises CertificateInvalid."""
         self._config = config
         self._surroundings = surroundings
@@ -84,6 +87,7 @@ class Replica:
         self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
         self._traffic = Traffic()
+        self._access = access
         self._collected = Counter("roadstead_uploads_collected_total", "Stale upload sessions removed.")
         self._server_certificate = (
             ServedCertificate(*surroundings.certificate)
@@ -123,7 +127,9 @@ class Replica:
             {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
             config.registry,
         )
-        front = app.registry_app(registry, self._gate, hosts, config.limits, self._traffic, doubt=watch.doubt)
+        front = app.registry_app(
+            registry, self._gate, hosts, config.limits, self._traffic, access=self._access, doubt=watch.doubt
+        )
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
         made = {

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from registry_runtime.api.access import AccessLog
 from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import Trace, begin, trace_of
 from registry_runtime.errors import StorageError
-from registry_runtime.log import fields
 from registry_runtime.metrics import Counter, Histogram, Metric
-
-_log = logging.getLogger("registry_runtime.access")
 
 
 class Traffic:
@@ -54,10 +51,13 @@ class Front:
     `doubt` is told of each error of the storage that a request met.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, traffic: Traffic, doubt: Callable[[], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Hosts, traffic: Traffic, access: AccessLog, doubt: Callable[[], None]
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._traffic = traffic
+        self._access = access
         self._doubt = doubt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,24 +87,7 @@ class Front:
         seconds = time.perf_counter() - trace.started
         status = reply.status if reply.status is not None and reply.complete else _CUT
         self._traffic.count(scope["method"], status, trace, seconds)
-        client = scope.get("client")
-        _log.info(
-            "request",
-            extra=fields(
-                request=trace.id,
-                endpoint=trace.endpoint,
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                bytes_in=trace.bytes_in,
-                bytes_out=trace.bytes_out,
-                ms=round(seconds * 1000, 3),
-                client=client[0] if client else None,
-                token=trace.token,
-                reason=trace.reason,
-                **({"error": trace.error} if trace.error else {}),
-            ),
-        )
+        self._access.write(scope, trace, status, seconds)
 
 
 class _Reply:
@@ -126,6 +109,6 @@ class _Reply:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._headers]
         else:
-            self._trace.bytes_out += len(message.get("body", b""))
+            self._trace.bytes_out += message.get("count") or len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
         await self._send(message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field
+from random import getrandbits
 
 from starlette.types import Scope
 
@@ -15,12 +15,12 @@ SECURE = "secure"
 _TRACE = "trace"
 
 
-@dataclass
+@dataclass(slots=True)
 class Trace:
     """Filled in as the request is understood; `id` is told to the client, so that it can be asked about."""
 
     endpoint: Endpoint
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: f"{getrandbits(64):016x}")
     started: float = field(default_factory=time.perf_counter)  # seconds of the monotonic clock
     noun: str = "unknown"
     token: str | None = None

@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 
-from registry_runtime.log import GatheringHandler, JsonFormatter, fields
+from registry_runtime.log import GatheringHandler, JsonFormatter, Lines, fields
 
 
 def line(record: logging.LogRecord) -> dict[str, object]:
@@ -54,7 +54,7 @@ class Written(io.StringIO):
 
 def handler() -> tuple[GatheringHandler, Written]:
     written = Written()
-    made = GatheringHandler(written)
+    made = GatheringHandler(Lines(written))
     made.setFormatter(logging.Formatter("%(message)s"))
     return made, written
 
