@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
+from registry_runtime.api.headers import given
 from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
@@ -30,7 +31,16 @@ class Admission:
     def repository(self, request: Request, action: Action) -> RepositoryName:
         """The repository of the URL, where this may be done. Raises NameInvalid, Unauthorized, Denied."""
         name = named(request)
-        self.admit(request, self.asker(request), name, action)
+        trace = trace_of(request.scope)
+        key = (given(request, b"authorization"), trace.endpoint, name.text, action)
+        passed = self._gate.recall(key)
+        if passed is None:
+            asker = self.asker(request)
+            decision = self._gate.admit(asker, name, action)
+            self._gate.remember(key, asker.identity, decision)
+            trace.reason = decision.reason
+        else:
+            trace.token, trace.reason = passed.identity.token, passed.decision.reason
         return name
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from registry_runtime.api.headers import given
 from registry_runtime.content.digest import Digest
 
 
@@ -13,8 +14,8 @@ def etag(digest: Digest) -> str:
 
 def unchanged(request: Request, digest: Digest) -> bool:
     """Whether the client holds this content already."""
-    held = request.headers.get("if-none-match")
+    held = given(request, b"if-none-match")
     if held is None:
         return False
-    tags = {tag.strip().removeprefix("W/") for tag in held.split(",")}
+    tags = {tag.strip().removeprefix("W/") for tag in held.decode("latin-1").split(",")}
     return "*" in tags or etag(digest) in tags

@@ -20,7 +20,7 @@ from registry_runtime.content.reference import Reference, parse_reference
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.policy import Action
 from registry_runtime.errors import ManifestTooLarge, TagInvalid
-from registry_runtime.repository import Registry
+from registry_runtime.repository import Registry, StoredManifest
 
 _MOST_TAGS = 100  # of one PUT
 _GRACE_SECONDS = 600.0  # in which an expired bearer may still end its push
@@ -45,7 +45,7 @@ class Manifests:
         found = await self._manifests.get(name, _reference(request))
         if unchanged(request, found.descriptor.digest):
             return Response(status_code=304, headers=_headers(found.descriptor))
-        return Response(found.content, headers=_headers(found.descriptor))
+        return ManifestResponse(found)
 
     async def put(self, request: Request) -> Response:
         name, asker = self._admission.untimed(request, Action.PUSH)
@@ -88,6 +88,22 @@ class Manifests:
         name = self._admission.repository(request, Action.DELETE)
         await self._manifests.delete(name, _reference(request))
         return Response(status_code=202)
+
+
+class ManifestResponse(Response):
+    """A manifest, whole. Its headers are written at once: it is what is asked for most."""
+
+    def __init__(self, found: StoredManifest) -> None:
+        digest = str(found.descriptor.digest).encode()
+        self.status_code = 200
+        self.body = found.content
+        self.background = None
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(found.content)),
+            (b"content-type", found.descriptor.media_type.encode("latin-1")),
+            (b"docker-content-digest", digest),
+            (b"etag", b'"%b"' % digest),
+        ]
 
 
 def _reference(request: Request) -> Reference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from datetime import datetime
 from registry_runtime.auth.credentials import Basic, Bearer, Credentials
 from registry_runtime.auth.decision import Decision, Reason, decide, standing
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
+from registry_runtime.auth.remembered import Key, Passed, Remembered
 from registry_runtime.auth.scope import CATALOG, Scopes, asking
 from registry_runtime.auth.sight import sight
 from registry_runtime.auth.throttle import Throttle
@@ -53,8 +55,8 @@ class Issued:
 class Gate:
     """Everything that needs to know who is asking asks here.
 
-    `policy` gives the policy in force; what was verified before is remembered by the bearer's own
-    text until the policy, or the keys that sign bearers, are others.
+    `policy` gives the policy in force. What was verified, and who was let through, is remembered until
+    the policy, or the keys that sign bearers, are others.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class Gate:
         self._bearer_seconds = bearer_seconds
         self._clock = clock
         self._verified = Verified()
-        self._verified_under: tuple[Policy, tuple[str, ...]] | None = None
+        self._remembered = Remembered()
+        self._under: tuple[Policy, object] | None = None
 
     def identify(self, credentials: Credentials, source: str) -> Identity:
         """Raises Unauthorized for wrong credentials, TooManyRequests for too many of them."""
@@ -85,6 +88,20 @@ class Gate:
                 return self._bearer(text)
             case _:
                 raise Unauthorized("the Authorization header holds neither Basic nor Bearer credentials")
+
+    def recall(self, key: Key) -> Passed | None:
+        """Who was let through with the same request before, where the answer is the same now."""
+        self._keep_up()
+        return self._remembered.find(key, self._clock().timestamp())
+
+    def remember(self, key: Key, identity: Identity, decision: Decision) -> None:
+        """What was found out just now, of this key, and is a yes."""
+        self._keep_up()
+        ends = [] if identity.expires is None else [float(identity.expires)]
+        token = self._policy().tokens.get(identity.token) if identity.token is not None else None
+        if token is not None and token.not_after is not None:
+            ends.append(token.not_after.timestamp())
+        self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf)))
 
     def decide(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
         return decide(self._policy(), asker.identity, asker.endpoint, repository, action, now=self._clock())
@@ -168,12 +185,10 @@ class Gate:
         if claims.issued > now + CLOCK_SKEW:
             raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
         lapsed = now - claims.expires if claims.expires <= now else None
-        return Identity(claims.token or None, claims.scopes, lapsed)
+        return Identity(claims.token or None, claims.scopes, lapsed, claims.expires)
 
     def _claims(self, text: str) -> Claims:
-        under = (self._policy(), self._bearers.known)
-        if self._verified_under is None or not _same(under, self._verified_under):
-            self._verified, self._verified_under = Verified(), under
+        self._keep_up()
         known = self._verified.find(text)
         if known is not None:
             return known
@@ -184,10 +199,14 @@ class Gate:
         self._verified.keep(text, claims)
         return claims
 
+    def _keep_up(self) -> None:
+        """Forgets what was found out under another policy, or with other keys.
 
-def _same(one: tuple[Policy, tuple[str, ...]], other: tuple[Policy, tuple[str, ...]]) -> bool:
-    """The policy by its identity: comparing a large one takes longer than verifying."""
-    return one[0] is other[0] and one[1] == other[1]
+        Both by their identity: comparing a large policy takes longer than verifying.
+        """
+        policy, keys = self._policy(), self._bearers.known
+        if self._under is None or self._under[0] is not policy or self._under[1] is not keys:
+            self._verified, self._remembered, self._under = Verified(), Remembered(), (policy, keys)
 
 
 def _registry_scope(action: Action) -> str | None:

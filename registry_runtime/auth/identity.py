@@ -22,12 +22,13 @@ class Identity:
 
     `scopes` narrows what a bearer may be used for (None: a password, not narrowed).
     `lapsed` is for how many seconds the bearer's own time is over (None: it is not); only work that
-    it began may still be ended.
+    it began may still be ended. `expires` is when that time is over, in seconds of Unix.
     """
 
     token: str | None = None
     scopes: Scopes | None = None
     lapsed: float | None = None
+    expires: int | None = None
 
     def renewed(self) -> Self:
         return replace(self, lapsed=None)

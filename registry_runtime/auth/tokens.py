@@ -77,9 +77,12 @@ class Bearers:
         return cls(registry, _private_key(pem), seconds)
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """Which keys are good now; whoever remembers what was verified forgets it when this changes."""
-        return tuple(key.header for key in self._keys)
+    def known(self) -> tuple[object, ...]:
+        """The keys that are good now: another object when others are.
+
+        Whoever remembers what was verified forgets it then.
+        """
+        return self._keys
 
     def learn(self, pem: bytes, now: float) -> bool:
         """Takes a key over, at the second `now` of Unix, where it is another. Raises ValueError as `load`."""
