@@ -16,6 +16,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import uuid
 import zlib
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SAFE = "!:~@,+="
+_NAME = rf"[\w\-{_SAFE}][\w.\-{_SAFE}]*"
+_PLAIN = re.compile(rf"{_NAME}(?:/{_NAME})*", re.ASCII)  # nothing to escape in such a key
 _IOV = 512  # buffers in one write; Linux takes 1,024
 _ATTEMPTS = 100  # a folder that another process prunes is made again
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -61,9 +64,11 @@ class Files:
         self.parts = root / "parts"
         self.temporary = root / "temporary"
         self._locks = root / "locks"
+        self._prefix = f"{self.objects}/"
 
     def path(self, key: str) -> str:
-        return f"{self.objects}/{'/'.join(map(escape, key.split('/')))}"
+        below = key if _PLAIN.fullmatch(key) else "/".join(map(escape, key.split("/")))
+        return f"{self._prefix}{below}"
 
     def write(self, content: Sequence[Buffer], name: Callable[[str], None]) -> None:
         """Writes a temporary file; `name` gives it its place, or raises."""
@@ -161,20 +166,34 @@ def write_at(descriptor: int, content: Sequence[Buffer], offset: int) -> int:
 
 def read(path: str) -> bytes | None:
     """A whole file, or None where there is none."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+    found = dated(path)
+    return None if found is None else found[0]
 
 
 def dated(path: str) -> tuple[bytes, float] | None:
-    """A whole file and when it was written, in seconds of Unix; or None where there is none."""
+    """A whole file, and when it was written in seconds of Unix, or None where there is none.
+
+    By the system's own calls: a file object takes twice as long as they do.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
-            return file.read(), os.fstat(file.fileno()).st_mtime
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        status = os.fstat(descriptor)
+        content = os.read(descriptor, status.st_size)
+        while len(content) < status.st_size:
+            content += os.read(descriptor, status.st_size - len(content)) or _cut(path)
+    except IsADirectoryError:
+        return None
+    else:
+        return content, status.st_mtime
+    finally:
+        os.close(descriptor)
+
+
+def _cut(path: str) -> bytes:
+    raise OSError(errno.EIO, "the file became shorter while it was read", path)
 
 
 def etag(content: bytes) -> str:
