@@ -23,7 +23,7 @@ kubeconfig: setup ## print the path of the kubeconfig
 test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
 	@$(MAKE) --no-print-directory check
-	@$(RUN) -m pytest tests/unit tests/contract tests/api tests/clients
+	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract tests/api tests/clients
 	@$(RUN) -m pytest tests/cluster
 	@$(RUN) -m pytest tests/e2e
 
@@ -47,7 +47,7 @@ check: setup ## format, lint, types and the direction of imports
 	@$(VENV)/bin/lint-imports
 
 unit: setup ## the tests that need no cluster
-	@$(RUN) -m pytest tests/unit tests/contract tests/api tests/clients
+	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract tests/api tests/clients
 
 cluster: parts ## the tests of the cluster and of the operator on a real API server
 	@$(RUN) -m pytest tests/cluster

@@ -25,5 +25,5 @@ def limit(request: Request) -> int:
 
 def link(request: Request, query: Mapping[str, str | int]) -> dict[str, str]:
     """The header that leads to the next page, relative as all Locations are."""
-    path = quote(request.url.path, safe="/:@!$&'()*+,;=~")
+    path = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
     return {"Link": f'<{path}?{urlencode(query)}>; rel="next"'}
