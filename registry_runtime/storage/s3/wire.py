@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 from yarl import URL
 
 from registry_runtime.errors import StorageUnavailable
 from registry_runtime.storage.base import SMALL
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, pause
+from registry_runtime.storage.s3.signature import Signer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -58,13 +57,6 @@ class Answer:
     content: bytes
 
 
-class Signer(S3SigV4Auth):
-    """botocore's signer, told the hash of the payload instead of being given the payload."""
-
-    def payload(self, request: AWSRequest) -> str:
-        return str(request.context["payload_hash"])
-
-
 class Wire:
     """Requests to the objects of one bucket. Raises StorageError, and Refused for what callers judge."""
 
@@ -72,6 +64,7 @@ class Wire:
         self._settings = settings
         self._credentials = credentials
         self._trust = trust
+        self._signer = Signer(settings.region)
         self._base = base_url(settings)
         self._secure = self._base.startswith("https:")
         self._budget = Budget()
@@ -133,7 +126,9 @@ class Wire:
         """One request, once. Raises Refused."""
         url = self._url(key, query)
         size = sum(map(len, body))
-        signed = await self._sign(method, url, headers or {}, await self._payload_hash(body, size))
+        payload = await self._payload_hash(body, size)
+        credentials = await self._credentials.current()
+        signed = self._signer.sign(method, url, headers or {}, payload, credentials)
         response = await self._session().request(
             method,
             URL(url, encoded=True),
@@ -173,15 +168,6 @@ class Wire:
             return f"{self._base}/{path}"
         words = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))
         return f"{self._base}/{path}?{words}"
-
-    async def _sign(
-        self, method: str, url: str, headers: Mapping[str, str], payload_hash: str
-    ) -> dict[str, str]:
-        request = AWSRequest(method=method, url=url, headers=dict(headers))
-        request.context["payload_hash"] = payload_hash
-        credentials = await self._credentials.current()
-        Signer(credentials, "s3", self._settings.region).add_auth(request)
-        return dict(request.headers.items())
 
     async def _payload_hash(self, body: Sequence[Buffer], size: int) -> str:
         if self._secure:
