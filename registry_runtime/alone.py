@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from registry_runtime.contract.config import (
     DirectoryStorage,
+    Encryption,
     Limits,
     Listeners,
     PolicySource,
     RuntimeConfig,
 )
-from registry_runtime.contract.policy import Action, Grant, Policy, Sparse
+from registry_runtime.contract.policy import Action, Grant, KeyUse, Policy, Sparse
 from registry_runtime.server import Surroundings
 
 _NAME = "roadstead/alone"
@@ -41,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="without --policy: an index may name only manifests that are there",
     )
+    group.add_argument("--encryption-keys", type=Path, metavar="DIR", help="files of 32 bytes, one a key")
+    group.add_argument("--active-key", metavar="NAME", help="without --policy: the key that encrypts")
     group.add_argument("--tls-cert", type=Path, metavar="FILE")
     group.add_argument("--tls-key", type=Path, metavar="FILE")
     group.add_argument("--probes", type=int, metavar="PORT", help="/livez, /readyz and /metrics")
@@ -67,6 +70,7 @@ def configuration(options: argparse.Namespace) -> RuntimeConfig:
         storage=DirectoryStorage(path=options.data.absolute()),
         listeners=Listeners(address=host, public=port, private=None, internal=None, probes=options.probes),
         policy=PolicySource(directory=Path(), secrets=()),
+        encryption=None if options.encryption_keys is None else Encryption(keys=options.encryption_keys),
         limits=Limits(drain_seconds=5),
     )
 
@@ -76,12 +80,17 @@ def surroundings(options: argparse.Namespace) -> Surroundings:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise Misused("--tls-cert and --tls-key belong together")
     certificate = (options.tls_cert, options.tls_key) if options.tls_cert is not None else None
+    if (options.encryption_keys is None) != (options.active_key is None) and options.policy is None:
+        raise Misused("--encryption-keys and --active-key belong together")
     sparse = Sparse(indexes=not options.complete_indexes, images=options.sparse_images)
     if options.policy is None:
-        policy = _EVERYTHING.model_copy(update={"sparse": sparse})
+        use = None
+        if options.active_key is not None:
+            use = KeyUse(active=options.active_key, settled=True, turn=options.active_key)
+        policy = _EVERYTHING.model_copy(update={"sparse": sparse, "encryption": use})
         return Surroundings(policy=policy, certificate=certificate)
-    if sparse != Sparse():
-        raise Misused("--sparse-images and --complete-indexes: with --policy, the policy says it")
+    if sparse != Sparse() or options.active_key is not None:
+        raise Misused("--sparse-images, --complete-indexes, --active-key: the --policy says it")
     _check_policy(options.policy)
     return Surroundings(shards={str(options.policy): options.policy}, certificate=certificate)
 

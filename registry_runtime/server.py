@@ -27,6 +27,8 @@ from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.contract.state import StorageReason, StorageState
+from registry_runtime.encryption.keys import Keyring
+from registry_runtime.encryption.vault import Vault
 from registry_runtime.errors import StorageError
 from registry_runtime.gauges import gauges
 from registry_runtime.kubernetes import ApiServer
@@ -35,6 +37,7 @@ from registry_runtime.log import fields
 from registry_runtime.metrics import Counter
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
+from registry_runtime.rotation import Rotation
 from registry_runtime.state import StateBoard, StorageWatch
 from registry_runtime.storage import open_storage
 from registry_runtime.tls import ServedCertificate
@@ -76,6 +79,10 @@ class Replica:
         mounted = {name: config.policy.directory / name / KEY for name in config.policy.secrets}
         shards = surroundings.shards if surroundings.shards is not None else mounted
         self._policy = PolicyFollower(shards, start=surroundings.policy, changed=self._tell)
+        self._vault = Vault(Keyring(config.encryption.keys)) if config.encryption is not None else None
+        self._rotation = (
+            Rotation(self._vault, self._policy.policy, self._board) if self._vault is not None else None
+        )
         self._gate = Gate(
             self._policy.policy,
             bearers,
@@ -100,10 +107,10 @@ class Replica:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
         storage = await open_storage(self._config.storage)
-        registry = Registry(storage, self._config.limits, _now, self._config.owner)
+        registry = Registry(storage, self._config.limits, _now, self._config.owner, self._vault)
         watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
         try:
-            self._policy.poll()
+            self._poll()
             self.listeners.update(self._listeners(registry, watch))
             for listener in self.listeners.values():
                 await listener.start()
@@ -162,6 +169,8 @@ class Replica:
 
     def _jobs(self, registry: Registry, watch: StorageWatch) -> list[Job]:
         jobs: list[Job] = [self._tick, watch.run, partial(self._collect, registry, watch)]
+        if self._rotation is not None and registry.rewrap is not None:
+            jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
         namespace = self._config.policy.namespace
         if self._surroundings.api is not None and namespace is not None:
             jobs += self._policy.watches(self._surroundings.api, namespace)
@@ -178,8 +187,13 @@ class Replica:
                     certificate.refresh()
             if self._signing_key is not None:
                 self._signing_key.refresh(now)
-            self._policy.poll()
+            self._poll()
             await asyncio.sleep(1)
+
+    def _poll(self) -> None:
+        self._policy.poll()
+        if self._rotation is not None:
+            self._rotation.poll()
 
     def _checked(self, state: StorageState) -> None:
         good = state.reason is StorageReason.READY
@@ -228,6 +242,8 @@ class Replica:
         return None
 
     def _tell(self) -> None:
+        if self._rotation is not None:
+            self._rotation.poll()
         self._board.update(
             ready=self._unready() is None,
             policy_revision=self._policy.revision,

@@ -53,7 +53,7 @@ class Keyring:
         self._files: dict[str, bytes] = {}
         self._keys: dict[str, Key] = {}
         self._problems: dict[str, str] = {}
-        self._wanted: str | None = None
+        self._wanted: tuple[str, str] | None = None
         self._active: str | None = None
 
     def refresh(self) -> None:
@@ -67,13 +67,19 @@ class Keyring:
                 self._keys[name] = Key.of(name, content)
             except ValueError as error:
                 self._problems[name] = f"the key {name} cannot be used: {error}"
-        self.use(self._wanted)
+        if self._wanted is not None:
+            self.use(*self._wanted)
 
-    def use(self, name: str | None) -> None:
-        """Lets this key encrypt as soon as it is held; until then the one before goes on."""
-        self._wanted = name
-        if name in self._keys:
+    def use(self, name: str, identity: str = "") -> None:
+        """Lets this key encrypt as soon as it is held; until then the one before goes on.
+
+        What stands under the name with another id than `identity` never encrypts: a key was written over.
+        """
+        self._wanted = (name, identity)
+        if name in self._keys and identity in {"", self._keys[name].id}:
             self._active = name
+        elif self._active == name:
+            self._active = None
 
     @property
     def active(self) -> Key:
@@ -81,7 +87,8 @@ class Keyring:
         if self._active is None or self._active not in self._keys:
             raise StorageRefused(
                 "no key encrypts: the Secret of the keys does not hold "
-                f"{self._wanted or 'any that is in use'}; put it there (32 bytes, raw, as base64 or in hex)",
+                f"{self._wanted[0] if self._wanted else 'any that is in use'}; put it there "
+                "(32 bytes, raw, as base64 or in hex)",
                 StorageReason.KEY_MISSING,
             )
         return self._keys[self._active]
@@ -110,8 +117,10 @@ class Keyring:
     def problem(self) -> str | None:
         """What is wrong with keys, and the remedy."""
         problems = [*self._problems.values()]
-        if self._wanted is not None and self._wanted not in self._keys:
-            problems.append(f"the key {self._wanted} is to encrypt, and the Secret does not hold it")
+        if self._wanted is not None and self.active_name != self._wanted[0]:
+            name, identity = self._wanted
+            which = f"{name} with the id {identity}" if identity else name
+            problems.append(f"the key {which} is to encrypt, and the Secret does not hold it")
         return "; ".join(problems) or None
 
     def _held(self) -> str:

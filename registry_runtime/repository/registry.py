@@ -11,6 +11,7 @@ from registry_runtime.repository.manifests import Manifests
 from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.pointers import Pointers
 from registry_runtime.repository.referrers import Referrers
+from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.repository.tags import Tags
 from registry_runtime.repository.uploads import Uploads
 from registry_runtime.storage.paths import Tree
@@ -50,6 +51,7 @@ class Registry:
         self.catalog = Catalog(records)
         self.manifests = Manifests(records, self.blobs, self.tags, limits)
         self.referrers = Referrers(records, self.manifests)
+        self.rewrap = Rewrap(records, clock) if vault else None
         self._check = Check(storage, Marker(storage, records, vault.names if vault else None, owner))
 
     async def check(self, *, write: bool = True) -> StorageState:

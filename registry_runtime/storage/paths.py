@@ -12,6 +12,7 @@ repositories/<name>/_tags/<tag>                    fact: the descriptor that the
 repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
 repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to the first
 uploads/<uuid>                                     session; its data will be data/<uuid>
+jobs/<name>                                        which replica does a job, and how far it came
 probe/<uuid>                                       what the self-check writes, for a moment
 Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
 
@@ -50,6 +51,11 @@ CATALOG = "catalog/"
 BLOBS = "blobs/"
 PLACEMENTS = "placements/"
 REPOSITORIES = "repositories/"
+JOBS = "jobs/"
+RECEIPTS = "receipts/"
+REWRAPPING = JOBS + "rewrapping"
+RECORDS = (BLOBS, JOBS, RECEIPTS, REPOSITORIES, UPLOADS)  # where records lie, besides notes; in their order
+_NOTES = frozenset({"_tagged", "_referrers", "_released"})
 _ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
 
@@ -113,6 +119,11 @@ class Tree:
 
     def referrer(self, name: RepositoryName, subject: Digest, digest: Digest) -> str:
         return self.referrers(name, subject) + self._called(digest)
+
+
+def is_note(key: str) -> bool:
+    """Whether an index lies there, below `repositories/`; a tag may be called as one is."""
+    return next((part for part in key.split("/") if part.startswith("_")), "") in _NOTES
 
 
 def escape(name: str) -> str:
