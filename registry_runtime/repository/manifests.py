@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from registry_runtime.content import manifest as rules
@@ -14,16 +16,17 @@ from registry_runtime.errors import (
     ManifestTooLarge,
     StorageUnavailable,
 )
+from registry_runtime.repository import facts
 from registry_runtime.repository.parallel import each
 from registry_runtime.repository.recent import RecentManifests
 from registry_runtime.repository.tags import unknown
 from registry_runtime.repository.values import Pushed, StoredManifest
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
-from registry_runtime.storage.records import Record, Versioned
+from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from registry_runtime.content.manifest import Manifest
     from registry_runtime.content.name import RepositoryName, Tag
@@ -121,58 +124,46 @@ class Manifests:
     async def _store(
         self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes, sparse: Sparse
     ) -> None:
-        """Writes the indexes, then the fact; withdraws it where a blob went away meanwhile."""
+        """Writes the indexes, then the fact; then all that it names stays, or it is withdrawn.
+
+        Once it is written no collection that begins lets go of what it names. One that had begun may have
+        hidden that, or be about to: what is hidden is revived, and what was live is hidden at the most.
+        """
         indexes = [paths.catalog(name)]
         if manifest.subject:
             indexes.append(self._records.tree.referrer(name, manifest.subject.digest, digest))
         await each(self._records.note, indexes)
         record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
-        version = await self._write(self._records.tree.manifest(name, digest), record)
+        version = await facts.establish(self._records, self._records.tree.manifest(name, digest), record)
         try:
-            await self._require(name, manifest, sparse)
+            await self._require(name, manifest, sparse, keep=True)
         except ManifestBlobUnknown:
             if version:
                 await self._withdraw(name, digest, version)
             raise
 
-    async def _write(self, key: str, record: Record) -> Version | None:
-        """The version of what is ours to withdraw: None where the manifest was there before us.
+    async def _require(
+        self, name: RepositoryName, manifest: Manifest, sparse: Sparse, *, keep: bool = False
+    ) -> None:
+        """Raises ManifestBlobUnknown with what must be there and is not; what is hidden of it is revived.
 
-        That one is written over, so that whoever wrote it, and fails now, does not withdraw it from us.
+        With `keep` also what may be missing is revived, where it is there.
         """
-        seen = Versioned(None, None)
-        for _ in range(_ATTEMPTS):
-            try:
-                version = await self._records.write(key, record, seen.version)
-            except Conflict:
-                seen = await self._records.read(key)
-            else:
-                return None if seen.record else version
-        raise StorageUnavailable(f"{key} changes over and over; try again")
-
-    async def _require(self, name: RepositoryName, manifest: Manifest, sparse: Sparse) -> None:
-        """Revives the blobs that are hidden. Raises ManifestBlobUnknown with those that are not there."""
-        missing = await self._absent(manifest.blobs, lambda digest: self._blobs.has(name, digest))
-        if missing and not sparse.images:
-            raise _lacking(missing, "blobs")
-        if sparse.indexes:
-            return
-        missing = await self._absent(manifest.manifests, lambda digest: self._holds(name, digest))
-        if missing:
-            raise _lacking(missing, "manifests")
-
-    async def _absent(
-        self, wanted: Sequence[Descriptor], has: Callable[[Digest], Awaitable[bool]]
-    ) -> list[Digest]:
-        """Those that must be here, and are not."""
-        digests = list(dict.fromkeys(item.digest for item in wanted if not item.foreign))
-        there = await each(has, digests)
-        return [digest for digest, found in zip(digests, there, strict=True) if not found]
+        for items, optional, has, what in (
+            (manifest.blobs, sparse.images, self._blobs.has, "blobs"),
+            (manifest.manifests, sparse.indexes, self._holds, "manifests"),
+        ):
+            needed = {item.digest for item in items if not (optional or item.foreign)}
+            wanted = list(dict.fromkeys(item.digest for item in items if keep or item.digest in needed))
+            there = await each(partial(has, name), wanted)
+            missing = [digest for digest in wanted if digest in needed - set(compress(wanted, there))]
+            if missing:
+                raise _lacking(missing, what)
 
     async def _holds(self, name: RepositoryName, digest: Digest) -> bool:
         """Whether an index may name it: a manifest, or a blob, of which builders' caches are made."""
-        key = self._records.tree.manifest(name, digest)
-        return await self._records.get(key) is not None or await self._blobs.has(name, digest)
+        child = await facts.revive(self._records, self._records.tree.manifest(name, digest))
+        return child is not None or await self._blobs.has(name, digest)
 
     async def _withdraw(self, name: RepositoryName, digest: Digest, version: Version) -> None:
         try:
@@ -193,12 +184,26 @@ class Manifests:
             return
         there = await self._read(name, reference)
         if there:
+            await self._release(name, there)
             await self._tags.forget(name, reference)
-            await self._records.delete([self._records.tree.manifest(name, reference)])
+            await facts.remove(self._records, self._records.tree.manifest(name, reference))
             self._recent.forget(name, reference)
         await self._tags.forget(name, reference, dangling=True)
         if not there:
             raise unknown(name, reference)
+
+    async def _release(self, name: RepositoryName, stored: StoredManifest) -> None:
+        """Notes, before a manifest goes, what it kept here: its children, and what refers to it."""
+        tree, digest = self._records.tree, stored.descriptor.digest
+        manifest = rules.parse(stored.descriptor.media_type, stored.content)
+        loose = [tree.loose(name, child.digest) for child in manifest.manifests]
+        prefix, after, more = tree.referrers(name, digest), "", True
+        while more:
+            listing = await self._records.list(prefix, after=after)
+            places = [entry.key.removeprefix(prefix) for entry in listing.entries]
+            loose += [paths.loose(name) + place for place in places]
+            after, more = (places[-1] if places else after), listing.more
+        await each(self._records.note, loose)
 
 
 def _lacking(missing: Sequence[Digest], what: str) -> ManifestBlobUnknown:

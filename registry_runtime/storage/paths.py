@@ -7,6 +7,7 @@ blobs/<alg>/<hex>                                  pointer: which data, size, li
 placements/<alg>:<hex>/<escaped repository>        index: which repositories may serve this blob
 catalog/<escaped repository>                       index: one key a repository
 repositories/<name>/_blobs/<alg>:<hex>             fact: this repository may serve this blob
+repositories/<name>/_loose/<alg>:<hex>             index: a manifest of which another one let go
 repositories/<name>/_manifests/<alg>:<hex>         fact: the manifest, its media type and its bytes
 repositories/<name>/_tags/<tag>                    fact: the descriptor that the tag names
 repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
@@ -75,6 +76,11 @@ def catalog(name: RepositoryName) -> str:
     return CATALOG + escape(name.text)
 
 
+def loose(name: RepositoryName) -> str:
+    """It sorts before the manifests: whoever walks through a repository knows these when it meets those."""
+    return f"{REPOSITORIES}{name}/_loose/"
+
+
 def manifests(name: RepositoryName) -> str:
     return f"{REPOSITORIES}{name}/_manifests/"
 
@@ -93,6 +99,10 @@ class Tree:
     def __init__(self, called: Callable[[Digest], str] = str) -> None:
         self._called = called
 
+    def component(self, digest: Digest) -> str:
+        """What stands for the digest in the keys."""
+        return self._called(digest)
+
     def pointer(self, digest: Digest) -> str:
         return BLOBS + self._called(digest).replace(":", "/")
 
@@ -104,6 +114,9 @@ class Tree:
 
     def link(self, name: RepositoryName, digest: Digest) -> str:
         return f"{REPOSITORIES}{name}/_blobs/{self._called(digest)}"
+
+    def loose(self, name: RepositoryName, digest: Digest) -> str:
+        return loose(name) + self._called(digest)
 
     def manifest(self, name: RepositoryName, digest: Digest) -> str:
         return manifests(name) + self._called(digest)
