@@ -12,7 +12,7 @@ from tests.api.client import Client
 from tests.api.replica import Replica
 from tests.s3_server import S3Server, s3_server
 
-KINDS = ["directory", "directory-secure", "s3", "s3-secure"]
+KINDS = ["directory", "directory-secure", "s3", "s3-secure", "s3-secure-encrypted"]
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def replica(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     directory = tmp_path_factory.mktemp(request.param)
     secure = "secure" in request.param
-    with Replica(directory, storage_of(request, directory), secure=secure) as running:
+    encrypted = "encrypted" in request.param
+    storage = storage_of(request, directory)
+    with Replica(directory, storage, secure=secure, encrypted=encrypted) as running:
         yield running
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.auth.tokens import Bearers, Claims
 from registry_runtime.contract.credential import Password
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, KeyUse, Policy, Sparse, Token
 from tests.api.client import Client
 from tests.certificates import Authority
 
@@ -27,6 +27,7 @@ ROBOT = Password.generate("0" * 16)  # may do everything in team/**, mirror/** a
 READER = Password.generate("1" * 16)  # may pull in team/**
 STRANGER = Password.generate("2" * 16)  # of another account, which owns foreign/**
 EVERYTHING = frozenset(Action)
+KEY = b"a key of the tenant, of 32 bytes"
 MIRROR = Claim(account="ours", owner="ours", sparse=Sparse(images=True))  # may lack what it names
 STRICT = Claim(account="ours", owner="ours", sparse=Sparse(indexes=False))  # holds all that it names
 _OPEN = Policy(
@@ -61,11 +62,15 @@ def closed() -> Policy:
 
 @dataclass
 class Replica:
-    """`directory` holds its configuration; `secure` means TLS and accounts, else anybody over HTTP."""
+    """`directory` holds its configuration; `secure` means TLS and accounts, else anybody over HTTP.
+
+    `encrypted` means that content and metadata are, under a key of the tenant's.
+    """
 
     directory: Path
     storage: dict[str, Any]
     secure: bool = False
+    encrypted: bool = False
     limits: dict[str, Any] = field(default_factory=lambda: {"drain_seconds": 5})
     ports: dict[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -95,6 +100,9 @@ class Replica:
 
     def prepare(self) -> None:
         self.authority = Authority(self.directory / "authority")
+        if self.encrypted:
+            self.keys.mkdir()
+            (self.keys / "k1").write_bytes(KEY)
         self.set_policy(closed() if self.secure else _OPEN)
         self.authority.issue(self.directory / "server", "127.0.0.1", "public.test", "private.test")
         self.authority.issue(self.directory / "internal", "127.0.0.1")
@@ -108,8 +116,15 @@ class Replica:
         new.write_bytes(self._signing_key)
         new.replace(self.directory / "signing.pem")
 
+    @property
+    def keys(self) -> Path:
+        """The tenant's keys, as they are mounted."""
+        return self.directory / "keys"
+
     def set_policy(self, policy: Policy | bytes) -> None:
         """Replaces the mounted file as the kubelet does: at once."""
+        if self.encrypted and isinstance(policy, Policy):
+            policy = policy.model_copy(update={"encryption": KeyUse(active="k1", settled=True)})
         file = self.directory / "policy" / "shard-0" / "policy.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
@@ -134,6 +149,7 @@ class Replica:
             "signing_key": str(self.directory / "signing.pem"),
             "tls": tls if self.secure else {},
             "policy": {"directory": str(self.directory / "policy"), "secrets": ["shard-0"]},
+            "encryption": {"keys": str(self.keys)} if self.encrypted else None,
             "limits": self.limits,
         }
 
