@@ -92,6 +92,7 @@ def s3_server(folder: Path, *, tls: bool = True) -> Iterator[S3Server]:
     command = [
         str(program("versitygw")),
         *("--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive", *certificate),
+        *("--virtual-domain", f"{DOMAIN}:{port}"),
         *("--iam-dir", str(folder / "users"), "posix", str(folder / "buckets")),
     ]
     with running(

@@ -192,10 +192,14 @@ async def test_without_tls_the_payload_is_signed(plain_s3: S3Server) -> None:
         assert await pull(registry, NAME, Digest.of(content)) == content
 
 
-async def test_a_bucket_is_a_host_to_both_hands(minio: S3Server, named: set[str]) -> None:
+@pytest.mark.parametrize("name", ["s3", "minio"])
+async def test_a_bucket_is_a_host_to_both_hands(
+    request: pytest.FixtureRequest, name: str, named: set[str]
+) -> None:
     """In virtual-host style nothing is asked of the endpoint itself."""
-    settings = minio.bucket(fresh())
-    async with opened(minio.by_host(settings)) as storage:
+    server: S3Server = request.getfixturevalue(name)
+    settings = server.bucket(fresh())
+    async with opened(server.by_host(settings)) as storage:
         await storage.put("a", [b"1"])
         assert len((await storage.list("")).entries) == 1
     assert named == {f"{settings.bucket}.s3.localhost"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +24,7 @@ from tests.contract.test_storage import whole
 from tests.images import body, pull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
@@ -264,6 +266,38 @@ async def test_a_batch_that_is_done_in_part_is_finished(proxied: tuple[Proxy, St
     code, times[0] = "SlowDown", 99
     with pytest.raises(StorageUnavailable, match="SlowDown"):
         await storage.delete(keys)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm(proxied: tuple[Proxy, Storage], seed: int) -> None:
+    """Every fault at any request: a client that tries again gets everything in, and out, once each."""
+    proxy, storage = proxied
+    chance = random.Random(seed)
+    proxy.instead = lambda _request: 503 if chance.random() < 0.06 else None
+    proxy.reset = proxy.lose = proxy.fail = lambda _request: chance.random() < 0.04
+    proxy.truncate = lambda _request: chance.choice([0, 90, 10_000]) if chance.random() < 0.06 else None
+    blobs = [chance.randbytes(size) for size in (0, 1, 70_000, 9_000_000, 22_000_000)]
+
+    async def push(content: bytes) -> None:
+        await registry_of(storage).uploads.push(NAME, Digest.of(content), body(content), "me")
+
+    async def check(content: bytes) -> None:
+        assert await pull(registry_of(storage), NAME, Digest.of(content)) == content
+
+    async def tried(action: Callable[[bytes], Awaitable[None]], content: bytes) -> None:
+        for _ in range(30):
+            with suppress(StorageUnavailable):
+                await action(content)
+                return
+        raise AssertionError("a client gives up")
+
+    await asyncio.gather(*(tried(push, content) for content in blobs + blobs))
+    await asyncio.gather(*(tried(check, content) for content in blobs))
+    proxy.instead = proxy.truncate = lambda _request: None
+    proxy.reset = proxy.lose = proxy.fail = lambda _request: False
+    await registry_of(storage).uploads.collect(datetime.now(UTC) + timedelta(days=2))
+    assert len((await storage.list("data/")).entries) == len(blobs)
+    assert (await storage.list("uploads/")).entries == ()
 
 
 async def test_what_is_no_s3_is_said(proxied: tuple[Proxy, Storage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,9 @@ def restricted(server: S3Server, folder: Path, rights: dict[str, Any], settings:
         aws_access_key_id=ACCESS,
         aws_secret_access_key=SECRET,
     )
-    keys = sts.assume_role(RoleArn="arn:aws:iam::1:role/ignored", RoleSessionName="test", Policy=json.dumps(rights))
+    keys = sts.assume_role(
+        RoleArn="arn:aws:iam::1:role/ignored", RoleSessionName="test", Policy=json.dumps(rights)
+    )
     sts.close()
     files = {
         "accessKeyID": "AccessKeyId",

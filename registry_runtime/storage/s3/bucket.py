@@ -191,9 +191,11 @@ class Bucket:
         if terms.touch and not missing:
             try:
                 await self._wire.send("GET", key)
-            except Refused:
-                return
-            missing = "and gives the object without the key"
+            except Refused as refused:
+                if refused.fault.status in {400, 403}:
+                    return
+                raise refused.fault.error(self._bucket, self._encryption.name) from None
+            missing = "it gives the object without the key"
         if missing:
             raise StorageRefused(
                 f"the bucket {self._bucket} accepts {self._encryption.name} and does not do it ({missing}): "

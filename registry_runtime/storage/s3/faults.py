@@ -87,7 +87,7 @@ class Fault:
             message = f"there is no bucket {bucket}; create it, or correct its name or endpoint ({said})"
             return StorageRefused(message, StorageReason.NOT_FOUND)
         if self.code in _KEYS or self.status == 401:  # noqa: PLR2004
-            message = f"the bucket {bucket} refuses the credentials; correct the Secret ({said})"
+            message = f"the bucket {bucket} refuses the credentials; correct the Secret, or the role ({said})"
             return StorageRefused(message, StorageReason.DENIED)
         if self.code == "RequestTimeTooSkewed":
             return StorageUnavailable(f"the clock of this node or of the storage is wrong ({said})")
