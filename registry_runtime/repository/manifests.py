@@ -156,7 +156,8 @@ class Manifests:
             needed = {item.digest for item in items if not (optional or item.foreign)}
             wanted = list(dict.fromkeys(item.digest for item in items if keep or item.digest in needed))
             there = await each(partial(has, name), wanted)
-            missing = [digest for digest in wanted if digest in needed - set(compress(wanted, there))]
+            lacking = needed - set(compress(wanted, there))
+            missing = [digest for digest in wanted if digest in lacking]
             if missing:
                 raise _lacking(missing, what)
 
