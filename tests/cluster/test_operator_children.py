@@ -86,6 +86,31 @@ def test_a_registry_has_all_its_children(cluster: Cluster) -> None:
     assert wait(lambda: cluster.condition("Registry", "children", "harbour", "Ready"))["status"] == "False"
 
 
+def test_a_role_and_a_customers_key_reach_the_pods(cluster: Cluster) -> None:
+    """The API server takes the token's volume as it is meant; the key's Secret may come later."""
+    cluster.namespace("roles")
+    identity = {"roleARN": "arn:aws:iam::123456789012:role/harbour", "audience": "the-sts"}
+    sse = {"type": "SSE-C", "keySecretRef": {"name": "sse"}}
+    s3 = {"bucket": "harbour", "workloadIdentity": identity, "serverSideEncryption": sse}
+    cluster.registry("roles", storage={"s3": s3})
+    deployment = wait(lambda: cluster.get("Deployment", "roles", "harbour"))
+    volumes = {one["name"]: one for one in deployment["spec"]["template"]["spec"]["volumes"]}
+    (source,) = volumes["identity"]["projected"]["sources"]
+    assert source["serviceAccountToken"] == {
+        "audience": "the-sts",
+        "expirationSeconds": 3600,
+        "path": "token",
+    }
+    assert volumes["sse"]["secret"]["items"] == [{"key": "key", "path": "key"}]
+
+    def reason() -> str:
+        return str(cluster.condition("Registry", "roles", "harbour", "StorageReady").get("reason"))
+
+    wait(lambda: reason() == "SecretNotFound")
+    cluster.secret("roles", "sse", key="x" * 32)
+    wait(lambda: reason() == "Checking")
+
+
 def test_what_a_token_may_reaches_the_policy_and_leaves_it(cluster: Cluster) -> None:
     """Applied, edited, suspended, deleted: each is in the policy at once; the password never is."""
     cluster.namespace("rights")
