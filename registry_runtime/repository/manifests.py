@@ -19,6 +19,7 @@ from registry_runtime.errors import (
 from registry_runtime.repository import facts
 from registry_runtime.repository.parallel import each
 from registry_runtime.repository.recent import RecentManifests
+from registry_runtime.repository.shared import SharedReads
 from registry_runtime.repository.tags import unknown
 from registry_runtime.repository.values import Pushed, StoredManifest
 from registry_runtime.storage import paths
@@ -49,6 +50,7 @@ class Manifests:
         self._tags = tags
         self._limits = limits
         self._recent = RecentManifests()
+        self._reads = SharedReads[StoredManifest]()
 
     async def stat(self, name: RepositoryName, reference: Reference) -> Descriptor:
         """Raises ManifestUnknown."""
@@ -61,6 +63,9 @@ class Manifests:
         them: so of what a tag names now, bytes that were read before are good. A tag whose manifest is
         gone, which a push that was killed while a delete ran leaves behind, is taken away here.
         """
+        return await self._reads.get((name, reference), lambda: self._get(name, reference))
+
+    async def _get(self, name: RepositoryName, reference: Reference) -> StoredManifest:
         if isinstance(reference, Digest):
             stored = await self._read(name, reference)
             if stored is None:
