@@ -83,7 +83,11 @@ def guided(found: Any, runs: int) -> None:
             (Path(corpus) / str(number)).write_bytes(seed)
         settings = {"runs": runs, "rss_limit_mb": _MEMORY, "timeout": _SECONDS, "max_len": found.longest}
         arguments = [f"-{key}={value}" for key, value in settings.items()]
-        atheris.Setup([sys.argv[0], *arguments, "-print_final_stats=1", corpus], found.check)
+
+        def once(data: bytes) -> None:
+            found.check(data)
+
+        atheris.Setup([sys.argv[0], *arguments, "-print_final_stats=1", corpus], once)
         atheris.Fuzz()
 
 

@@ -46,131 +46,145 @@ _HOSTS = Hosts({Endpoint.PUBLIC: ("registry.test", "[::1]"), Endpoint.PRIVATE: (
 
 @dataclass(frozen=True)
 class Format:
-    """`check` is fed anything; `seeds` are what it is made from, `longest` in bytes."""
+    """`check` takes anything, and tells whether it means something, as the first of the seeds does.
 
-    check: Callable[[bytes], None]
+    `longest` is in bytes.
+    """
+
+    check: Callable[[bytes], bool]
     seeds: Sequence[bytes]
     longest: int = 1024
 
 
-def digest(data: bytes) -> None:
+def digest(data: bytes) -> bool:
     text = as_text(data)
     try:
         found = Digest.parse(text)
     except DigestInvalid as error:
         json.dumps(error.detail)
-        return
+        return False
     assert str(found) == text
     assert paths.Tree().pointer(found) == f"blobs/{found.algorithm}/{found.hex}"
+    return True
 
 
-def name(data: bytes) -> None:
+def name(data: bytes) -> bool:
     text = as_text(data)
     try:
         found = RepositoryName.parse(text)
     except NameInvalid:
-        return
+        return False
     assert found.text == text
     assert paths.unescape(paths.escape(text)) == text
     assert paths.just_before(paths.escape(text)) < paths.escape(text)
     assert not {"", ".", ".."} & set(text.split("/"))
+    return True
 
 
-def reference(data: bytes) -> None:
+def reference(data: bytes) -> bool:
     try:
         found = parse_reference(as_text(data))
     except (DigestInvalid, TagInvalid):
-        return
+        return False
     assert str(found) == as_text(data)
     assert not isinstance(found, Tag) or "/" not in found.text
+    return True
 
 
-def asked_range(data: bytes) -> None:
+def asked_range(data: bytes) -> bool:
     size = int.from_bytes(data[:3], "big")
     try:
         span = ranges.asked(data[3:].decode("latin-1"), size)
     except RangeNotSatisfiable:
-        return
+        return False
     assert span is None or 0 <= span.start <= span.end < size
+    return True
 
 
-def content_range(data: bytes) -> None:
+def content_range(data: bytes) -> bool:
     try:
         span = ranges.chunk(data.decode("latin-1"))
     except (BlobUploadInvalid, RangeNotSatisfiable):
-        return
+        return False
     assert span is not None
     assert 0 <= span.start <= span.end < 10**18
+    return True
 
 
-def manifest_(data: bytes) -> None:
+def manifest_(data: bytes) -> bool:
     kind = sorted(manifest.IMAGES | manifest.INDEXES)[data[0] % 4] if data else ""
     content = data[1:]
     try:
         found = manifest.parse(kind, content)
     except ManifestInvalid as error:
         json.dumps([error.message, error.detail]).encode()
-        return
+        return False
     listed = [found.descriptor(content), *found.blobs, *found.manifests]
     json.dumps([one.to_json() for one in listed], ensure_ascii=False).encode()
     assert bool(found.blobs) is (kind in manifest.IMAGES)
+    return True
 
 
-def bearer(data: bytes) -> None:
+def bearer(data: bytes) -> bool:
     try:
         found = _BEARERS.verify(as_text(data))
     except BearerInvalid:
-        return
+        return False
     assert found == _CLAIMS
+    return True
 
 
-def authorization(data: bytes) -> None:
+def authorization(data: bytes) -> bool:
     found = credentials.parse(data.decode("latin-1"))
     if isinstance(found, credentials.Basic):
         password(found.password.encode("utf-8", "surrogatepass"))
     if isinstance(found, credentials.Bearer):
         bearer(found.text.encode())
+    return found != credentials.Unreadable()
 
 
-def password(data: bytes) -> None:
+def password(data: bytes) -> bool:
     text = as_text(data)
     try:
         found = Password.parse(text)
     except ValueError:
-        return
+        return False
     assert found.text == text
+    return True
 
 
-def scope(data: bytes) -> None:
+def scope(data: bytes) -> bool:
     try:
         found = Scopes.parse(as_text(data).split("\n"))
     except LoginTooLarge:
-        return
+        return False
     assert Scopes.from_claim(json.loads(json.dumps(found.claim()))) == found
     assert len(found.repositories) <= 32
+    return True
 
 
-def glob(data: bytes) -> None:
+def glob(data: bytes) -> bool:
     pattern, _, text = as_text(data).partition("\n")
     assert matches(pattern, pattern) or set(pattern) & set("*/")
-    matches(pattern, text)
+    return matches(pattern, text)
 
 
-def link(data: bytes) -> None:
+def link(data: bytes) -> bool:
     """A page's Link, for any path and query that a server may hand over."""
     path, _, query = data.partition(b"?")
     request = Request({"type": "http", "path": as_text(path), "headers": [], "query_string": query})
     try:
         assert 0 <= pages.limit(request) <= pages.MOST
     except PageInvalid:
-        return
+        return False
     header = pages.link(request, {"last": request.query_params.get("last", ""), "n": 5})["Link"]
     assert header.encode("ascii").isascii()
     assert not set(header) & set("\r\n\0")
     assert header.count(">") == 1
+    return True
 
 
-def host(data: bytes) -> None:
+def host(data: bytes) -> bool:
     """The realm is on a host of ours, whatever was asked."""
     given = {"type": "http", "headers": [(b"host", data)], "state": {ENDPOINT: Endpoint.PUBLIC, SECURE: True}}
     challenge = _HOSTS.challenge(given, "repository:a:pull")
@@ -180,6 +194,7 @@ def host(data: bytes) -> None:
     ours, _, port = asked.rpartition(":") if asked.rstrip("0123456789").endswith(":") else (asked, "", "")
     assert ours in {"registry.test", "[::1]"} or asked == "[::1]", realm
     assert len(port) <= 5
+    return True
 
 
 def as_text(data: bytes) -> str:
@@ -188,13 +203,13 @@ def as_text(data: bytes) -> str:
 
 
 _IMAGE = (
-    b'\x02{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"a",'
+    b'\x03{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"a",'
     b'"digest":"' + DIGEST + b'","size":2,"data":"e30="},"layers":[{"mediaType":"l","digest":"' + DIGEST
     + b'","size":9,"urls":["http://x"]}],"subject":{"mediaType":"s","digest":"' + DIGEST
     + b'","size":1},"annotations":{"k":"v"},"artifactType":"t"}'
 )  # fmt: skip
 _INDEX = (
-    b'\x03{"schemaVersion":2,"manifests":[{"mediaType":"m","digest":"' + DIGEST
+    b'\x02{"schemaVersion":2,"manifests":[{"mediaType":"m","digest":"' + DIGEST
     + b'","size":1,"platform":{"os":"linux"}}]}'
 )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import logging
 import shutil
 import tempfile
@@ -14,6 +16,7 @@ from urllib.parse import unquote
 
 from starlette.types import Message
 
+from registry_runtime.api.access import AccessLog
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import ENDPOINT, SECURE
@@ -27,6 +30,7 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.log import Lines
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
 from tests.api.client import OCI_IMAGE, OCI_INDEX, basic
@@ -140,12 +144,18 @@ class Application:
         hosts = Hosts({Endpoint.PUBLIC: ("registry.test",)}, "fuzz/registry")
         name, nothing = RepositoryName("open/a"), Digest.parse(JSON.decode())
         self._loop.run_until_complete(registry.uploads.push(name, nothing, _body(b"{}"), ""))
-        self._app = registry_app(registry, gate, hosts, Limits(), Traffic(), doubt=lambda: None)
+        self._log = io.StringIO()
+        self._lines = Lines(self._log)
+        access = AccessLog(self._lines)
+        self._app = registry_app(
+            registry, gate, hosts, Limits(), Traffic(), access=access, doubt=lambda: None
+        )
         return folder
 
-    def check(self, data: bytes) -> None:
+    def check(self, data: bytes) -> bool:
         self._count += 1
         if self._count % _RESET == 0:
+            self._read_log()
             shutil.rmtree(self._folder)
             self._folder = self._fresh()
         scope, body = self._request(Choices(data))
@@ -155,6 +165,14 @@ class Application:
             assert not set(header + value) & {0, 10, 13}, (scope, header, value)
             if header.lower() == b"docker-upload-uuid":
                 self._sessions = [*self._sessions[-3:], value]
+        return bool(started["status"] < 400)
+
+    def _read_log(self) -> None:
+        """Each request wrote one line, whatever stood in it."""
+        self._lines.flush()
+        lines = self._log.getvalue().splitlines()
+        assert [json.loads(line)["message"] for line in lines] == ["request"] * (len(lines))
+        assert len(lines) in {_RESET, _RESET - 1}
 
     def _request(self, choices: Choices) -> tuple[dict[str, Any], bytes]:
         method, path = choices.of(_OPERATIONS)

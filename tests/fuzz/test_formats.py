@@ -35,8 +35,7 @@ def test_anything(name: str, data: bytes) -> None:
 def test_almost_right(name: str) -> None:
     """What is meant, with pieces changed, cut out, doubled and mixed; and as it is."""
     found: Format = EVERY[name]
-    for seed in found.seeds:
-        found.check(seed)
+    assert found.check(found.seeds[0])
     for data in mutated(random.Random(name), found.seeds, 1500, found.longest):
         found.check(data)
 
