@@ -173,7 +173,7 @@ class Replica:
     def until_ready(self, seconds: float = _START_SECONDS) -> None:
         assert self.process is not None
         ends = time.monotonic() + seconds
-        while not self._ready():
+        while not self.ready():
             assert self.process.poll() is None, self.log
             assert time.monotonic() < ends, f"not ready: {self.log}"
             time.sleep(0.05)
@@ -204,7 +204,8 @@ class Replica:
         read = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in read if line["message"] == message]
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it says so itself."""
         heard = self.lines("listening")
         if not heard:
             return False
