@@ -7,7 +7,7 @@ import base64
 import os
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,12 @@ class Sealed:
         """`status.encryption`."""
         found = self.platform.kubectl.get("reg", NAME, TENANT) or {}
         return dict(found["status"]["encryption"])
+
+    def until_said(self, true: Callable[[Object], bool], seconds: float = 120) -> None:
+        """Until `status.encryption` is so."""
+        self.platform.kubectl.until(
+            "status.encryption", lambda: true(self.said), seconds=seconds, why=lambda: repr(self.said)
+        )
 
     @property
     def pods(self) -> dict[str, int]:
@@ -131,17 +137,15 @@ async def test_a_key_is_turned_under_load(sealed: Sealed) -> None:
         await asyncio.sleep(3)
         await asyncio.to_thread(sealed.hold, k1=k1, k2=k2)
         await asyncio.to_thread(sealed.declare, "k2")
-        await asyncio.to_thread(sealed.until, EncryptionReady="KeyRemovable", seconds=300)
+        await asyncio.to_thread(sealed.until_said, lambda said: said.get("removable") == ["k1"], 300)
         said = sealed.said
+        assert sealed.until(EncryptionReady="KeyRemovable")
         assert said["active"]["name"] == "k2"
-        assert said["removable"] == ["k1"]
         assert said["rewrapping"]["done"]
         assert said["rewrapping"]["rewrapped"] > 0
         await asyncio.to_thread(sealed.hold, k2=k2)
-        await asyncio.to_thread(sealed.until, EncryptionReady="Active", seconds=120)
-        await asyncio.to_thread(
-            sealed.platform.kubectl.until, "no replica holds k1", lambda: list(sealed.said["keys"]) == ["k2"]
-        )
+        await asyncio.to_thread(sealed.until_said, lambda said: list(said["keys"]) == ["k2"])
+        assert sealed.until(EncryptionReady="Active")
         await asyncio.sleep(3)
     print(f"key turned: {load.summary()}; {said['rewrapping']}")
     assert len(load.acknowledged) > 10

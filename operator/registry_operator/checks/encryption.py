@@ -123,7 +123,8 @@ def _used(observed: RegistryObserved, use: KeyUse) -> Finding:
         return yes(TYPE, "Active", encrypts)
     removable = _removable(observed, use)
     if removable:
-        message = f"{encrypts}, and nothing in the storage needs {listed(removable)}: remove from the Secret"
+        spare = f"nothing in the storage needs {listed(removable)}"
+        message = f"{encrypts}; {spare}: remove from the Secret what is not to be used next"
         return yes(TYPE, "KeyRemovable", message)
     made = _pass(observed, use)
     left = f"; {made.left} records are left for the next pass" if made and made.done and made.left else ""

@@ -196,7 +196,7 @@ def test_a_key_that_nothing_needs_may_be_removed() -> None:
     condition = found.condition("EncryptionReady")
     assert condition
     assert (condition.status, condition.reason) == ("True", "KeyRemovable")
-    assert "nothing in the storage needs k2: remove" in condition.message
+    assert "nothing in the storage needs k2: remove from the Secret" in condition.message
     assert found.encryption
     assert found.encryption.removable == ("k2",)
 
