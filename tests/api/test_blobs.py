@@ -27,9 +27,10 @@ def test_a_blob_is_pulled_as_it_was_pushed(client: Client, algorithm: str) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"x" * (3 * 1024 * 1024 + 7)], ids=len)
-def test_blobs_of_any_size(client: Client, content: bytes) -> None:
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_blobs_of_any_size(client: Client, content: bytes, algorithm: str) -> None:
     """Nothing at all, a few bytes, and more than one window."""
-    digest = client.push_blob(content)
+    digest = client.push_blob(content, algorithm)
     pulled = client.send("GET", f"{client.base}/blobs/{digest}")
     assert (pulled.status, pulled.body) == (200, content)
     assert client.send("HEAD", f"{client.base}/blobs/{digest}")["Content-Length"] == str(len(content))
@@ -55,12 +56,13 @@ def test_blobs_of_any_size(client: Client, content: bytes) -> None:
 )
 def test_ranges(client: Client, header: str, status: int, start: int, end: int) -> None:
     """One range is answered with its bytes; what is no range that we know, with the whole."""
-    digest = client.push_blob(CONTENT)
-    answer = client.send("GET", f"{client.base}/blobs/{digest}", headers={"Range": header})
-    assert answer.status == status
-    assert answer.body == CONTENT[start : end + 1]
-    assert answer["Content-Length"] == str(end - start + 1)
-    assert answer["Content-Range"] == (f"bytes {start}-{end}/2048" if status == 206 else None)
+    for algorithm in ("sha256", "sha512"):
+        digest = client.push_blob(CONTENT, algorithm)
+        answer = client.send("GET", f"{client.base}/blobs/{digest}", headers={"Range": header})
+        assert answer.status == status
+        assert answer.body == CONTENT[start : end + 1]
+        assert answer["Content-Length"] == str(end - start + 1)
+        assert answer["Content-Range"] == (f"bytes {start}-{end}/2048" if status == 206 else None)
 
 
 @pytest.mark.parametrize("header", ["bytes=5000-10000", "bytes=2048-", "bytes=500-0", "bytes=-0"])
@@ -113,6 +115,7 @@ def test_a_delete_leaves_other_repositories_alone(client: Client) -> None:
     ("path", "status", "code"),
     [
         (f"blobs/{MISSING}", 404, "BLOB_UNKNOWN"),
+        (f"blobs/{digest_of(b'never pushed', 'sha512')}", 404, "BLOB_UNKNOWN"),
         ("blobs/sha256:short", 400, "DIGEST_INVALID"),
         ("blobs/md5:" + "0" * 32, 400, "DIGEST_INVALID"),
         ("blobs/sha256:" + "G" * 64, 400, "DIGEST_INVALID"),

@@ -49,6 +49,11 @@ def chunked(client: Client, digest: str) -> Answer:
     return end(client, location, digest)
 
 
+def one_chunk(client: Client, digest: str) -> Answer:
+    location = patch(client, begin(client), 0, len(CONTENT) - 1).location
+    return end(client, location, digest)
+
+
 def chunked_last_in_put(client: Client, digest: str) -> Answer:
     location = begin(client)
     for start, stop in CHUNKS[:-1]:
@@ -68,43 +73,51 @@ def streamed_put(client: Client, digest: str) -> Answer:
     return client.send("PUT", f"{begin(client)}?digest={digest}", iter([CONTENT[:5], CONTENT[5:]]))
 
 
-WAYS = [post_only, post_put, chunked, chunked_last_in_put, streamed, streamed_put]
+WAYS = [post_only, post_put, one_chunk, chunked, chunked_last_in_put, streamed, streamed_put]
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 Way = Callable[[Client, str], Answer]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+@ALGORITHMS
 def test_every_way_to_push(client: Client, way: Way, algorithm: str) -> None:
-    """Each ends with 201 and a Location from which the blob can be pulled."""
+    """Each ends with 201 and a Location from which the blob can be pulled, until it is deleted."""
     digest = digest_of(CONTENT, algorithm)
     answer = way(client, digest)
     assert answer.status == 201, answer.body
     assert answer["Docker-Content-Digest"] == digest
+    assert answer.location == f"{client.base}/blobs/{digest}"
     assert client.send("GET", answer.location).body == CONTENT
+    assert client.send("HEAD", answer.location)["Content-Length"] == str(len(CONTENT))
+    assert client.send("DELETE", answer.location).status == 202
+    assert client.send("HEAD", answer.location).status == 404
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_wrong_digest_leaves_nothing(client: Client, way: Way) -> None:
+@ALGORITHMS
+def test_a_wrong_digest_leaves_nothing(client: Client, way: Way, algorithm: str) -> None:
     """400 DIGEST_INVALID, and nothing that could be pulled under either digest."""
-    wrong = digest_of(b"something else")
+    wrong = digest_of(b"something else", algorithm)
     answer = way(client, wrong)
     assert (answer.status, answer.code) == (400, "DIGEST_INVALID")
-    for digest in (wrong, DIGEST):
+    for digest in (wrong, digest_of(CONTENT, algorithm)):
         assert client.send("HEAD", f"{client.base}/blobs/{digest}").status == 404
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 @pytest.mark.parametrize(("start", "stop"), [(800, 1199), (0, 399)])
-def test_out_of_order(client: Client, method: str, start: int, stop: int) -> None:
+@ALGORITHMS
+def test_out_of_order(client: Client, method: str, start: int, stop: int, algorithm: str) -> None:
     """416 for a chunk ahead and for one again; the state tells where to go on, and going on works."""
     location = patch(client, begin(client), 0, 399).location
     headers = {"Content-Range": f"{start}-{stop}"}
-    target = f"{location}?digest={DIGEST}" if method == "PUT" else location
+    digest = digest_of(CONTENT, algorithm)
+    target = f"{location}?digest={digest}" if method == "PUT" else location
     assert client.send(method, target, CONTENT[start : stop + 1], headers).status == 416
     state = client.send("GET", location)
     assert (state.status, state["Range"]) == (204, "0-399")
     location = patch(client, state.location, 400, 1199).location
-    assert end(client, location).status == 201
+    assert end(client, location, digest).status == 201
 
 
 def test_out_of_order_before_anything_came(client: Client) -> None:
@@ -164,10 +177,11 @@ def test_a_session_belongs_to_its_repository(client: Client) -> None:
     assert client.send("PATCH", elsewhere, CONTENT).status == 404
 
 
-def test_mount(client: Client) -> None:
+@ALGORITHMS
+def test_mount(client: Client, algorithm: str) -> None:
     """From a named repository, and from wherever it is: 201 without a byte."""
-    client.push_blob(CONTENT)
-    for query in (f"mount={DIGEST}&from={client.repository}", f"mount={DIGEST}"):
+    digest = client.push_blob(CONTENT, algorithm)
+    for query in (f"mount={digest}&from={client.repository}", f"mount={digest}"):
         target = Client(client.host, client.port, client.tls, client.password)
         answer = target.send("POST", f"{target.base}/blobs/uploads/?{query}")
         assert answer.status == 201
