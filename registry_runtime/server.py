@@ -39,7 +39,7 @@ from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.rotation import Rotation
 from registry_runtime.state import StateBoard, StorageWatch
-from registry_runtime.storage import open_storage
+from registry_runtime.storage import open_cache, open_storage
 from registry_runtime.tls import ServedCertificate
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,9 @@ class Replica:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
         storage = await open_storage(self._config.storage)
-        registry = Registry(storage, self._config.limits, _now, self._config.owner, self._vault)
+        cache = open_cache(self._config.cache)
+        owner, limits = self._config.owner, self._config.limits
+        registry = Registry(storage, limits, _now, owner, self._vault, cache=cache)
         watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
         try:
             self._poll()

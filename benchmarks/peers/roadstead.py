@@ -16,6 +16,7 @@ from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 from tests.s3_server import free_port
 
 NAME = "Roadstead"
+_CACHE = 4 * 1024**3  # bytes
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def roadstead(ground: Ground) -> Iterator[Server]:
     (folder / "signing.pem").write_bytes(ground.signing)
     (folder / "policy" / "shard").mkdir(parents=True)
     (folder / "policy" / "shard" / "policy.json").write_bytes(_policy().encode())
-    (folder / "config.json").write_text(json.dumps(_configuration(ground, folder, port)))
+    (folder / "config.json").write_text(json.dumps(_configuration(ground, folder, port, cache)))
     argv = [sys.executable, "-m", "registry_runtime", "serve", "--config", str(folder / "config.json")]
     with running(argv, folder / "log", MALLOC_ARENA_MAX="2") as pid:
 
@@ -47,7 +48,7 @@ def roadstead(ground: Ground) -> Iterator[Server]:
     shutil.rmtree(folder)
 
 
-def _configuration(ground: Ground, folder: Path, port: int) -> dict[str, Any]:
+def _configuration(ground: Ground, folder: Path, port: int, cache: Path) -> dict[str, Any]:
     if ground.s3:
         storage = ground.s3.bucket("roadstead").model_dump(mode="json")
     else:
@@ -62,6 +63,7 @@ def _configuration(ground: Ground, folder: Path, port: int) -> dict[str, Any]:
         },
         "tls": {"server": str(ground.folder / "tls")} if ground.tls else {},
         "policy": {"directory": str(folder / "policy"), "secrets": ["shard"]},
+        "cache": {"path": str(cache), "size": _CACHE} if ground.s3 else None,
         "signing_key": str(folder / "signing.pem"),
     }  # fmt: skip
 

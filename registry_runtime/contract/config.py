@@ -116,6 +116,16 @@ class Encryption(Frozen):
     keys: Path
 
 
+class Cache(Frozen):
+    """A directory of the replica's own for blobs that were pulled lately, at most `size` bytes.
+
+    It is emptied at the start. Of encrypted content it holds the ciphertext.
+    """
+
+    path: Path
+    size: int = Field(ge=1)
+
+
 class Collection(Frozen):
     """When what nothing refers to any more is taken away.
 
@@ -149,6 +159,7 @@ class RuntimeConfig(Frozen):
     tls: Tls = Tls()
     policy: PolicySource
     signing_key: Path | None = None  # PEM, EC P-256, shared by the replicas; None: made at the start
+    cache: Cache | None = None  # None: every pull is the bucket's
     encryption: Encryption | None = None
     collection: Collection = Collection()
     limits: Limits = Limits()

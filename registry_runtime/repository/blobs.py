@@ -20,10 +20,12 @@ from registry_runtime.storage.base import Conflict, Missing
 from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
+    from registry_runtime.content.buffer import Chunks
     from registry_runtime.content.digest import Digest
     from registry_runtime.content.range import Span
     from registry_runtime.repository.pointers import Pointers
     from registry_runtime.storage.base import Storage
+    from registry_runtime.storage.cache import Cache
     from registry_runtime.storage.records import Records, Version
 
 MEDIA_TYPE = "application/octet-stream"  # a blob's own type stands in the manifests that name it
@@ -32,8 +34,11 @@ MEDIA_TYPE = "application/octet-stream"  # a blob's own type stands in the manif
 class Blobs:
     """Reads, mounts and deletes blobs; Uploads makes them."""
 
-    def __init__(self, storage: Storage, records: Records, pointers: Pointers) -> None:
+    def __init__(
+        self, storage: Storage, records: Records, pointers: Pointers, cache: Cache | None = None
+    ) -> None:
         self._storage = storage
+        self._cache = cache
         self._records = records
         self._pointers = pointers
 
@@ -47,12 +52,19 @@ class Blobs:
         if span is not None and span.end >= pointer.size:
             raise ValueError(f"{span} ends behind {pointer.size} bytes")
         try:
-            form = pointer.form
-            covered = form.covering(span, pointer.size) if span else None
-            chunks = await self._storage.open(paths.data(pointer.data), covered)
+            return OpenBlob(pointer.size, span, await self._content(pointer, digest, span))
         except Missing:  # collected since the pointer was read
             raise _unknown(name, digest) from None
-        return OpenBlob(pointer.size, span, form.read(chunks, span, pointer.size))
+
+    async def _content(self, pointer: Pointer, digest: Digest, span: Span | None) -> Chunks:
+        form, key = pointer.form, paths.data(pointer.data)
+        covered = form.covering(span, pointer.size) if span else None
+        if self._cache is None:
+            return form.read(await self._storage.open(key, covered), span, pointer.size)
+        clear = pointer.key is None
+        chunks = await self._cache.open(self._storage, key, covered, digest if clear else None)
+        content = form.read(chunks, span, pointer.size)
+        return content if clear else self._cache.guarded(key, content)
 
     async def delete(self, name: RepositoryName, digest: Digest) -> None:
         """Takes the blob from this repository; others keep it. Raises BlobUnknown.

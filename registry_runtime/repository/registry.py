@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from registry_runtime.contract.state import StorageState
     from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.base import Storage
+    from registry_runtime.storage.cache import Cache
 
 
 class Registry:
@@ -32,6 +33,7 @@ class Registry:
 
     `owner` is the UID of the Registry that the storage must belong to; `clock` tells the time in UTC.
     With a `vault` all that is written is encrypted; a check must have unlocked it before anything is asked.
+    A `cache` is this one's own.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Registry:
         clock: Callable[[], datetime],
         owner: str,
         vault: Vault | None = None,
+        *,
+        cache: Cache | None = None,
     ) -> None:
         sealed = Records(storage, Tree(vault.names), vault.envelopes) if vault else None
         records = sealed or Records(storage)
         pointers = Pointers(records)
-        self.blobs = Blobs(storage, records, pointers)
+        self.blobs = Blobs(storage, records, pointers, cache)
         self.uploads = Uploads(storage, records, self.blobs, limits, clock)
         self.tags = Tags(records)
         self.catalog = Catalog(records)

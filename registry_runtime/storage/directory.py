@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
 import os
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from registry_runtime.content.buffer import Stretch
 from registry_runtime.storage import files
 from registry_runtime.storage.base import (
     PAGE,
@@ -25,16 +23,14 @@ from registry_runtime.storage.base import (
 )
 from registry_runtime.storage.files import Files, translated
 from registry_runtime.storage.pieces import Pieces
+from registry_runtime.storage.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from io import FileIO
     from pathlib import Path
 
     from registry_runtime.content.buffer import Buffer, Chunks
     from registry_runtime.content.range import Span
-
-_WINDOW = 1024 * 1024  # bytes of a file that are mapped at once
 
 
 class Directory:
@@ -136,7 +132,7 @@ class Directory:
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise Missing(key) from None
             end = os.fstat(file.fileno()).st_size if span is None else span.end + 1
-        return _Windows(file, 0 if span is None else span.start, end)
+        return Windows(file, 0 if span is None else span.start, end)
 
     async def begin(self, key: str) -> Multipart:
         return await asyncio.to_thread(self._pieces.begin, key)
@@ -175,31 +171,3 @@ class Directory:
 
     async def close(self) -> None:
         """Nothing is held open between operations."""
-
-
-class _Windows:
-    """Maps a file piece by piece. A window is unmapped when the last reader of its bytes lets go of it."""
-
-    def __init__(self, file: FileIO, start: int, end: int) -> None:
-        self._file = file
-        self._position = start
-        self._end = end
-        self.stretch = Stretch(file.fileno(), start, end)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Buffer:
-        if self._position >= self._end:
-            self._file.close()
-            raise StopAsyncIteration
-        base = self._position - self._position % _WINDOW
-        length = min(_WINDOW, self._end - base)
-        with translated():
-            window = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=base)
-            window.madvise(mmap.MADV_WILLNEED)
-        start, self._position = self._position, base + length
-        return memoryview(window)[start - base :]
-
-    async def aclose(self) -> None:
-        self._file.close()
