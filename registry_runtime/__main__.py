@@ -1,9 +1,10 @@
-"""`python -m registry_runtime serve`: a replica in a pod, or a registry alone on a directory."""
+"""`python -m registry_runtime`: serves, in a pod or alone on a directory; or collects once."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
-from registry_runtime import alone, log
+from registry_runtime import alone, errand, log
 from registry_runtime.api.access import AccessLog
 from registry_runtime.auth.gate import CLOCK_SKEW
 from registry_runtime.auth.tokens import Bearers
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit code: 0 after a drain, 2 with one sentence where the configuration is wrong."""
     options = _parser().parse_args(arguments)
     try:
+        if options.verb == "collect":
+            return _collect(options)
         if options.config is not None:
             config, surroundings = _configured(options.config), _surroundings(environment)
         else:
@@ -49,6 +52,18 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return 0
 
 
+def _collect(options: argparse.Namespace) -> int:
+    """The exit code: 0 with the receipt on standard output, 1 with a sentence where there is none."""
+    config = _configured(options.config) if options.config else alone.kept_in(options.data)
+    work = errand.collect(config, preview=options.preview, audit=options.audit)
+    try:
+        sys.stdout.write(json.dumps(asyncio.run(work), indent=2) + "\n")
+    except errand.Failed as failed:
+        sys.stderr.write(f"registry_runtime: {failed}\n")
+        return 1
+    return 0
+
+
 async def _serve(replica: Replica) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -59,13 +74,23 @@ async def _serve(replica: Replica) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m registry_runtime", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     serve = verbs.add_parser("serve", help="serve a registry until SIGTERM")
-    source = serve.add_mutually_exclusive_group(required=True)
-    source.add_argument("--config", type=Path, metavar="FILE", help="RuntimeConfig as JSON, in a pod")
-    source.add_argument("--data", type=Path, metavar="DIR", help="keep everything in this directory, alone")
+    _add_source(serve)
     alone.add_options(serve)
+    collect = verbs.add_parser(
+        "collect", help="take what nothing refers to and is past its grace; the receipt as JSON"
+    )
+    _add_source(collect)
+    collect.add_argument("--preview", action="store_true", help="only say what would be done")
+    collect.add_argument("--audit", action="store_true", help="and compare the data with the pointers")
     return parser
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, metavar="FILE", help="RuntimeConfig as JSON, in a pod")
+    source.add_argument("--data", type=Path, metavar="DIR", help="everything is in this directory, alone")
 
 
 def _configured(file: Path) -> RuntimeConfig:

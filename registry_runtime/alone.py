@@ -63,15 +63,27 @@ def configuration(options: argparse.Namespace) -> RuntimeConfig:
             "or say --anybody-may-do-everything"
         )
     _check_directory(options.data)
+    listeners = Listeners(address=host, public=port, private=None, internal=None, probes=options.probes)
+    return kept_in(options.data).model_copy(
+        update={
+            "hosts": (f"{host}:{port}", "localhost", "127.0.0.1", "[::1]"),
+            "listeners": listeners,
+            "encryption": None
+            if options.encryption_keys is None
+            else Encryption(keys=options.encryption_keys),
+            "limits": Limits(drain_seconds=5),
+        }
+    )
+
+
+def kept_in(directory: Path) -> RuntimeConfig:
+    """What must be known of a registry alone to work on its directory."""
     return RuntimeConfig(
         registry=_NAME,
         owner=_NAME,
-        hosts=(f"{host}:{port}", "localhost", "127.0.0.1", "[::1]"),
-        storage=DirectoryStorage(path=options.data.absolute()),
-        listeners=Listeners(address=host, public=port, private=None, internal=None, probes=options.probes),
+        hosts=("localhost",),
+        storage=DirectoryStorage(path=directory.absolute()),
         policy=PolicySource(directory=Path(), secrets=()),
-        encryption=None if options.encryption_keys is None else Encryption(keys=options.encryption_keys),
-        limits=Limits(drain_seconds=5),
     )
 
 

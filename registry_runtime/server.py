@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,17 +23,16 @@ from registry_runtime.auth.identity import Endpoint
 from registry_runtime.auth.signing import SigningKeyFile
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import Bearers
+from registry_runtime.collecting import Collecting
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.encryption.keys import Keyring
 from registry_runtime.encryption.vault import Vault
-from registry_runtime.errors import StorageError
 from registry_runtime.gauges import gauges
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.listener import Listener
 from registry_runtime.log import fields
-from registry_runtime.metrics import Counter
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.rotation import Rotation
@@ -44,7 +42,6 @@ from registry_runtime.tls import ServedCertificate
 
 _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
-_COLLECT_SECONDS = 3600.0
 _JOB_AGAIN = 5.0  # seconds until a job that failed begins again
 
 
@@ -95,7 +92,7 @@ class Replica:
         self._health = _Health()
         self._traffic = Traffic()
         self._access = access
-        self._collected = Counter("roadstead_uploads_collected_total", "Stale upload sessions removed.")
+        self._collecting = Collecting(config.collection, self._board)
         self._server_certificate = (
             ServedCertificate(*surroundings.certificate)
             if surroundings.certificate is not None
@@ -107,9 +104,16 @@ class Replica:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
         storage = await open_storage(self._config.storage)
-        cache = open_cache(self._config.cache)
-        owner, limits = self._config.owner, self._config.limits
-        registry = Registry(storage, limits, _now, owner, self._vault, cache=cache)
+        config = self._config
+        registry = Registry(
+            storage,
+            config.limits,
+            _now,
+            config.owner,
+            self._vault,
+            collecting=config.collection,
+            cache=open_cache(config.cache),
+        )
         watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
         try:
             self._poll()
@@ -164,13 +168,14 @@ class Replica:
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )
         if ports.probes is not None:
-            own = gauges(self._board, self._policy, self.listeners)
-            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *own, self._collected]))
+            own = [*gauges(self._board, self._policy, self.listeners), *self._collecting.metrics()]
+            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *own]))
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
     def _jobs(self, registry: Registry, watch: StorageWatch) -> list[Job]:
-        jobs: list[Job] = [self._tick, watch.run, partial(self._collect, registry, watch)]
+        collect = partial(self._collecting.run, registry.collection, watch.doubt)
+        jobs: list[Job] = [self._tick, watch.run, collect]
         if self._rotation is not None and registry.rewrap is not None:
             jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
         namespace = self._config.policy.namespace
@@ -205,19 +210,6 @@ class Replica:
         self._health.stored = self._health.stored or good
         self._board.update(storage=state)
         self._tell()
-
-    async def _collect(self, registry: Registry, watch: StorageWatch) -> None:
-        """Removes what upload sessions left that nobody went on with."""
-        while True:
-            await asyncio.sleep(_COLLECT_SECONDS * random.uniform(0.5, 1.5))
-            try:
-                gone = await registry.uploads.collect(_now())
-            except StorageError as error:
-                watch.doubt()
-                _log.warning("upload sessions were not collected", extra=fields(error=error.message))
-            else:
-                self._collected.add(gone)
-                _log.info("upload sessions were collected", extra=fields(removed=gone))
 
     async def _drain(self) -> None:
         """Readiness fails first, then no new connection, then what runs may end."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry_runtime.contract.config import Collection as CollectionSettings
 from registry_runtime.repository.blobs import Blobs
 from registry_runtime.repository.catalog import Catalog
 from registry_runtime.repository.check import Check
+from registry_runtime.repository.collection.collection import Collection
 from registry_runtime.repository.manifests import Manifests
 from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.pointers import Pointers
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Storage
     from registry_runtime.storage.cache import Cache
 
+_COLLECTING = CollectionSettings()
+
 
 class Registry:
     """One registry on one storage; any number of these may share it, in any number of processes.
@@ -44,6 +48,7 @@ class Registry:
         owner: str,
         vault: Vault | None = None,
         *,
+        collecting: CollectionSettings = _COLLECTING,
         cache: Cache | None = None,
     ) -> None:
         sealed = Records(storage, Tree(vault.names), vault.envelopes) if vault else None
@@ -55,6 +60,7 @@ class Registry:
         self.catalog = Catalog(records)
         self.manifests = Manifests(records, self.blobs, self.tags, limits)
         self.referrers = Referrers(records, self.manifests)
+        self.collection = Collection(storage, records, self.uploads.stale, collecting)
         self.rewrap = Rewrap(records, clock) if vault else None
         self._check = Check(storage, Marker(storage, records, vault.names if vault else None, owner))
 

@@ -19,7 +19,7 @@ from registry_runtime.errors import (
     SizeInvalid,
 )
 from registry_runtime.repository.blobs import MEDIA_TYPE
-from registry_runtime.repository.collect import Collection
+from registry_runtime.repository.collection.stale import StaleUploads
 from registry_runtime.repository.hashing import RunningHash, RunningHashes, hash_all
 from registry_runtime.repository.intake import PART, Intake, Interrupted
 from registry_runtime.repository.memory import Loan, Memory
@@ -65,7 +65,7 @@ class Uploads:
         self._hashes = RunningHashes()
         self._parts = Memory(PARTS_MEMORY)
         self._tails = Memory(TAILS_MEMORY)
-        self._collection = Collection(storage, records, self._sessions, blobs, limits)
+        self.stale = StaleUploads(storage, records, self._sessions, blobs, limits)
 
     async def start(self, name: RepositoryName, by: str) -> Upload:
         """An empty upload; `by` says who began it, and is theirs to read back."""
@@ -159,11 +159,7 @@ class Uploads:
         """Raises BlobUploadUnknown."""
         held = await self._sessions.load(name, uuid)
         self._hashes.forget(uuid)
-        await self._collection.discard(held)
-
-    async def collect(self, now: datetime) -> int:
-        """Removes what requests that nobody finished left; how many such things there were."""
-        return await self._collection.run(now)
+        await self.stale.discard(held)
 
     @asynccontextmanager
     async def _loaded(self, name: RepositoryName, uuid: str) -> AsyncIterator[tuple[Held, Loan]]:
@@ -212,7 +208,7 @@ class Uploads:
         if used == held.session.uuid:
             await self._sessions.drop(held.session.uuid)
         else:
-            await self._collection.drop_data(held)
+            await self.stale.drop_data(held)
         self._hashes.forget(held.session.uuid)
         return Descriptor(MEDIA_TYPE, digest, size)
 
@@ -248,7 +244,7 @@ class Uploads:
         """Ends an upload; where another request uses it at this moment, that one decides."""
         await intake.settle()
         self._hashes.forget(intake.session.uuid)
-        await self._collection.discard(intake.held)
+        await self.stale.discard(intake.held)
 
     async def _overtaken(self, held: Held) -> RangeNotSatisfiable | BlobUploadUnknown:
         now = await self._sessions.find(held.session.uuid)

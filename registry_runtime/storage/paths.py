@@ -14,6 +14,7 @@ repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
 repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to the first
 uploads/<uuid>                                     session; its data will be data/<uuid>
 jobs/<name>                                        which replica does a job, and how far it came
+receipts/<time>                                    what a collection did
 probe/<uuid>                                       what the self-check writes, for a moment
 Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
 
@@ -55,8 +56,9 @@ REPOSITORIES = "repositories/"
 JOBS = "jobs/"
 RECEIPTS = "receipts/"
 REWRAPPING = JOBS + "rewrapping"
+COLLECTING = JOBS + "collection"
 RECORDS = (BLOBS, JOBS, RECEIPTS, REPOSITORIES, UPLOADS)  # where records lie, besides notes; in their order
-_NOTES = frozenset({"_tagged", "_referrers", "_released"})
+_NOTES = frozenset({"_tagged", "_referrers", "_loose"})
 _ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
 
@@ -70,6 +72,10 @@ def upload(uuid: str) -> str:
 
 def probe(uuid: str) -> str:
     return f"{PROBES}{uuid}"
+
+
+def receipt(moment: str) -> str:
+    return f"{RECEIPTS}{moment}"
 
 
 def catalog(name: RepositoryName) -> str:

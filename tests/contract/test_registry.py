@@ -106,8 +106,8 @@ async def test_broken_uploads_leave_nothing(storage: Storage) -> None:
     forgotten = await registry.uploads.start(NAME, "me")
     await registry.uploads.append(NAME, forgotten.uuid, body(LARGE_BLOB))
     now = datetime.now(UTC)
-    assert await registry.uploads.collect(now + timedelta(hours=1)) == 0
-    assert await registry.uploads.collect(now + timedelta(days=2)) >= 2
+    assert await registry.uploads.stale.run(now + timedelta(hours=1)) == 0
+    assert await registry.uploads.stale.run(now + timedelta(days=2)) >= 2
     assert await keys(storage) == []
 
 

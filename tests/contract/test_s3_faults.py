@@ -295,7 +295,7 @@ async def test_a_storm(proxied: tuple[Proxy, Storage], seed: int) -> None:
     await asyncio.gather(*(tried(check, content) for content in blobs))
     proxy.instead = proxy.truncate = lambda _request: None
     proxy.reset = proxy.lose = proxy.fail = lambda _request: False
-    await registry_of(storage).uploads.collect(datetime.now(UTC) + timedelta(days=2))
+    await registry_of(storage).uploads.stale.run(datetime.now(UTC) + timedelta(days=2))
     assert len((await storage.list("data/")).entries) == len(blobs)
     assert (await storage.list("uploads/")).entries == ()
 

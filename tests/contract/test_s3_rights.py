@@ -73,7 +73,7 @@ async def everything(storage: Storage) -> None:
     multipart = await storage.begin("data/left")
     await storage.write(multipart, Place(1, 0, 1), [b"x"])
     assert multipart in [one.multipart for one in await storage.unfinished("data/")]
-    await registry.uploads.collect(datetime.now(UTC) + timedelta(days=2))
+    await registry.uploads.stale.run(datetime.now(UTC) + timedelta(days=2))
     await storage.abort(multipart)
     await storage.delete([entry.key for entry in (await storage.list("")).entries])
     assert (await storage.list("")).entries == ()

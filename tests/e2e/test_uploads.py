@@ -121,7 +121,7 @@ async def collect(storage: Storage, owner: str) -> None:
     """As the replicas do each hour, a day from now: by then nobody comes back for these sessions."""
     tomorrow = datetime.now(UTC) + timedelta(hours=25)
     await asyncio.sleep(1)  # until the replica has noticed that its client hung up
-    await Registry(storage, Limits(), lambda: tomorrow, owner).uploads.collect(tomorrow)
+    await Registry(storage, Limits(), lambda: tomorrow, owner).uploads.stale.run(tomorrow)
 
 
 async def test_each_chunk_may_meet_another_replica(platform: Platform) -> None:

@@ -48,7 +48,7 @@ async def keys(storage: Directory) -> set[str]:
 
 
 async def later(registry: Registry) -> int:
-    return await registry.uploads.collect(datetime.now(UTC) + timedelta(days=2))
+    return await registry.uploads.stale.run(datetime.now(UTC) + timedelta(days=2))
 
 
 @SIZES
@@ -425,7 +425,7 @@ async def test_nobody_s_uploads_are_collected(registry: Registry, storage: Direc
     await registry.uploads.append(NAME, small.uuid, body(SMALL_BLOB))
     await registry.uploads.append(NAME, large.uuid, body(LARGE_BLOB))
     await storage.begin("data/forgotten")
-    assert await registry.uploads.collect(datetime.now(UTC) + timedelta(hours=23)) == 0
+    assert await registry.uploads.stale.run(datetime.now(UTC) + timedelta(hours=23)) == 0
     assert (await registry.uploads.status(NAME, large.uuid)).received == len(LARGE_BLOB)
     assert await later(registry) == 3
     assert await keys(storage) == set()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from registry_runtime.repository.collection.walk import pages
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 MARGIN = timedelta(hours=1)  # by which clocks may differ, or a commit that began in time may last
 
 
-class Collection:
-    """Ends sessions and frees what they hold."""
+class StaleUploads:
+    """Ends sessions and frees what they hold; `life` is how long an upload may last."""
 
     def __init__(
         self, storage: Storage, records: Records, sessions: Sessions, blobs: Blobs, limits: Limits
@@ -35,7 +36,7 @@ class Collection:
         self._records = records
         self._sessions = sessions
         self._blobs = blobs
-        self._life = timedelta(seconds=limits.upload_seconds) + MARGIN
+        self.life = timedelta(seconds=limits.upload_seconds) + MARGIN
 
     async def discard(self, held: Held) -> None:
         """Ends a session that becomes no blob; where another request is faster, that one decides."""
@@ -53,15 +54,25 @@ class Collection:
             await self._records.delete([held.session.key])
             await self._sessions.drop(held.session.uuid)  # last: nothing else names the data
 
-    async def run(self, now: datetime) -> int:
-        """Removes sessions, multiparts, data and files that are out of time; how many."""
-        before = now - self._life
-        removed = await self._storage.sweep(before)
-        removed += await self._probes(before)
-        removed += await self._stale_sessions(before)
-        for unfinished in await self._storage.unfinished(paths.DATA):
-            removed += await self._multipart(unfinished, before)
+    async def run(self, now: datetime, *, preview: bool = False) -> int:
+        """Removes sessions, multiparts, data and files that are out of time; how many.
+
+        `now` is by the storage's clock. A preview tells how many sessions and multiparts may go.
+        """
+        before = now - self.life
+        sessions = await self._old_sessions(before)
+        if preview:
+            parts = [one.multipart.key.removeprefix(paths.DATA) for one in await self._multiparts(before)]
+            return len({*sessions, *parts})
+        removed = await self._storage.sweep(before) + await self._probes(before)
+        for uuid in sessions:
+            removed += await self._session(uuid)
+        for unfinished in await self._multiparts(before):
+            removed += await self._multipart(unfinished)
         return removed
+
+    async def _multiparts(self, before: datetime) -> list[Unfinished]:
+        return [one for one in await self._storage.unfinished(paths.DATA) if one.started < before]
 
     async def _probes(self, before: datetime) -> int:
         listing = await self._records.list(paths.PROBES)
@@ -69,16 +80,13 @@ class Collection:
         await self._records.delete(stale)
         return len(stale)
 
-    async def _stale_sessions(self, before: datetime) -> int:
-        removed, after, more = 0, "", True
-        while more:
-            listing = await self._storage.list(paths.UPLOADS, after=after)
-            for entry in listing.entries:
-                if entry.modified < before:
-                    removed += await self._session(entry.key.removeprefix(paths.UPLOADS))
-            more = listing.more
-            after = listing.entries[-1].key if listing.entries else after
-        return removed
+    async def _old_sessions(self, before: datetime) -> list[str]:
+        return [
+            entry.key.removeprefix(paths.UPLOADS)
+            async for entries in pages(self._storage, paths.UPLOADS)
+            for entry in entries
+            if entry.modified < before
+        ]
 
     async def _session(self, uuid: str) -> int:
         held = await self._sessions.find(uuid, stale=True)
@@ -94,10 +102,8 @@ class Collection:
         await self._free(session)
         return 1
 
-    async def _multipart(self, unfinished: Unfinished, before: datetime) -> int:
+    async def _multipart(self, unfinished: Unfinished) -> int:
         """One that no session knows, because its writer was killed before it could say so."""
-        if unfinished.started >= before:
-            return 0
         held = await self._sessions.find(unfinished.multipart.key.removeprefix(paths.DATA), stale=True)
         if held and held.session.multipart == unfinished.multipart.id:
             return 0
