@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from registry_operator import names
 from registry_operator.models.base import seconds
 from registry_runtime.contract.config import (
+    Cache,
     Collection,
     DirectoryStorage,
     Encryption,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MOUNTS = Path("/etc/roadstead")
 EPHEMERAL = Path("/var/lib/roadstead")
+CACHE = Path("/var/cache/roadstead")
+CACHE_BYTES = 2 * 1024**3
 
 
 def config(registry: Registry) -> RuntimeConfig:
@@ -37,6 +40,7 @@ def config(registry: Registry) -> RuntimeConfig:
         hosts=registry.spec.public_hosts,
         private_hosts=(registry.spec.private_host,),
         storage=_storage(registry),
+        cache=Cache(path=CACHE, size=CACHE_BYTES) if registry.spec.storage.s3 else None,
         tls=Tls(server=MOUNTS / "tls", internal=MOUNTS / "internal"),
         policy=PolicySource(
             directory=MOUNTS / "policy",

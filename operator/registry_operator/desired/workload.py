@@ -39,6 +39,7 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
         "zone_skew": zone_skew(spec.replicas, spec.zones.minimum),
         "listeners": config.listeners.model_dump(mode="json"),
         "storage": config.storage.model_dump(mode="json"),
+        "cache": config.cache and {"path": str(config.cache.path), "limit": str(config.cache.size * 3 // 2)},
         "resources": {"requests": spec.resources.requests, "limits": spec.resources.limits},
         "config": names.config(registry).name,
         "policies": [shard.name for shard in names.policies(registry)],

@@ -330,6 +330,18 @@ def test_two_contents_never_run_at_once() -> None:
     assert deployment(render(observed(of), SETTINGS))["spec"]["strategy"] == {"type": "Recreate"}
 
 
+def test_the_cache_fits_its_volume() -> None:
+    """A pod whose volume grows past its limit is evicted: the replica keeps well below it."""
+    rendered = render(observed(registry(storage={"s3": S3})), SETTINGS)
+    cache = config(rendered).cache
+    assert cache is not None
+    pod = deployment(rendered)["spec"]["template"]["spec"]
+    (limit,) = [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if volume["name"] == "cache"]
+    assert int(limit) > cache.size
+    (container,) = pod["containers"]
+    assert {"name": "cache", "mountPath": str(cache.path)} in container["volumeMounts"]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "ports", "namespace"),
     [
