@@ -106,6 +106,14 @@ def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> N
     assert cache.secret_changed(Key("other", "s3"), [SecretData({})]) == set()
 
 
+def test_the_tenants_keys_concern_the_registry_that_they_encrypt(cache: Cache) -> None:
+    """Their Secret is kept, and a new key in it is looked at and brought to the pods at once."""
+    cache.see_registry(REGISTRY, harbour.encrypted(meta=newer("8")))
+    assert "keys" in cache.wanted_secrets("harbour")
+    found = cache.secret_changed(Key("harbour", "keys"), [SecretData({"k1": b"one"})])
+    assert found == work((Kind.REGISTRY, *REGISTRY))
+
+
 def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache) -> None:
     """Of two hundred tokens only the new one is judged again when its policy goes out."""
     claim = harbour.claim()
