@@ -1,23 +1,24 @@
-"""What was pulled from the bucket lately, on the local disk: many nodes pull a layer at about the same time.
+"""What is pulled again and again, on the local disk: many nodes pull a layer at about the same time.
 
 Files are named by the data's key, whose bytes never change, and hold what the bucket holds: of encrypted
 content the ciphertext. Whoever asks has read the blob's pointer before, so what was deleted is not served.
-A whole pull fills a file on its way. The first pull after that is still the bucket's, while the file is
-compared with the blob's digest; what does not agree is dropped. Nothing is kept over a restart.
+The first pull of a blob costs nothing more; the second, if it is a whole one, fills a file on its way, and
+is compared with the blob's digest; from then on it is the file that is served. Nothing is kept over a
+restart.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from registry_runtime.content.digest import new_hasher
 from registry_runtime.errors import StorageRefused
+from registry_runtime.log import fields
 from registry_runtime.storage.files import write_at
 from registry_runtime.storage.windows import Windows
 
@@ -33,14 +34,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _BLOCK = 1024 * 1024  # bytes that are written at once
+_ASKED = 16 * 1024  # keys that are remembered
 _FILLING = 8  # pulls that fill a file at the same time; each holds up to three blocks
-
-
-@dataclass(slots=True)
-class _Kept:
-    size: int
-    good: bool = False  # its digest was found right
-    looking: asyncio.Task[None] | None = None
 
 
 class Cache:
@@ -49,7 +44,8 @@ class Cache:
     def __init__(self, directory: Path, size: int) -> None:
         self._directory = directory
         self._room = size
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, int] = OrderedDict()  # sizes
+        self._asked: OrderedDict[str, None] = OrderedDict()  # once
         self._filling: set[str] = set()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in directory.iterdir():
@@ -60,39 +56,30 @@ class Cache:
 
         Raises Missing.
         """
-        kept = self._kept.get(key)
-        if kept is not None and self._good(key, kept, digest):
-            windows = self._windows(key, kept, span)
-            if windows is not None:
-                return windows
+        kept = self._windows(key, span) if key in self._kept else None
+        if kept is not None:
+            return kept
         chunks = await storage.open(key, span)
-        if span is not None or key in self._kept or key in self._filling or len(self._filling) >= _FILLING:
-            return chunks
-        return _Filling(self, key, chunks)
+        return _Filling(self, key, chunks, digest) if span is None and self._worth(key) else chunks
 
-    def _windows(self, key: str, kept: _Kept, span: Span | None) -> Windows | None:
+    def _worth(self, key: str) -> bool:
+        """Whether this pull fills a file: not the first one, and only one at a time."""
+        if key not in self._asked:
+            self._asked[key] = None
+            if len(self._asked) > _ASKED:
+                self._asked.popitem(last=False)
+            return False
+        return key not in self._kept and key not in self._filling and len(self._filling) < _FILLING
+
+    def _windows(self, key: str, span: Span | None) -> Windows | None:
+        size = self._kept[key]
         try:
             file = open(self.path(key), "rb", buffering=0)  # noqa: PTH123, SIM115
         except OSError:
             self.forget(key)
             return None
         self._kept.move_to_end(key)
-        return Windows(file, span.start if span else 0, span.end + 1 if span else kept.size)
-
-    def _good(self, key: str, kept: _Kept, digest: Digest | None) -> bool:
-        if not kept.good and digest is not None and kept.looking is None:
-            kept.looking = asyncio.create_task(self._look(key, kept, digest))
-        return kept.good or digest is None
-
-    async def _look(self, key: str, kept: _Kept, digest: Digest) -> None:
-        try:
-            kept.good = await asyncio.to_thread(_is, self.path(key), digest)
-        except OSError:
-            kept.good = False
-        if not kept.good:
-            _log.warning("a cached blob is not what it should be, and is dropped")
-            if self._kept.get(key) is kept:
-                self.forget(key)
+        return Windows(file, span.start if span else 0, span.end + 1 if span else size)
 
     def path(self, key: str) -> str:
         return f"{self._directory}/{key.replace('/', '~')}"
@@ -102,9 +89,10 @@ class Cache:
         return _Guarded(self, key, chunks)
 
     def forget(self, key: str) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._room += kept.size
+        self._asked.pop(key, None)
+        size = self._kept.pop(key, None)
+        if size is not None:
+            self._room += size
             with suppress(OSError):
                 os.unlink(self.path(key))  # noqa: PTH108
 
@@ -128,7 +116,7 @@ class Cache:
         try:
             if whole:
                 os.rename(part, self.path(key))  # noqa: PTH104
-                self._kept[key] = _Kept(size)
+                self._kept[key] = size
                 return
             os.unlink(part)  # noqa: PTH108
         except OSError:
@@ -139,10 +127,12 @@ class Cache:
 class _Filling:
     """A stream on its way, and a file that it fills; a disk that fails is none of the stream's business."""
 
-    def __init__(self, cache: Cache, key: str, chunks: Chunks) -> None:
+    def __init__(self, cache: Cache, key: str, chunks: Chunks, digest: Digest | None) -> None:
         self._cache = cache
         self._key = key
         self._chunks = chunks
+        self._digest = digest
+        self._hasher = new_hasher(digest.algorithm) if digest else None
         self._waiting: list[Buffer] = []
         self._held = self._size = 0
         self._writing: asyncio.Task[None] | None = None
@@ -178,7 +168,7 @@ class _Filling:
             return False
         place, self._size = self._size, self._size + self._held
         waiting, self._waiting, self._held = self._waiting, [], 0
-        self._writing = asyncio.create_task(asyncio.to_thread(_put, self._file, waiting, place))
+        self._writing = asyncio.create_task(asyncio.to_thread(self._put, self._file, waiting, place))
         return True
 
     async def _written(self) -> bool:
@@ -190,6 +180,18 @@ class _Filling:
             return False
         return True
 
+    def _put(self, file: FileIO, content: Sequence[Buffer], place: int) -> None:
+        write_at(file.fileno(), content, place)
+        if self._hasher is not None:
+            for block in content:
+                self._hasher.update(block)
+
+    def _right(self) -> bool:
+        if self._hasher is None or self._digest is None or self._hasher.hexdigest() == self._digest.hex:
+            return True
+        _log.warning("the storage holds a blob that is not of its digest", extra=fields(key=self._key))
+        return False
+
     async def _end(self, *, whole: bool) -> None:
         """Once: gives the file its name, or takes it away. A thread that still writes keeps it open."""
         if self._file is None:
@@ -197,7 +199,7 @@ class _Filling:
         kept = False
         try:
             kept = whole and await self._write()
-            kept = await self._written() and kept
+            kept = await self._written() and kept and self._right()
             self._file.close()
         finally:
             self._file, self._waiting = None, []
@@ -224,12 +226,3 @@ class _Guarded:
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-
-
-def _put(file: FileIO, content: Sequence[Buffer], place: int) -> None:
-    write_at(file.fileno(), content, place)
-
-
-def _is(path: str, digest: Digest) -> bool:
-    with open(path, "rb") as file:  # noqa: PTH123
-        return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.hex
