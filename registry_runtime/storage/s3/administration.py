@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import boto3
@@ -32,6 +33,7 @@ Result = TypeVar("Result")
 
 _THREADS = 16
 _STALLED = 30.0  # seconds without a byte
+_COMPLETING = 600.0  # some write all parts together before they say a word: 26 s for 6 GiB were seen
 
 
 class Administration:
@@ -44,7 +46,7 @@ class Administration:
         self._credentials = credentials
         self._trust = trust
         self._session = boto3.session.Session(botocore_session=session)
-        self._client: S3Client | None = None
+        self._clients: dict[float, S3Client] = {}  # by the seconds that they wait for an answer
         self._made_for: tuple[ReadOnlyCredentials, ssl.SSLContext | None] | None = None
         self._making = asyncio.Lock()
         # Threads of its own: calls that hang must not keep the hashing of uploads waiting.
@@ -110,7 +112,7 @@ class Administration:
             )
             return answer["ETag"]  # a status of 200 comes before the outcome
 
-        await self._call(call)
+        await self._call(call, _COMPLETING)
 
     async def abort(self, multipart: Multipart) -> None:
         """Raises Missing."""
@@ -147,20 +149,20 @@ class Administration:
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._client:
-            self._client.close()
+        for client in self._clients.values():
+            client.close()
 
-    async def _call(self, action: Callable[[S3Client], Result]) -> Result:
+    async def _call(self, action: Callable[[S3Client], Result], patience: float | None = None) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._once(action)
+                return await self._once(action, patience or _STALLED)
             except KeyError:  # botocore takes an answer that breaks off before its body for an empty one
                 if attempt < ATTEMPTS:
                     await pause(attempt)
         raise StorageUnavailable(f"the bucket {self._bucket} answers, and does not say what it must")
 
-    async def _once(self, action: Callable[[S3Client], Result]) -> Result:
-        client = await self._current()
+    async def _once(self, action: Callable[[S3Client], Result], patience: float) -> Result:
+        client = await self._current(patience)
         try:
             return await self._run(action, client)
         except ClientError as error:
@@ -174,18 +176,22 @@ class Administration:
     async def _run(self, action: Callable[[Argument], Result], argument: Argument) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, action, argument)
 
-    async def _current(self) -> S3Client:
-        """A client that signs with the credentials of now, and trusts whom the CA bundle of now names."""
+    async def _current(self, patience: float) -> S3Client:
+        """A client that signs with the credentials of now, and trusts whom the CA bundle of now names.
+
+        It waits for so many seconds for a byte of an answer.
+        """
         async with self._making:
             credentials = await self._credentials.current()
             made_for = (credentials, self._trust.current() if self._settings.ca_file else None)
-            if self._client is None or made_for != self._made_for:
-                # The one before may be in use by another thread still; it closes when that lets go of it.
-                self._client = await self._run(self._make, credentials)
-                self._made_for = made_for
-            return self._client
+            if made_for != self._made_for:
+                # Those before may be in use by another thread still; they close when that lets go of them.
+                self._clients, self._made_for = {}, made_for
+            if patience not in self._clients:
+                self._clients[patience] = await self._run(partial(self._make, patience), credentials)
+            return self._clients[patience]
 
-    def _make(self, credentials: ReadOnlyCredentials) -> S3Client:
+    def _make(self, patience: float, credentials: ReadOnlyCredentials) -> S3Client:
         settings = self._settings
         client: S3Client = self._session.client(
             "s3",
@@ -203,7 +209,7 @@ class Administration:
                 retries={"mode": "standard", "total_max_attempts": 5},
                 proxies={},  # as the other hand: the environment decides nothing here
                 connect_timeout=5,
-                read_timeout=_STALLED,
+                read_timeout=patience,
                 max_pool_connections=_THREADS,
             ),
         )
