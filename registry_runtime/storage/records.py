@@ -16,6 +16,7 @@ import json
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from registry_runtime.contract.state import StorageReason
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.encryption.envelope import Envelopes
-    from registry_runtime.storage.base import Storage
+    from registry_runtime.storage.base import Found, Storage
 
 VERSION = 1
 _VERSION, _CHANGE, _SALT = "version", "change", "salt"
 _ATTEMPTS = 5
+_SHORT = 2 * 1024  # bytes: tags, links and pointers are
+_KNOWN = 2048  # records that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Records:
     ) -> None:
         self._storage = storage
         self._envelopes = envelopes
+        self._known: dict[str, tuple[Record, Version]] = {}
         self.tree = tree or Tree()
 
     @property
@@ -97,9 +101,25 @@ class Records:
             return Versioned(None, None)
         if not found.content:
             return Versioned(None, Version(found.etag, found.etag), found.modified)
+        known = self._known.get(key)
+        if known is None or known[1].etag != found.etag:
+            known = self._understood(key, found)
+        return Versioned(*known, found.modified)
+
+    def _understood(self, key: str, found: Found) -> tuple[Record, Version]:
+        """What an object says. A short one is remembered, for an ETag never names other bytes.
+
+        But for sealed ones, which nobody may read any more when their key is gone.
+        """
         fields, payload = self._opened(key, found.content)
         version = Version(fields.pop(_CHANGE, found.etag), found.etag)
-        return Versioned(Record(fields, payload), version, found.modified)
+        known = Record(MappingProxyType(fields), payload), version
+        self._known.pop(key, None)
+        if self._envelopes is None and len(found.content) <= _SHORT:
+            self._known[key] = known
+            if len(self._known) > _KNOWN:
+                del self._known[next(iter(self._known))]
+        return known
 
     async def put(self, key: str, record: Record) -> None:
         """Writes whatever is there: for facts that say the same from every writer."""

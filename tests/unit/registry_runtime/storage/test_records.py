@@ -55,6 +55,22 @@ async def test_a_tombstone_reads_as_absent(tmp_path: Path) -> None:
     assert await records.get("k/b") == Record({"n": "again"})
 
 
+async def test_what_was_understood_is_not_read_twice(tmp_path: Path) -> None:
+    """As long as nobody wrote: what another writer wrote is seen by the next read."""
+    records, other = Records(Directory(tmp_path)), Records(Directory(tmp_path))
+    await other.put("k/r", Record({"n": 1}))
+    first = await records.get("k/r")
+    assert await records.get("k/r") is first
+    await other.put("k/r", Record({"n": 2}))
+    assert await records.get("k/r") == Record({"n": 2})
+    await other.delete(["k/r"])
+    assert await records.get("k/r") is None
+    for number in range(2100):
+        await other.put(f"k/{number}", Record({"n": number}))
+        await records.get(f"k/{number}")
+    assert len(records._known) <= 2048
+
+
 async def test_what_came_back_is_not_what_was_read(tmp_path: Path) -> None:
     """Written, changed and changed back: who read it before may not write over it."""
     records = Records(Directory(tmp_path))
