@@ -219,9 +219,10 @@ class Intake:
     async def _claim(self) -> None:
         """Takes part numbers, and begins the multipart with the first of them."""
         session = self.session
+        claimed = self._claimed(session)
         multipart = session.stored or await self._storage.begin(session.key)
         try:
-            await self._write(self._claimed(replace(session, multipart=multipart.id)))
+            await self._write(replace(claimed, multipart=multipart.id))
         except RangeNotSatisfiable:
             if session.stored is None:
                 await self._storage.abort(multipart)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from registry_runtime.errors import (
     SizeInvalid,
     StorageUnavailable,
 )
-from registry_runtime.repository.intake import GROWTH, PART, PARTS, part_size
+from registry_runtime.repository.intake import CLAIM, GROWTH, PART, PARTS, part_size
 from registry_runtime.repository.uploads import PARTS_MEMORY
 from registry_runtime.storage.base import SMALL
 from tests.images import Cut, body, pull
@@ -446,6 +447,19 @@ def test_parts_grow_as_far_as_memory_allows() -> None:
     assert part_size(GROWTH) == part_size(1) < part_size(GROWTH + 1)
     assert sum(part_size(number) for number in range(1, PARTS + 1)) > 800 * 1024**3
     assert part_size(PARTS) < PARTS_MEMORY
+
+
+async def test_no_part_has_a_number_that_a_storage_refuses(registry: Registry, storage: Directory) -> None:
+    """Whoever has used up all 10,000, by trying again and again, is told so, and may still cancel."""
+    upload = await registry.uploads.start(NAME, "me")
+    sessions = registry.uploads._sessions
+    held = await sessions.find(upload.uuid)
+    assert held
+    await sessions.save(replace(held.session, next_part=PARTS - CLAIM + 2), held.version)
+    with pytest.raises(SizeInvalid, match="begin anew"):
+        await registry.uploads.append(NAME, upload.uuid, body(bytes(part_size(PARTS)), 1024 * 1024))
+    await registry.uploads.cancel(NAME, upload.uuid)
+    assert await keys(storage) == set()
 
 
 async def test_parts_of_many_uploads_wait_for_each_other(
