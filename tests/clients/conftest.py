@@ -24,13 +24,14 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         yield server.bucket("clients", prefix="tenant/").model_dump(mode="json")
 
 
-@pytest.fixture(scope="session", params=["directory", "s3"])
+@pytest.fixture(scope="session", params=["directory", "s3-encrypted"])
 def replica(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     directory = tmp_path_factory.mktemp(request.param)
     storage = {"kind": "directory", "path": str(directory / "data")}
-    if request.param == "s3":
+    encrypted = "encrypted" in request.param
+    if encrypted:
         storage = request.getfixturevalue("bucket")
-    with Replica(directory, storage, secure=True) as running:
+    with Replica(directory, storage, secure=True, encrypted=encrypted) as running:
         yield running
 
 
