@@ -57,6 +57,7 @@ class Exchange:
         self._pieces: list[bytes] = []
         self._head: bytes | None = None
         self._left: float = 0  # bytes of the body that are still to be sent
+        self._watched: int | None = None  # another name of the socket, while a file is sent
         self._wake: Callable[[], None] = self.message_event.set
 
     async def run_asgi(self, app: ASGIApp) -> None:
@@ -65,6 +66,9 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
         except Exception:  # noqa: BLE001 - the last place that hears of it
             _log.exception("the application failed")
+        finally:
+            if self._watched is not None:
+                os.close(self._watched)
         if self.response_complete or self.disconnected:
             return
         if not self.response_started:
@@ -178,18 +182,19 @@ class Exchange:
     async def _writable(self, taken: socket.socket) -> None:
         """Returns when the client has taken something, or is gone.
 
-        The event loop watches its own sockets itself, and takes another name of one for another.
+        The event loop lets nobody else watch the sockets of its transports: it is given another name of
+        this one.
         """
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
-        descriptor = os.dup(taken.fileno())
-        loop.add_writer(descriptor, event.set)
         self._wake = event.set
+        if self._watched is None:
+            self._watched = os.dup(taken.fileno())
+        loop.add_writer(self._watched, event.set)
         try:
             await event.wait()
         finally:
-            loop.remove_writer(descriptor)
-            os.close(descriptor)
+            loop.remove_writer(self._watched)
 
     def _end(self) -> None:
         if 0 < self._left < math.inf:
