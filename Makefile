@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit cluster e2e bench bench-peers crds lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside cluster e2e bench bench-peers crds lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ kubeconfig: setup ## print the path of the kubeconfig
 test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
 	@$(MAKE) --no-print-directory check
-	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract tests/api tests/clients
+	@$(MAKE) --no-print-directory unit
 	@$(RUN) -m pytest tests/cluster
 	@$(RUN) -m pytest tests/e2e
 
@@ -46,8 +46,12 @@ check: setup ## format, lint, types and the direction of imports
 	@$(VENV)/bin/mypy $(SOURCES)
 	@$(VENV)/bin/lint-imports
 
-unit: setup ## the tests that need no cluster
-	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract tests/api tests/clients
+unit: setup ## the tests that need no cluster, in two processes: one waits while the other works
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target inside outside
+inside: setup
+	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract
+outside: setup
+	@$(RUN) -m pytest -p no:cacheprovider tests/api tests/clients
 
 cluster: parts ## the tests of the cluster and of the operator on a real API server
 	@$(RUN) -m pytest tests/cluster
