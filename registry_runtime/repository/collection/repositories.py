@@ -37,12 +37,16 @@ _FEW = 4
 
 @dataclass(slots=True)
 class _Loose:
-    """A manifest that another one let go of, and what it would let go of itself."""
+    """A manifest that another one let go of, and what it would let go of itself.
+
+    `again`: it was pushed since, and then stays as any other one does.
+    """
 
     component: str
     children: tuple[str, ...]
     subject: str | None
     hidden: bool
+    again: bool
 
 
 class Repositories:
@@ -155,9 +159,12 @@ class _Visit:
         blobs, children = self._components(manifest.blobs), self._components(manifest.manifests)
         for named in (*blobs, *children):
             self._marks.name(self.name, named)
-        if component in self._loose:
+        note = self._loose.get(component)
+        if note is not None:
             subject = self._tree.component(manifest.subject.digest) if manifest.subject else None
-            self._manifests.append(_Loose(component, children, subject, facts.is_hidden(record)))
+            hidden = facts.is_hidden(record)
+            again = not hidden and entry.modified >= note.modified
+            self._manifests.append(_Loose(component, children, subject, hidden, again))
 
     def _components(self, descriptors: Sequence[Descriptor]) -> tuple[str, ...]:
         return tuple(self._tree.component(descriptor.digest) for descriptor in descriptors)
@@ -217,7 +224,7 @@ class _Visit:
             await self._taking.let_go(Kind.MANIFEST, key)
 
     async def _is_kept(self, loose: _Loose) -> bool:
-        if self._marks.names(self.name, loose.component):
+        if loose.again or self._marks.names(self.name, loose.component):
             return True
         if loose.subject is not None and self._there(loose.subject):
             return True
