@@ -1,0 +1,165 @@
+"""Each rule that keeps content safe, undone: the histories must find that something is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from registry_runtime.errors import BlobUnknown
+from registry_runtime.repository import facts
+from registry_runtime.repository.blobs import Blobs
+from registry_runtime.repository.collection.receipt import Kind
+from registry_runtime.repository.collection.repositories import _Loose
+from registry_runtime.repository.collection.taking import Taking, _Dead
+from registry_runtime.repository.manifests import Manifests
+from registry_runtime.repository.pointers import Pointer, Pointers, State
+from registry_runtime.storage import paths
+from registry_runtime.storage.base import Conflict
+
+Mutant = Callable[[], Any]  # a patch, to be entered
+
+
+def _patch(owner: type, name: str) -> Callable[[Any], Mutant]:
+    return lambda replacement: lambda: mock.patch.object(owner, name, replacement)
+
+
+_require = Manifests._require
+_let_go = Taking.let_go
+
+
+async def _require_once(self: Any, *args: Any, keep: bool = False) -> None:
+    if not keep:
+        await _require(self, *args)
+
+
+async def _only_look(self: Any, name: Any, digest: Any) -> bool:
+    try:
+        await self._pointer(name, digest)
+    except BlobUnknown:
+        return False
+    return True
+
+
+async def _retract_unseen(self: Any, key: str, _version: Any) -> bool:
+    await self._storage.put(key, ())
+    return True
+
+
+async def _step_unseen(self: Any, key: str) -> Any:
+    seen = await self.records.read(key)
+    if seen.record is None or not self.is_old(seen.modified):
+        return None
+    pointer = Pointer.decode(seen.record)
+    after = State.HIDDEN if pointer.state is State.LIVE else State.DEAD
+    await self.records.put(key, replace(pointer, state=after).encode())
+    version = (await self.records.read(key)).version
+    return _Dead(key, version, pointer) if after is State.DEAD else None
+
+
+async def _take_at_once(self: Any, kind: Kind, key: str) -> bool:
+    seen = await self.records.read(key)
+    if seen.record is None:
+        return True
+    return bool(self.is_old(seen.modified) and await self._retract(key, seen.version))
+
+
+async def _step_at_once(self: Any, key: str) -> Any:
+    seen = await self.records.read(key)
+    if seen.record is None or not self.is_old(seen.modified):
+        return None
+    pointer = Pointer.decode(seen.record)
+    try:
+        version = await self.records.write(key, replace(pointer, state=State.DEAD).encode(), seen.version)
+    except Conflict:
+        return None
+    return _Dead(key, version, pointer)
+
+
+async def _data_first(self: Any, key: str) -> Any:
+    seen = await self.records.read(key)
+    if seen.record is None or not self.is_old(seen.modified):
+        return None
+    pointer = Pointer.decode(seen.record)
+    dead = pointer.state is State.HIDDEN
+    if dead:
+        await self.records.delete([paths.data(pointer.data)])
+    state = State.DEAD if dead else State.HIDDEN
+    try:
+        version = await self.records.write(key, replace(pointer, state=state).encode(), seen.version)
+    except Conflict:
+        return None
+    return _Dead(key, version, pointer) if dead else None
+
+
+async def _pointer_first(self: Any, name: Any, digest: Any, new: Any, by: str) -> str:
+    pointer = await self._pointers.publish(digest, new)
+    await self._link(name, digest, by)
+    return str(pointer.data)
+
+
+async def _link_last(self: Any, name: Any, digest: Any) -> bool:
+    pointer = await self._pointers.revive(digest)
+    await asyncio.sleep(0)
+    link = await facts.revive(self._records, self._records.tree.link(name, digest))
+    return link is not None and pointer is not None
+
+
+async def _mount_and_go(self: Any, target: Any, digest: Any, source: Any) -> bool:
+    if not await self.has(source, digest):
+        return False
+    await self._link(target, digest, None)
+    return True
+
+
+async def _remove_unseen(records: Any, key: str) -> bool:
+    there = await records.get(key)
+    if there is not None:
+        await records.delete([key])
+    return there is not None
+
+
+async def _publish_the_dead(self: Any, digest: Any, pointer: Any, lost: str | None = None) -> Any:
+    expected = None
+    for _ in range(20):
+        try:
+            await self._records.write(self._records.tree.pointer(digest), pointer.encode(), expected)
+        except Conflict:
+            current, expected = await self._read(digest)
+            if current is None or current.state is State.DEAD:
+                continue
+            if current.state is State.LIVE:
+                return current
+            pointer = replace(current, state=State.LIVE)
+        else:
+            return pointer
+    raise AssertionError
+
+
+async def _drop_unseen(self: Any, key: str) -> None:
+    await self.records.delete([key])
+
+
+MUTANTS: dict[str, list[Mutant]] = {
+    "a manifest does not look again at what it names": [_patch(Manifests, "_require")(_require_once)],
+    "a manifest looks again and revives nothing": [_patch(Blobs, "has")(_only_look)],
+    "links and manifests are taken whatever is there by now": [_patch(Taking, "_retract")(_retract_unseen)],
+    "pointers are hidden and killed whatever is there by now": [_patch(Taking, "_step")(_step_unseen)],
+    "links and manifests are taken when they would be hidden": [_patch(Taking, "let_go")(_take_at_once)],
+    "pointers are killed when they would be hidden": [_patch(Taking, "_step")(_step_at_once)],
+    "what was hidden a moment ago is taken": [
+        _patch(Taking, "is_old")(lambda _self, modified: bool(modified))
+    ],
+    "data goes before its pointer is dead": [_patch(Taking, "_step")(_data_first)],
+    "a push publishes the pointer before the link": [_patch(Blobs, "publish")(_pointer_first)],
+    "a pointer is looked at before its link": [_patch(Blobs, "has")(_link_last)],
+    "a mount does not look at the pointer again": [_patch(Blobs, "mount")(_mount_and_go)],
+    "a push revives what died meanwhile": [_patch(Pointers, "publish")(_publish_the_dead)],
+    "facts are deleted by their keys": [lambda: mock.patch.object(facts, "remove", _remove_unseen)],
+    "an index is dropped whatever is there by now": [_patch(Taking, "_drop")(_drop_unseen)],
+    "what was pushed since it was let go of goes all the same": [
+        _patch(_Loose, "again")(property(lambda _self: False, lambda _self, _value: None))
+    ],
+}
