@@ -1,7 +1,7 @@
 """The driver of a bucket, with two hands.
 
-`wire` carries what is frequent or large: small objects, parts, streams; asynchronous, signed with
-botocore's signer. `administration` carries what is broad: listings, batches, multiparts; boto3 in threads.
+`wire` carries what is frequent or large: small objects, parts, streams, listings; asynchronous.
+`administration` carries what is broad: batches, multiparts; boto3 in threads.
 """
 
 from registry_runtime.storage.s3.bucket import Bucket

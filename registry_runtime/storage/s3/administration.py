@@ -1,4 +1,4 @@
-"""The broad: listings, batches of deletes, and multiparts, through boto3 in threads."""
+"""The broad: batches of deletes, and multiparts, through boto3 in threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_runtime.errors import StorageUnavailable
-from registry_runtime.storage.base import Entry, Listing, Missing, Multipart, Part, Unfinished
+from registry_runtime.storage.base import Missing, Multipart, Part, Unfinished
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import ATTEMPTS, pause
 
@@ -51,22 +51,6 @@ class Administration:
         self._making = asyncio.Lock()
         # Threads of its own: calls that hang must not keep the hashing of uploads waiting.
         self._threads = ThreadPoolExecutor(_THREADS, "s3")
-
-    async def list(self, prefix: str, after: str, limit: int) -> Listing:
-        def call(client: S3Client) -> Listing:
-            page = client.list_objects_v2(
-                Bucket=self._bucket,
-                Prefix=self._prefix + prefix,
-                StartAfter=self._prefix + after if after else "",
-                MaxKeys=limit,
-            )
-            entries = tuple(
-                Entry(found["Key"][len(self._prefix) :], found["Size"], found["LastModified"])
-                for found in page.get("Contents", ())
-            )
-            return Listing(entries, page["IsTruncated"])
-
-        return await self._call(call)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """What the storage could not remove now is asked for again; the others are gone."""

@@ -24,8 +24,10 @@ from registry_runtime.storage.base import (
     Place,
     Unfinished,
 )
+from registry_runtime.storage.s3 import listing
 from registry_runtime.storage.s3.administration import Administration
 from registry_runtime.storage.s3.credentials import credentials_of
+from registry_runtime.storage.s3.retries import ATTEMPTS, pause
 from registry_runtime.storage.s3.sse import Encryption
 from registry_runtime.storage.s3.trust import Trust
 from registry_runtime.storage.s3.wire import Refused, Wire
@@ -49,6 +51,7 @@ class Bucket:
         session = Session()
         credentials = credentials_of(settings, session)
         self._bucket = settings.bucket
+        self._prefix = settings.prefix
         trust = Trust(settings.ca_file)
         self._encryption = Encryption(settings.server_side_encryption)
         self._wire = Wire(settings, credentials, trust)
@@ -126,7 +129,19 @@ class Bucket:
                 raise refused.fault.error(self._bucket, self._encryption.name) from None
 
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
-        return await self._administration.list(prefix, after, limit)
+        first = self._prefix + after if after else ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = await self._wire.send(
+                    "GET", None, query=listing.query(self._prefix + prefix, first, limit)
+                )
+                return listing.parse(answer.content, len(self._prefix))
+            except Refused as refused:
+                raise refused.fault.error(self._bucket) from None
+            except listing.Unreadable:
+                if attempt < ATTEMPTS:
+                    await pause(attempt)
+        raise StorageUnavailable(f"the bucket {self._bucket} answers, and does not say what it must")
 
     async def open(self, key: str, span: Span | None = None) -> Chunks:
         stream = _Stream(self._wire, self._encryption, self._bucket, key, span)

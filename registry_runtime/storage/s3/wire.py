@@ -73,7 +73,7 @@ class Wire:
     async def send(
         self,
         method: str,
-        key: str,
+        key: str | None,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -117,13 +117,13 @@ class Wire:
     async def open(
         self,
         method: str,
-        key: str,
+        key: str | None,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Sequence[Buffer] = (),
     ) -> aiohttp.ClientResponse:
-        """One request, once. Raises Refused."""
+        """One request, once, to an object, or to the bucket itself. Raises Refused."""
         url = self._url(key, query)
         size = sum(map(len, body))
         payload = await self._payload_hash(body, size)
@@ -162,8 +162,8 @@ class Wire:
     def _again(self, attempt: int) -> bool:
         return attempt < ATTEMPTS and self._budget.spend()
 
-    def _url(self, key: str, query: Mapping[str, str] | None) -> str:
-        path = quote(self._settings.prefix + key, safe="/-_.~")
+    def _url(self, key: str | None, query: Mapping[str, str] | None) -> str:
+        path = "" if key is None else quote(self._settings.prefix + key, safe="/-_.~")
         if not query:
             return f"{self._base}/{path}"
         words = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))

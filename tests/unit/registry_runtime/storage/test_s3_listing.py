@@ -1,0 +1,54 @@
+"""A listing's XML: read whole or not at all, whoever wrote it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from registry_runtime.storage.base import Entry
+from registry_runtime.storage.s3.listing import Unreadable, parse, query
+
+NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+
+
+def page(namespace: str = NAMESPACE, truncated: str = "false", key: str = "tenant/k/a%3Ab%2Bc+d") -> bytes:
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{namespace}><Name>b</Name>'
+        f"<IsTruncated>{truncated}</IsTruncated><Contents><Key>{key}</Key>"
+        "<LastModified>2026-11-21T08:00:00.123Z</LastModified><ETag>&quot;e&quot;</ETag><Size>12</Size>"
+        "</Contents></ListBucketResult>"
+    ).encode()
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, ""])
+def test_a_page_is_read(namespace: str) -> None:
+    """With its keys as they are, less the registry's prefix; some servers name no namespace."""
+    listing = parse(page(namespace, "true"), len("tenant/"))
+    assert listing.entries == (Entry("k/a:b+c d", 12, datetime(2026, 11, 21, 8, 0, 0, 123000, UTC)),)
+    assert listing.more
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        page()[:-1],
+        page()[:150],
+        page().replace(b"<IsTruncated>false</IsTruncated>", b""),
+        page().replace(b"<Size>12</Size>", b""),
+        page().replace(b"12", b"many"),
+        page().replace(b"2026", b"when"),
+        b"<html>not found</html>",
+    ],
+)
+def test_what_breaks_off_is_no_page(content: bytes) -> None:
+    """A page that lacks an end would hide what lies behind it."""
+    with pytest.raises(Unreadable):
+        parse(content, 0)
+
+
+def test_only_what_is_asked_for_is_said() -> None:
+    """An empty start-after is left out: a server may take it for a key."""
+    assert query("k/", "", 10) == {"list-type": "2", "encoding-type": "url", "prefix": "k/", "max-keys": "10"}
+    assert query("k/", "k/a", 10)["start-after"] == "k/a"
