@@ -24,7 +24,7 @@ from registry_runtime.storage.base import (
     Place,
     Unfinished,
 )
-from tests.simulation.scheduler import Fate, Scheduler
+from tests.simulation.scheduler import AtOnce, Fate, Scheduler
 
 Result = TypeVar("Result")
 ATTEMPTS = 3  # of a driver
@@ -113,7 +113,7 @@ class Bucket:
 class Connection:
     """The driver of one replica: it tries again what got no answer, and then meets its own success."""
 
-    def __init__(self, bucket: Bucket, scheduler: Scheduler, replica: object) -> None:
+    def __init__(self, bucket: Bucket, scheduler: Scheduler | AtOnce, replica: object) -> None:
         self._bucket = bucket
         self._scheduler = scheduler
         self._replica = replica
@@ -128,6 +128,7 @@ class Connection:
             if fate is Fate.SILENT:  # done, and the answer is lost
                 _quietly(effect)
                 continue
+            assert isinstance(self._scheduler, Scheduler)
             self._scheduler.later(lambda: _quietly(effect))  # it arrives when its sender has given up
         raise StorageUnavailable(f"{operation} {key} got no answer")
 
