@@ -1,4 +1,4 @@
-"""Collections: previewed, receipted, from the command line too."""
+"""Collections: previewed, receipted, killed at every call."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.contract.config import Collection, Limits
 from registry_runtime.errors import ManifestUnknown
 from registry_runtime.repository import Registry
-from registry_runtime.repository.collection import taking
+from registry_runtime.repository.collection import collection, lease, taking
 from tests.images import image, index, pull, push_blobs
 from tests.simulation.bucket import Bucket, Connection
 from tests.simulation.scheduler import AtOnce
+from tests.unit.registry_runtime.repository.interposed import Killed, Mortal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +140,38 @@ async def test_lost_data_is_told_and_a_push_brings_it_back(storage: Connection) 
     assert len(receipt.lost) == 2
     await push_blobs(at, KEPT, b"{}", LAYERS[0])
     assert await pull(at, KEPT, Digest.of(LAYERS[0])) == LAYERS[0]
+
+
+@pytest.mark.parametrize("effect", ["lost", "done"])
+async def test_a_collection_may_be_killed_at_any_call(
+    storage: Connection, effect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was done, the next ones end it, and nothing that is named is harmed."""
+
+    async def erases(_storage: Storage) -> bool:
+        return True  # the probe alone would be most of the calls
+
+    monkeypatch.setattr(collection, "erases", erases)
+    monkeypatch.setattr(lease, "LAPSE", timedelta(0))
+    for fatal in range(1, 4000, 7):
+        await storage.delete([entry.key for entry in (await storage.list("")).entries])
+        at = registry(storage)
+        await prepared(at)
+        mortal = Mortal(storage, fatal, effect)
+        try:
+            await collect(registry(mortal), 5)
+        except Killed:
+            await mortal.settle()
+        else:
+            await check_after(storage, at)
+            return
+        await check_after(storage, at)
+    raise AssertionError("five collections take fewer calls")
+
+
+async def check_after(storage: Connection, at: Registry) -> None:
+    await collect(at)
+    await check(storage)
 
 
 def test_it_runs_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
