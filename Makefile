@@ -49,9 +49,9 @@ check: setup ## format, lint, types and the direction of imports
 unit: setup ## the tests that need no cluster, in two processes: one waits while the other works
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target inside outside
 inside: setup
-	@$(RUN) -m pytest tests/unit tests/fuzz tests/contract
+	@$(RUN) -m pytest tests/unit tests/fuzz tests/clients
 outside: setup
-	@$(RUN) -m pytest -p no:cacheprovider tests/api tests/clients
+	@$(RUN) -m pytest -p no:cacheprovider tests/contract tests/api
 
 cluster: parts ## the tests of the cluster and of the operator on a real API server
 	@$(RUN) -m pytest tests/cluster
