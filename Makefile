@@ -47,7 +47,7 @@ check: setup ## format, lint, types and the direction of imports
 	@$(VENV)/bin/lint-imports
 
 unit: setup ## the tests that need no cluster, in two processes: one waits while the other works
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target inside outside
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line inside outside
 inside: setup
 	@$(RUN) -m pytest tests/unit tests/fuzz tests/clients
 outside: setup
