@@ -22,7 +22,7 @@ from registry_operator.observed import (
     Waiting,
 )
 from registry_operator.queue import Kind, Work
-from registry_operator.relations import bundle_of, may_target, references, registries_of, waits
+from registry_operator.relations import bundle_of, may_target, owner_of, references, registries_of, waits
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
@@ -264,6 +264,10 @@ class Cache:
                 work.add(Work(Kind.ACCESS_TOKEN, *token.key))
             if token.secret == key:
                 work |= {one for registry in token.registries for one in access(registry)}
+        for data in seen:  # of a token that went before its Secret was seen
+            owner = owner_of(data.annotations.get(names.OWNER, ""))
+            if owner is not None and owner not in self.tokens.objects:
+                work.add(Work(Kind.ACCESS_TOKEN, *owner))
         for one, registry_ in self.registries.objects.items():
             if one.namespace == key.namespace and key.name in references(registry_):
                 work.add(Work(Kind.REGISTRY, *one))

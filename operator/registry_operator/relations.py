@@ -51,3 +51,10 @@ def references(registry: Registry) -> frozenset[str]:
         if storage.ca_bundle_ref and storage.ca_bundle_ref.kind == "Secret":
             found.add(storage.ca_bundle_ref.name)
     return frozenset(found)
+
+
+def owner_of(annotation: str) -> Key | None:
+    """The AccessToken that a Secret's annotation names as its owner; None where that is nothing of ours."""
+    kind, _, place = annotation.partition(" ")
+    namespace, _, name = place.partition("/")
+    return Key(namespace, name) if kind == AccessToken.KIND and name else None

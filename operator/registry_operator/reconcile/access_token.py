@@ -14,6 +14,7 @@ from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import status
 from registry_operator.reconcile.apply import apply, apply_all, remove
 from registry_operator.reconcile.context import Context
+from registry_operator.relations import owner_of
 
 LATER = 0.15  # seconds
 log = logging.getLogger(__name__)
@@ -69,12 +70,11 @@ async def is_gone(at: Context, owner: str, uid: str) -> bool:
 
     A token that cannot be read is not in the cache, and still needs its passwords.
     """
-    kind, _, place = owner.partition(" ")
-    namespace, _, name = place.partition("/")
-    if kind != AccessToken.KIND or not name:
+    key = owner_of(owner)
+    if key is None:
         return False  # nothing of ours, whatever its label says
     try:
-        found = await at.cluster.get(ACCESS_TOKENS, namespace, name)
+        found = await at.cluster.get(ACCESS_TOKENS, *key)
     except NotFound:
         return True
     return bool(found["metadata"]["uid"] != uid)

@@ -99,6 +99,17 @@ def test_a_password_secret_concerns_the_policy(cache: Cache) -> None:
     assert found >= work((Kind.POLICY, *REGISTRY), (Kind.ACCESS_TOKEN, *token.key))
 
 
+def test_a_secret_that_is_seen_after_its_token_went_concerns_the_token(cache: Cache) -> None:
+    """Its deletion has come and gone by then: nobody else would look at what it left."""
+    left = SecretData(
+        {}, labels={names.OWNER_UID: "gone"}, annotations={names.OWNER: "AccessToken shop/gone"}
+    )
+    found = cache.secret_changed(Key("shop-app", "gone-pull"), [left])
+    assert found == work((Kind.ACCESS_TOKEN, "shop", "gone"))
+    strange = SecretData({}, labels={names.OWNER_UID: "x"}, annotations={names.OWNER: "Registry shop/x"})
+    assert cache.secret_changed(Key("shop-app", "x"), [strange]) == set()
+
+
 def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> None:
     """And nobody else's Secret concerns anybody."""
     assert cache.secret_changed(Key("harbour", "s3"), [SecretData({})]) == work((Kind.REGISTRY, *REGISTRY))
