@@ -192,7 +192,7 @@ async def test_what_cannot_be_opened_is_counted_and_left(tenant: Tenant) -> None
     (pointer,) = (await tenant.storage.list("blobs/")).entries
     found = await tenant.storage.get(pointer.key)
     assert found
-    await tenant.storage.put(pointer.key, [found.content[:-1] + b"!"])
+    await tenant.storage.put(pointer.key, [found.content[:-1] + bytes([found.content[-1] ^ 1])])
     progress = await tenant.rewrap().run(tenant.id("k2"), "turn 1")
     assert progress is not None
     assert (progress.done, progress.left) == (True, 1)
