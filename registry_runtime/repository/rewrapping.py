@@ -7,7 +7,6 @@ the hidden names comes last: as long as it needs an old key, so may others, and 
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -64,7 +63,7 @@ class Rewrap:
         self._monotonic = monotonic
         self._me = uuid.uuid4().hex
         self._seen: tuple[Version | None, float] = (None, 0.0)
-        self._turns: set[str] = set()  # that were seen: one that another turn took the place of is over
+        self._turns: set[str] = set()  # that stood there: one that another took the place of is over
 
     async def run(self, key: str, turn: str) -> Rewrapping | None:
         """Goes on with the pass of this turn, whose key has this id, to its end, if it is ours to make.
@@ -87,7 +86,8 @@ class Rewrap:
         since = self._since(version)
         fresh = _Pass(Rewrapping(key=key, turn=turn, began=self._clock()), "", self._me)
         over = turn in self._turns
-        self._turns.add(turn)
+        if known is not None:
+            self._turns.add(known.progress.turn)
         if known is None or (known.progress.key, known.progress.turn) != (key, turn):
             return None if over else fresh
         if known.progress.done:
@@ -102,7 +102,9 @@ class Rewrap:
         return now - self._seen[1]
 
     async def _save(self, state: _Pass, expected: Version | None) -> Version:
-        return await self._records.write(paths.REWRAPPING, state.encode(), expected)
+        version = await self._records.write(paths.REWRAPPING, state.encode(), expected)
+        self._turns.add(state.progress.turn)
+        return version
 
     async def _make(self, state: _Pass, version: Version) -> Rewrapping:
         async for listing in self._listings(state.cursor):
@@ -138,7 +140,6 @@ class Rewrap:
                 return None  # its key is missing, or it is damaged: whoever reads it is told so
 
         results = await each(renew, keys, _WIDTH)
-        await asyncio.sleep(0)
         return progress.model_copy(
             update={
                 "examined": progress.examined + len(keys),

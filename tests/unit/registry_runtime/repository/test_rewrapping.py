@@ -15,9 +15,10 @@ from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.encryption.vault import Vault
-from registry_runtime.errors import StorageRefused
+from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.repository import Registry
 from registry_runtime.repository.rewrapping import Rewrap
+from registry_runtime.storage import paths
 from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import body, image, push_blobs
@@ -173,6 +174,24 @@ async def test_a_pass_that_is_killed_is_gone_on_with(tenant: Tenant, effect: str
         assert (second.done, second.left) == (True, 0)
         assert set((await tenant.ids()).values()) == {tenant.id(key)}
     raise AssertionError("a pass takes fewer calls")
+
+
+async def test_a_turn_that_could_not_begin_begins_later(tenant: Tenant) -> None:
+    """The storage fails at the first write of a pass: the same replica makes it when the storage is back."""
+    away = True
+
+    async def fail(operation: str, key: str) -> None:
+        if away and (operation, key) == ("put", paths.REWRAPPING):
+            raise StorageUnavailable("away")
+
+    await tenant.rewrap().run(tenant.id("k1"), "turn 1")
+    late = tenant.rewrap(Interposed(tenant.storage, fail))
+    with pytest.raises(StorageUnavailable):
+        await late.run(tenant.id("k2"), "turn 2")
+    away = False
+    progress = await late.run(tenant.id("k2"), "turn 2")
+    assert progress is not None
+    assert (progress.done, progress.turn) == (True, "turn 2")
 
 
 async def test_two_replicas_make_one_pass(tenant: Tenant) -> None:
