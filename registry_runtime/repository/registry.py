@@ -16,7 +16,6 @@ from registry_runtime.repository.referrers import Referrers
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.repository.tags import Tags
 from registry_runtime.repository.uploads import Uploads
-from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ class Registry:
         collecting: CollectionSettings = _COLLECTING,
         cache: Cache | None = None,
     ) -> None:
-        sealed = Records(storage, Tree(vault.names), vault.envelopes) if vault else None
-        records = sealed or Records(storage)
+        records = Records(storage, vault)
         pointers = Pointers(records)
         self.blobs = Blobs(storage, records, pointers, cache)
         self.uploads = Uploads(storage, records, self.blobs, limits, clock)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from registry_runtime.content.buffer import Buffer
-    from registry_runtime.encryption.envelope import Envelopes
+    from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.base import Found, Storage
 
 VERSION = 1
@@ -76,15 +76,13 @@ class Renewal(Enum):
 
 
 class Records:
-    """Reads and writes records; `tree` has their keys. With envelopes, all but notes are sealed."""
+    """Reads and writes records; `tree` has their keys. With a vault, all but notes are sealed."""
 
-    def __init__(
-        self, storage: Storage, tree: Tree | None = None, envelopes: Envelopes | None = None
-    ) -> None:
+    def __init__(self, storage: Storage, vault: Vault | None = None) -> None:
         self._storage = storage
-        self._envelopes = envelopes
+        self._envelopes = vault.envelopes if vault else None
         self._known: dict[str, tuple[Record, Version]] = {}
-        self.tree = tree or Tree()
+        self.tree = Tree(vault.names) if vault else Tree()
 
     @property
     def sealed(self) -> bool:

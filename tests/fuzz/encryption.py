@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from registry_runtime.encryption.envelope import Envelopes
 from registry_runtime.encryption.frames import FRAME, MORE, Frames
 from registry_runtime.encryption.keys import Key, Keyring
+from registry_runtime.encryption.vault import Vault
 from registry_runtime.errors import StorageRefused
 from registry_runtime.storage.base import Found
 from registry_runtime.storage.directory import Directory
@@ -64,7 +64,8 @@ def _keyring() -> Keyring:
     return keys
 
 
-_ENVELOPES = Envelopes(_keyring())
+_VAULT = Vault(_keyring())
+_ENVELOPES = _VAULT.envelopes
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -91,7 +92,7 @@ def record(data: bytes) -> bool:
 def envelope(data: bytes) -> bool:
     """A record in an envelope: what was closed, or refused."""
     try:
-        found = run(Records(One(data), envelopes=_ENVELOPES).read("uploads/x"))
+        found = run(Records(One(data), _VAULT).read("uploads/x"))
     except StorageRefused:
         return False
     assert found.record is None or dict(found.record.fields) == {"size": 1}
@@ -130,9 +131,7 @@ def key(data: bytes) -> bool:
 
 
 def _closed() -> bytes:
-    return b"".join(
-        bytes(one) for one in Records(One(b""), envelopes=_ENVELOPES)._close("uploads/x", _RECORD)
-    )
+    return b"".join(bytes(one) for one in Records(One(b""), _VAULT)._close("uploads/x", _RECORD))
 
 
 ENCRYPTED = {

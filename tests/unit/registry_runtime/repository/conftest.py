@@ -11,7 +11,6 @@ from registry_runtime.contract.config import Limits
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
-from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.keys import keyring
 
@@ -55,4 +54,4 @@ def registry(replica: Callable[..., Registry]) -> Registry:
 @pytest.fixture
 def records(storage: Directory, vault: Vault | None) -> Records:
     """The records of the storage, as the replicas see them."""
-    return Records(storage, Tree(vault.names), vault.envelopes) if vault else Records(storage)
+    return Records(storage, vault)

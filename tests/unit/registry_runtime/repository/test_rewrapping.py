@@ -19,7 +19,6 @@ from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.repository import Registry
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.storage import paths
-from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Records
 from tests.images import body, image, push_blobs
 from tests.keys import keyring
@@ -51,7 +50,7 @@ class Tenant:
         return Registry(through or self.storage, Limits(), lambda: datetime.now(UTC), "owner", self.vault)
 
     def rewrap(self, through: Storage | None = None) -> Rewrap:
-        records = Records(through or self.storage, Tree(self.vault.names), self.vault.envelopes)
+        records = Records(through or self.storage, self.vault)
         return Rewrap(records, lambda: datetime.now(UTC), lambda: self.now)
 
     async def ids(self) -> dict[str, str]:
