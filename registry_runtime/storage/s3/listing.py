@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from registry_runtime.storage.base import Entry, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Unreadable(Exception):
@@ -30,18 +30,20 @@ def parse(content: bytes, strip: int) -> Listing:
     """The entries, their keys without the first `strip` characters. Raises Unreadable."""
     try:
         root = ET.fromstring(content)  # noqa: S314 - expat bounds the expansion of entities itself
-        truncated = _children(root)["IsTruncated"]
-        entries = tuple(_entry(node, strip) for node in root if node.tag.endswith("Contents"))
+        said = _children(root)
+        # A server may leave `encoding-type` unheard, as versitygw does, and then says nothing of an encoding.
+        decode = unquote_plus if said.get("EncodingType") == "url" else str
+        truncated = said["IsTruncated"] == "true"
+        entries = tuple(_entry(node, strip, decode) for node in root if node.tag.endswith("Contents"))
     except (ET.ParseError, KeyError, ValueError) as error:
         raise Unreadable(str(error)) from error
-    return Listing(entries, truncated == "true")
+    return Listing(entries, truncated)
 
 
-def _entry(node: ET.Element, strip: int) -> Entry:
+def _entry(node: ET.Element, strip: int, decode: Callable[[str], str]) -> Entry:
     fields = _children(node)
-    key = fields["Key"]
     return Entry(
-        (unquote_plus(key) if "%" in key or "+" in key else key)[strip:],
+        decode(fields["Key"])[strip:],
         int(fields["Size"]),
         datetime.fromisoformat(fields["LastModified"]),
     )
