@@ -1,4 +1,4 @@
-"""A replica on a directory for anybody, and on a bucket with accounts, in clear and encrypted."""
+"""One replica for each driver, with and without accounts, shared by all tests of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.api.client import Client
 from tests.api.replica import Replica
 from tests.s3_server import S3Server, s3_server
 
-KINDS = ["directory", "s3-secure", "s3-secure-encrypted"]
+KINDS = ["directory", "directory-secure", "s3", "s3-secure", "s3-secure-encrypted"]
 
 
 @pytest.fixture(scope="session")
