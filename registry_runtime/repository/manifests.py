@@ -63,16 +63,19 @@ class Manifests:
         them: so of what a tag names now, bytes that were read before are good. A tag whose manifest is
         gone, which a push that was killed while a delete ran leaves behind, is taken away here.
         """
-        return await self._reads.get((name, reference), lambda: self._get(name, reference))
+        return await self._reads.get(f"{name} {reference}", lambda: self._get(name, reference))
 
     async def _get(self, name: RepositoryName, reference: Reference) -> StoredManifest:
         if isinstance(reference, Digest):
+            recent = self._recent.get(name, reference)
+            if recent and await self._records.has(self._records.tree.manifest(name, reference)):
+                return recent
             stored = await self._read(name, reference)
             if stored is None:
                 raise unknown(name, reference)
             return stored
         for _ in range(_ATTEMPTS):
-            digest = (await self._tags.get(name, reference)).digest
+            digest = await self._tags.digest(name, reference)
             stored = self._recent.get(name, digest) or await self._read(name, digest)
             if stored:
                 return stored

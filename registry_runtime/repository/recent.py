@@ -18,17 +18,18 @@ class RecentManifests:
     """Bounded in bytes. Whether the repository still holds a manifest, it does not know."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[RepositoryName, Digest], StoredManifest] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], StoredManifest] = OrderedDict()
         self._bytes = 0
 
     def get(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
-        stored = self._kept.get((name, digest))
+        key = (name.text, digest.hex)
+        stored = self._kept.get(key)
         if stored:
-            self._kept.move_to_end((name, digest))
+            self._kept.move_to_end(key)
         return stored
 
     def keep(self, name: RepositoryName, stored: StoredManifest) -> None:
-        key = (name, stored.descriptor.digest)
+        key = (name.text, stored.descriptor.digest.hex)
         if len(stored.content) > _ONE or key in self._kept:
             return
         self._kept[key] = stored
@@ -38,6 +39,6 @@ class RecentManifests:
             self._bytes -= len(oldest.content)
 
     def forget(self, name: RepositoryName, digest: Digest) -> None:
-        stored = self._kept.pop((name, digest), None)
+        stored = self._kept.pop((name.text, digest.hex), None)
         if stored:
             self._bytes -= len(stored.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from registry_runtime.content.descriptor import Descriptor
+from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import Tag
 from registry_runtime.errors import ManifestUnknown, NameUnknown, StorageUnavailable
 from registry_runtime.repository import facts
@@ -16,7 +16,7 @@ from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
-    from registry_runtime.content.digest import Digest
+    from registry_runtime.content.descriptor import Descriptor
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.storage.records import Records
 
@@ -41,12 +41,12 @@ class Tags:
             raise NameUnknown("the repository is empty or was never pushed to", {"name": name.text})
         return Page(())
 
-    async def get(self, name: RepositoryName, tag: Tag) -> Descriptor:
+    async def digest(self, name: RepositoryName, tag: Tag) -> Digest:
         """What the tag names; its manifest may be gone. Raises ManifestUnknown."""
         record = await self._records.get(paths.tag(name, tag))
         if record is None:
             raise unknown(name, tag)
-        return _decode(record)
+        return _named(record)
 
     async def move(self, name: RepositoryName, tag: Tag, target: Descriptor) -> None:
         """Lets the tag name this manifest; the last of several writers wins, none is half done.
@@ -90,7 +90,7 @@ class Tags:
         that came back is another one than was read, and stays.
         """
         seen = await self._records.read(paths.tag(name, tag))
-        if seen.record is None or seen.version is None or _decode(seen.record).digest != digest:
+        if seen.record is None or seen.version is None or _named(seen.record) != digest:
             return
         if dangling and await self._records.get(self._records.tree.manifest(name, digest)):
             return
@@ -115,5 +115,5 @@ def _encode(target: Descriptor) -> Record:
     )
 
 
-def _decode(record: Record) -> Descriptor:
-    return Descriptor.from_json(record.fields.get("target"), "target")
+def _named(record: Record) -> Digest:
+    return Digest.parse(record.fields["target"]["digest"])

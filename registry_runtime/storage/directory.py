@@ -13,7 +13,6 @@ from registry_runtime.storage.base import (
     PAGE,
     Conflict,
     Entry,
-    Found,
     Listing,
     Missing,
     Multipart,
@@ -22,6 +21,7 @@ from registry_runtime.storage.base import (
     Unfinished,
 )
 from registry_runtime.storage.files import Files, translated
+from registry_runtime.storage.lately import Lately
 from registry_runtime.storage.pieces import Pieces
 from registry_runtime.storage.windows import Windows
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer, Chunks
     from registry_runtime.content.range import Span
+    from registry_runtime.storage.base import Found
 
 
 class Directory:
@@ -39,14 +40,11 @@ class Directory:
     def __init__(self, root: Path) -> None:
         self._files = Files(root)
         self._pieces = Pieces(self._files)
+        self._lately = Lately()
 
     async def get(self, key: str) -> Found | None:
         with translated():
-            found = files.dated(self._files.path(key))
-        if found is None:
-            return None
-        content, modified = found
-        return Found(content, files.etag(content), datetime.fromtimestamp(modified, UTC))
+            return self._lately.read(self._files.path(key))
 
     async def size(self, key: str) -> int | None:
         with translated():

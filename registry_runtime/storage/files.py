@@ -42,12 +42,15 @@ _ATTEMPTS = 100  # a folder that another process prunes is made again
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """The system's errors as the storage's."""
-    try:
-        yield
-    except OSError as error:
+class translated:  # noqa: N801 - reads as what it does; a generator would cost as much as a small read
+    """In its context, the system's errors are the storage's."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, _traceback: object) -> None:
+        if not isinstance(error, OSError):
+            return
         if error.errno in _REFUSED:
             raise StorageRefused(
                 f"the directory cannot be used: {error}; give its owner to the registry's user, writable",
@@ -166,12 +169,12 @@ def write_at(descriptor: int, content: Sequence[Buffer], offset: int) -> int:
 
 def read(path: str) -> bytes | None:
     """A whole file, or None where there is none."""
-    found = dated(path)
+    found = opened(path)
     return None if found is None else found[0]
 
 
-def dated(path: str) -> tuple[bytes, float] | None:
-    """A whole file, and when it was written in seconds of Unix, or None where there is none.
+def opened(path: str) -> tuple[bytes, os.stat_result] | None:
+    """A whole file, and what the system knows of it, or None where there is none.
 
     By the system's own calls: a file object takes twice as long as they do.
     """
@@ -187,7 +190,7 @@ def dated(path: str) -> tuple[bytes, float] | None:
     except IsADirectoryError:
         return None
     else:
-        return content, status.st_mtime
+        return content, status
     finally:
         os.close(descriptor)
 

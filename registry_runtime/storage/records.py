@@ -92,6 +92,12 @@ class Records:
     async def get(self, key: str) -> Record | None:
         return (await self.read(key)).record
 
+    async def has(self, key: str) -> bool:
+        """Whether there is a record, which is not read where that costs less; what is sealed is opened."""
+        if self.sealed:
+            return await self.get(key) is not None
+        return bool(await self._storage.size(key))
+
     async def read(self, key: str) -> Versioned:
         """A record with the version that `write` expects. Raises StorageRefused where it is no record."""
         found = await self._storage.get(key)

@@ -20,6 +20,7 @@ from tests.unit.registry_runtime.repository.interposed import Interposed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from registry_runtime.encryption.vault import Vault
     from registry_runtime.repository import Registry
     from registry_runtime.storage.directory import Directory
 
@@ -49,6 +50,29 @@ async def test_a_pull_by_tag_reads_the_tag_only(storage: Directory, replica: Cal
     await replica().manifests.delete(NAME, Digest.of(two))
     with pytest.raises(ManifestUnknown):
         await reader.manifests.get(NAME, V1)
+
+
+async def test_a_pull_by_digest_looks_whether_it_is_there(
+    storage: Directory, replica: Callable[..., Registry], vault: Vault | None
+) -> None:
+    """What was read before is served for as long as it is there; what is sealed, only if it can be opened."""
+    asked: list[str] = []
+
+    async def note(operation: str, _key: str) -> None:
+        asked.append(operation)
+
+    content = image()
+    digest = Digest.of(content)
+    await push_blobs(replica(), NAME, b"{}")
+    await replica().manifests.put(NAME, digest, OCI_IMAGE, content)
+    reader = replica(Interposed(storage, note))
+    first = await reader.manifests.get(NAME, digest)
+    asked.clear()
+    assert await reader.manifests.get(NAME, digest) == first
+    assert asked == ["size" if vault is None else "get"]
+    await replica().manifests.delete(NAME, digest)
+    with pytest.raises(ManifestUnknown):
+        await reader.manifests.get(NAME, digest)
 
 
 def test_memory_is_bounded() -> None:

@@ -55,6 +55,18 @@ async def test_a_tombstone_reads_as_absent(tmp_path: Path) -> None:
     assert await records.get("k/b") == Record({"n": "again"})
 
 
+async def test_whether_there_is_a_record(tmp_path: Path) -> None:
+    """A tombstone is none."""
+    records = Records(Directory(tmp_path))
+    assert not await records.has("k/r")
+    await records.write("k/r", Record({}), None)
+    assert await records.has("k/r")
+    version = (await records.read("k/r")).version
+    assert version
+    await records.retract("k/r", version)
+    assert not await records.has("k/r")
+
+
 async def test_what_was_understood_is_not_read_twice(tmp_path: Path) -> None:
     """As long as nobody wrote: what another writer wrote is seen by the next read."""
     records, other = Records(Directory(tmp_path)), Records(Directory(tmp_path))
