@@ -17,7 +17,7 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.content.range import Span
 from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.storage.base import SMALL, Conflict, Missing, Place
-from registry_runtime.storage.s3 import administration, wire
+from registry_runtime.storage.s3 import administration, pool, wire
 from tests import s3_proxy
 from tests.contract.test_s3 import registry_of
 from tests.contract.test_storage import whole
@@ -205,7 +205,7 @@ async def test_a_storage_that_falls_silent_is_not_waited_for(
     proxied: tuple[Proxy, Storage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of a record, of a listing or of a stream: the next attempt gives it whole."""
-    monkeypatch.setattr(wire, "_STALLED", 0.3)
+    monkeypatch.setattr(pool, "STALLED_SECONDS", 0.3)
     monkeypatch.setattr(administration, "_STALLED", 0.3)
     proxy, storage = proxied
     content = os.urandom(2_000_000)

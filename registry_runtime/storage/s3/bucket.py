@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import TYPE_CHECKING, Self
 
-import aiohttp
 from botocore.session import Session
 
 from registry_runtime.contract.state import StorageReason
@@ -30,7 +29,7 @@ from registry_runtime.storage.s3.credentials import credentials_of
 from registry_runtime.storage.s3.retries import ATTEMPTS, pause
 from registry_runtime.storage.s3.sse import Encryption
 from registry_runtime.storage.s3.trust import Trust
-from registry_runtime.storage.s3.wire import Refused, Wire
+from registry_runtime.storage.s3.wire import Refused, Response, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -235,7 +234,7 @@ class _Stream:
         self._end = span.end + 1 if span else None  # until the first answer tells
         self._etag = ""
         self._left = _RESUMPTIONS
-        self._response: aiohttp.ClientResponse | None = None
+        self._response: Response | None = None
 
     async def begin(self) -> None:
         """Raises Missing."""
@@ -267,8 +266,8 @@ class _Stream:
                 if self._response is None:
                     await self.begin()
                 assert self._response
-                chunk = await self._response.content.readany()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                chunk = await self._response.some()
+            except OSError as error:
                 await self.aclose()
                 if self._left == 0:
                     raise self._wire.unreachable(error) from error
@@ -292,9 +291,10 @@ class _Stream:
 
 def _said(headers: Mapping[str, str], name: str) -> str:
     """A header of a success that S3 always sends."""
-    if name not in headers:
+    found = headers.get(name.lower())
+    if found is None:
         raise StorageUnavailable(f"the storage answers without {name}: that is no S3")
-    return headers[name]
+    return found
 
 
 def _modified(headers: Mapping[str, str]) -> datetime:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import SplitResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _PORTS = {"http": 80, "https": 443}
+
+
+class Address(NamedTuple):
+    """Where a request goes: the host as `host_of` gives it, path and query escaped, the query in order."""
+
+    host: str
+    path: str
+    query: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
 
 
 class Signer:
@@ -31,20 +43,16 @@ class Signer:
     def sign(
         self,
         method: str,
-        url: str,
+        address: Address,
         headers: Mapping[str, str],
         payload_hash: str,
         credentials: ReadOnlyCredentials,
     ) -> dict[str, str]:
-        """The headers, and those that sign them, all of them.
-
-        The URL's path is escaped, its query too, and in order.
-        """
+        """The headers, and those that sign them, all of them."""
         time = self._clock().strftime("%Y%m%dT%H%M%SZ")
-        parts = urlsplit(url)
         signed = {
             **headers,
-            "host": _host(parts),
+            "host": address.host,
             "x-amz-content-sha256": payload_hash,
             "x-amz-date": time,
         }
@@ -53,7 +61,7 @@ class Signer:
         lines = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
         names = ";".join(name for name, _ in lines)
         canonical = "".join(f"{name}:{value}\n" for name, value in lines)
-        request = f"{method}\n{parts.path or '/'}\n{parts.query}\n{canonical}\n{names}\n{payload_hash}"
+        request = f"{method}\n{address.path}\n{address.query}\n{canonical}\n{names}\n{payload_hash}"
         scope = f"{time[:8]}/{self._region}/s3/aws4_request"
         text = f"{_ALGORITHM}\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         signature = hmac.digest(self._key_of(credentials.secret_key, time[:8]), text.encode(), "sha256").hex()
@@ -61,7 +69,6 @@ class Signer:
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
         )
-        del signed["host"]  # the client writes it, from the URL
         return signed
 
     def _key_of(self, secret: str | None, day: str) -> bytes:
@@ -73,7 +80,7 @@ class Signer:
         return self._key[2]
 
 
-def _host(url: SplitResult) -> str:
+def host_of(url: SplitResult) -> str:
     """As HTTP clients write it: without the port that goes without saying."""
     name = url.hostname or ""
     host = f"[{name}]" if ":" in name else name

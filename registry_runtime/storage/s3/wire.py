@@ -1,7 +1,8 @@
-"""The frequent and the large: signed requests on an asynchronous HTTP client.
+"""The frequent and the large: signed requests to the objects of a bucket.
 
-Over TLS the payload is not hashed for the signature: TLS protects it, and content is checked against its
-digest. Over plain HTTP it is.
+Over TLS the payload is not hashed for the signature: TLS protects it. Over plain HTTP that of records is; what
+is larger holds bytes of a blob, which its digest or the tags of its frames protect, and hashing it here as
+well would double the cost of a push.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
@@ -9,36 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
-import aiohttp
-from yarl import URL
-
-from registry_runtime.errors import StorageUnavailable
+from registry_runtime.contract.state import StorageReason
+from registry_runtime.errors import StorageRefused, StorageUnavailable
 from registry_runtime.storage.base import SMALL
 from registry_runtime.storage.s3.faults import Fault
+from registry_runtime.storage.s3.pool import Pool
 from registry_runtime.storage.s3.retries import ATTEMPTS, Budget, pause
-from registry_runtime.storage.s3.signature import Signer
+from registry_runtime.storage.s3.signature import Address, Signer, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import S3Storage
+    from registry_runtime.storage.s3.connection import Connection
     from registry_runtime.storage.s3.credentials import Credentials
     from registry_runtime.storage.s3.trust import Trust
 
 T = TypeVar("T")
 UNSIGNED = "UNSIGNED-PAYLOAD"
-_WHOLE = 512 * 1024  # bytes of a body that are sent in one piece
-_THREAD = 256 * 1024
-_CONNECTIONS = 128
-_READ_BUFFER = 512 * 1024
+_NOTHING = hashlib.sha256().hexdigest()
+_SIGNED = 64 * 1024  # bytes of a body at most
+_AT_ONCE = 128  # requests that are not streamed
 _SLOWEST = 256 * 1024  # bytes in a second that a body must make to be worth waiting for
 _PATIENCE = 30.0  # seconds more, for an answer that is not streamed
-_STALLED = 20.0  # seconds without a byte
 
 
 class Refused(Exception):
@@ -51,10 +51,41 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success, read to its end."""
+    """A success, read to its end; the names of headers are in lower case."""
 
     headers: Mapping[str, str]
     content: bytes
+
+
+class Response:
+    """A success whose body is still to be read; it has to be closed."""
+
+    def __init__(self, pool: Pool, connection: Connection) -> None:
+        self._pool = pool
+        self._connection: Connection | None = connection
+        self.status = connection.status
+        self.headers = connection.headers
+
+    async def some(self) -> Buffer:
+        """The next bytes, none at the end. Raises OSError."""
+        assert self._connection
+        return await self._connection.some()
+
+    async def rest(self) -> bytes:
+        assert self._connection
+        return await self._connection.rest()
+
+    def close(self) -> None:
+        """The connection serves again if all was read."""
+        connection, self._connection = self._connection, None
+        if connection:
+            self._pool.give_back(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Wire:
@@ -63,12 +94,15 @@ class Wire:
     def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._trust = trust
         self._signer = Signer(settings.region)
-        self._base = base_url(settings)
-        self._secure = self._base.startswith("https:")
+        base = urlsplit(base_url(settings))
+        self._secure = base.scheme == "https"
+        self._host = host_of(base)
+        self._path = f"{base.path.rstrip('/')}/"
+        port = base.port or (443 if self._secure else 80)
+        self._pool = Pool(base.hostname or "", port, trust if self._secure else None)
         self._budget = Budget()
-        self._client: aiohttp.ClientSession | None = None
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def send(
         self,
@@ -83,13 +117,13 @@ class Wire:
         """One request, and more where a retry is worth it; `doubt` may raise after one without an answer."""
 
         async def whole() -> Answer:
-            async with asyncio.timeout(_PATIENCE + max(SMALL, sum(map(len, body))) / _SLOWEST):
-                async with await self.open(method, key, query=query, headers=headers, body=body) as response:
-                    return Answer(response.headers, await response.read())
+            async with self._turn, asyncio.timeout(_PATIENCE + max(SMALL, sum(map(len, body))) / _SLOWEST):
+                with await self.open(method, key, query=query, headers=headers, body=body) as response:
+                    return Answer(response.headers, await response.rest())
 
         return await self._tried(whole, doubt)
 
-    async def stream(self, key: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def stream(self, key: str, headers: Mapping[str, str]) -> Response:
         """A GET whose body the caller reads and closes."""
         return await self._tried(lambda: self.open("GET", key, headers=headers))
 
@@ -103,8 +137,8 @@ class Wire:
             except Refused as refused:
                 if not (refused.fault.worth_a_retry and self._again(attempt)):
                     raise
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if isinstance(error, aiohttp.ClientSSLError) or not self._again(attempt):
+            except OSError as error:  # TimeoutError is one, and what TLS says
+                if isinstance(error, ssl.SSLError) or not self._again(attempt):
                     self._unreachable(error)
                 if doubt:
                     await doubt()
@@ -122,34 +156,49 @@ class Wire:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Sequence[Buffer] = (),
-    ) -> aiohttp.ClientResponse:
-        """One request, once, to an object, or to the bucket itself. Raises Refused."""
-        url = self._url(key, query)
+    ) -> Response:
+        """One request, once, to an object, or to the bucket itself. Raises Refused, OSError."""
+        address = self._address(key, query)
         size = sum(map(len, body))
-        payload = await self._payload_hash(body, size)
+        payload = self._payload_hash(body, size)
         credentials = await self._credentials.current()
-        signed = self._signer.sign(method, url, headers or {}, payload, credentials)
-        response = await self._session().request(
-            method,
-            URL(url, encoded=True),
-            headers={**signed, "Content-Length": str(size)} if method == "PUT" else signed,
-            data=_data(body, size) if size else None,
-            ssl=self._trust.current() if self._secure else False,  # another one, another connection
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_STALLED),
-        )
+        signed = self._signer.sign(method, address, headers or {}, payload, credentials)
+        if method in {"PUT", "POST"}:
+            signed["Content-Length"] = str(size)
+        head = _head(method, address.target, signed)
+        response = Response(self._pool, await self._asked(head, body, size, bodiless=method == "HEAD"))
         if response.status in {200, 204, 206}:
             return response
-        async with response:
-            raise Refused(Fault.read(response.status, await response.read()))
+        with response:
+            raise Refused(Fault.read(response.status, await response.rest()))
+
+    async def _asked(self, head: bytes, body: Sequence[Buffer], size: int, *, bodiless: bool) -> Connection:
+        """A connection with the head of the answer.
+
+        One that was used before may have been ended by the server meanwhile: that is no fault of anybody's.
+        """
+        fresh = False
+        while True:
+            connection = await self._pool.lease(fresh=fresh)
+            try:
+                await connection.ask(head, body, size, bodiless=bodiless)
+            except ConnectionError:
+                self._pool.give_back(connection)
+                if fresh or not connection.reused:
+                    raise
+                fresh = True
+            except BaseException:
+                self._pool.give_back(connection)
+                raise
+            else:
+                return connection
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.close()
+        await self._pool.close()
 
     def unreachable(self, error: Exception) -> StorageUnavailable:
-        where = urlsplit(self._base).netloc
-        if isinstance(error, aiohttp.ClientSSLError):
+        where = self._host
+        if isinstance(error, ssl.SSLError):
             return StorageUnavailable(
                 f"TLS with the storage at {where} fails, its certificate authority must be in the CA bundle: "
                 f"{_cause(error)}"
@@ -162,28 +211,17 @@ class Wire:
     def _again(self, attempt: int) -> bool:
         return attempt < ATTEMPTS and self._budget.spend()
 
-    def _url(self, key: str | None, query: Mapping[str, str] | None) -> str:
-        path = "" if key is None else quote(self._settings.prefix + key, safe="/-_.~")
+    def _address(self, key: str | None, query: Mapping[str, str] | None) -> Address:
+        path = self._path if key is None else self._path + quote(self._settings.prefix + key, safe="/-_.~")
         if not query:
-            return f"{self._base}/{path}"
-        words = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))
-        return f"{self._base}/{path}?{words}"
+            return Address(self._host, path, "")
+        words = (f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))
+        return Address(self._host, path, "&".join(words))
 
-    async def _payload_hash(self, body: Sequence[Buffer], size: int) -> str:
-        if self._secure:
+    def _payload_hash(self, body: Sequence[Buffer], size: int) -> str:
+        if self._secure or size > _SIGNED:
             return UNSIGNED
-        return await asyncio.to_thread(_sha256, body) if size >= _THREAD else _sha256(body)
-
-    def _session(self) -> aiohttp.ClientSession:
-        """The client belongs to the event loop that first asks for it."""
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
-                auto_decompress=False,
-                read_bufsize=_READ_BUFFER,
-                skip_auto_headers=("Accept-Encoding", "Content-Type"),
-            )
-        return self._client
+        return _sha256(body) if size else _NOTHING
 
 
 def base_url(settings: S3Storage) -> str:
@@ -196,15 +234,17 @@ def base_url(settings: S3Storage) -> str:
     return f"{scheme}://{settings.bucket}.{rest}"
 
 
-def _data(body: Sequence[Buffer], size: int) -> bytes | AsyncIterator[Buffer]:
-    return b"".join(body) if size <= _WHOLE else _pieces(body)
-
-
-async def _pieces(body: Sequence[Buffer]) -> AsyncIterator[Buffer]:
-    for block in body:
-        view = memoryview(block)
-        for start in range(0, len(view), _WHOLE):
-            yield view[start : start + _WHOLE]
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """Raises StorageRefused for what would be another header."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    text = "\r\n".join((*lines, "", ""))
+    if text.count("\n") + text.count("\r") != 2 * (len(lines) + 1) or not text.isascii():
+        raise StorageRefused(
+            "the credentials hold a line break or another character that no request can have: correct the "
+            "Secret that credentialsSecretRef names",
+            StorageReason.DENIED,
+        )
+    return text.encode()
 
 
 def _sha256(body: Sequence[Buffer]) -> str:

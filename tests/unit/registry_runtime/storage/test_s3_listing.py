@@ -12,9 +12,14 @@ from registry_runtime.storage.s3.listing import Unreadable, parse, query
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
-def page(namespace: str = NAMESPACE, truncated: str = "false", key: str = "tenant/k/a%3Ab%2Bc+d") -> bytes:
+def page(
+    namespace: str = NAMESPACE,
+    truncated: str = "false",
+    key: str = "tenant/k/a%3Ab%2Bc+d",
+    encoding: str = "<EncodingType>url</EncodingType>",
+) -> bytes:
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{namespace}><Name>b</Name>'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{namespace}><Name>b</Name>{encoding}'
         f"<IsTruncated>{truncated}</IsTruncated><Contents><Key>{key}</Key>"
         "<LastModified>2026-11-21T08:00:00.123Z</LastModified><ETag>&quot;e&quot;</ETag><Size>12</Size>"
         "</Contents></ListBucketResult>"
@@ -27,6 +32,13 @@ def test_a_page_is_read(namespace: str) -> None:
     listing = parse(page(namespace, "true"), len("tenant/"))
     assert listing.entries == (Entry("k/a:b+c d", 12, datetime(2026, 11, 21, 8, 0, 0, 123000, UTC)),)
     assert listing.more
+
+
+def test_a_key_is_decoded_where_the_server_says_so() -> None:
+    """One that leaves `encoding-type` unheard gives the key as it is, whatever that looks like."""
+    assert parse(page(encoding=""), len("tenant/")).entries[0].key == "k/a%3Ab%2Bc+d"
+    odd = page(encoding="<EncodingType></EncodingType>", key="tenant/a%20b")
+    assert parse(odd, len("tenant/")).entries[0].key == "a%20b"
 
 
 @pytest.mark.parametrize(

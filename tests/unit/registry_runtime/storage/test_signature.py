@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -12,9 +12,12 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_runtime.storage.s3.signature import Signer
+from registry_runtime.storage.s3.signature import Address, Signer, host_of
 
 KEYS = ReadOnlyCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None)
+
+
+READ: tuple[str, Address, dict[str, str], str] = ("GET", Address("x", "/b/k", ""), {}, "00")
 
 
 class _Told(S3SigV4Auth):
@@ -35,7 +38,11 @@ def by_us(
     method: str, url: str, headers: dict[str, str], payload: str, keys: ReadOnlyCredentials, *, date: str
 ) -> dict[str, str]:
     time = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    signed = Signer("eu-central-1", lambda: time).sign(method, url, headers, payload, keys)
+    parts = urlsplit(url)
+    address = Address(host_of(parts), parts.path, parts.query)
+    signer = Signer("eu-central-1", lambda: time)
+    signed = signer.sign(method, address, headers, payload, keys)
+    assert signed.pop("host") == address.host
     return {name.lower(): value for name, value in signed.items()}
 
 
@@ -74,11 +81,9 @@ def test_another_secret_or_day_is_another_key() -> None:
     day = datetime(2026, 1, 1, tzinfo=UTC)
     signer = Signer("eu-central-1", lambda: day)
     rotated = ReadOnlyCredentials(KEYS.access_key, "another", None, None)
-    before = signer.sign("GET", "https://x/b/k", {}, "00", KEYS)["Authorization"]
-    assert signer.sign("GET", "https://x/b/k", {}, "00", rotated)["Authorization"] != before
-    assert signer.sign("GET", "https://x/b/k", {}, "00", KEYS)["Authorization"] == before
+    before = signer.sign(*READ, KEYS)["Authorization"]
+    assert signer.sign(*READ, rotated)["Authorization"] != before
+    assert signer.sign(*READ, KEYS)["Authorization"] == before
     day = datetime(2026, 1, 2, tzinfo=UTC)
-    assert "20260102/" in signer.sign("GET", "https://x/b/k", {}, "00", KEYS)["Authorization"]
-    assert signer.sign("GET", "https://x/b/k", {}, "00", KEYS) == Signer("eu-central-1", lambda: day).sign(
-        "GET", "https://x/b/k", {}, "00", KEYS
-    )
+    assert "20260102/" in signer.sign(*READ, KEYS)["Authorization"]
+    assert signer.sign(*READ, KEYS) == Signer("eu-central-1", lambda: day).sign(*READ, KEYS)
