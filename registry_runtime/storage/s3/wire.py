@@ -1,8 +1,8 @@
 """The frequent and the large: signed requests to the objects of a bucket.
 
-Over TLS the payload is not hashed for the signature: TLS protects it. Over plain HTTP that of records is; what
-is larger holds bytes of a blob, which its digest or the tags of its frames protect, and hashing it here as
-well would double the cost of a push.
+Over TLS the payload is not hashed for the signature: TLS protects it. Over plain HTTP that of records is;
+what is larger holds bytes of a blob, which its digest or the tags of its frames protect, and hashing it here
+as well would double the cost of a push.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
