@@ -212,7 +212,7 @@ class Manifests:
             places = [entry.key.removeprefix(prefix) for entry in listing.entries]
             loose += [paths.loose(name) + place for place in places]
             after, more = (places[-1] if places else after), listing.more
-        await each(self._records.note, loose)
+        await each(self._records.note_now, loose)
 
 
 def _lacking(missing: Sequence[Digest], what: str) -> ManifestBlobUnknown:

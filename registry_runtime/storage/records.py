@@ -133,6 +133,20 @@ class Records:
         """Writes that there is such a key, and nothing else: an index."""
         await self._storage.put(key, _lines({_CHANGE: _new_change()}))
 
+    async def note_now(self, key: str) -> None:
+        """A note whose date counts: a duplicate of this write that arrives late makes it no younger."""
+        expected: str | None = None
+        for _ in range(_ATTEMPTS):
+            content = _lines({_CHANGE: _new_change()})
+            try:
+                await self._storage.put(key, content, absent=expected is None, match=expected)
+            except Conflict:
+                found = await self._storage.get(key)
+                expected = found.etag if found else None
+            else:
+                return
+        raise StorageUnavailable(f"{key} changes over and over; try again")
+
     async def write(self, key: str, record: Record, expected: Version | None) -> Version:
         """Writes over what was read with this version (None: where nothing was), and returns the new one.
 

@@ -239,7 +239,7 @@ class _Visit:
             return
         folder = paths.loose(RepositoryName(self.name))
         released = [*loose.children, *self._referrers[loose.component]]
-        await each(self._taking.records.note, [folder + component for component in released])
+        await each(self._taking.records.note_now, [folder + component for component in released])
 
     async def _judge_links(self, components: Sequence[str]) -> None:
         folder = f"{paths.REPOSITORIES}{self.name}/_blobs/"

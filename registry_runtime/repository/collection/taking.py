@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WIDTH = 32
 # What was hidden so long before a pass began was hidden before its mark: dates may be in whole seconds.
 LEAST = timedelta(seconds=2)
+AT_WORK = 2  # graces: for which no request is at work, so what it wrote first has its fact by then, or never
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,18 @@ class Taking:
         self._storage = storage
         self.records = records
         self.receipt = receipt
-        self._before = receipt.began - max(grace, LEAST)
+        grace = max(grace, LEAST)
+        self._before = receipt.began - grace
+        self._long_before = receipt.began - AT_WORK * grace
         self._erases = erases
 
     def is_old(self, modified: datetime | None) -> bool:
         """Whether it was written at least a grace before the pass began, so that its mark knows of it."""
         return modified is not None and modified <= self._before
+
+    def is_abandoned(self, modified: datetime) -> bool:
+        """Whether the request that wrote it, and was to write more, has ended before the pass began."""
+        return modified <= self._long_before
 
     async def let_go(self, kind: Kind, key: str) -> bool:
         """One step with a link or a manifest that nothing names; whether it is gone."""
@@ -113,11 +120,11 @@ class Taking:
 
     async def drop(self, entries: Iterable[Entry]) -> None:
         """Indexes without their fact. Whoever writes the fact again has written its index again before."""
-        await each(self._drop, [entry.key for entry in entries if self.is_old(entry.modified)], WIDTH)
+        await each(self._drop, [entry.key for entry in entries if self.is_abandoned(entry.modified)], WIDTH)
 
     async def _drop(self, key: str) -> None:
         found = await self._storage.get(key)  # an index is no record: there is nothing in it
-        if found is None or not found.content or not self.is_old(found.modified):
+        if found is None or not found.content or not self.is_abandoned(found.modified):
             return
         if not self.receipt.preview:
             try:
