@@ -12,11 +12,14 @@ import logging
 import math
 import os
 import socket
+from collections import deque
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from registry_runtime.content.buffer import Buffer
 
 ZERO_COPY = "http.response.zerocopysend"
 RECEIVED = 256 * 1024  # bytes of a body that wait to be taken, before the client has to
@@ -28,7 +31,11 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """`done` is called when the answer is complete; `date` are the lines that every head begins with."""
+    """`done` is called when the answer is complete; `date` are the lines that every head begins with.
+
+    `unread` are the bytes of the body that have not come yet, 0 where its length was not told; `wanted` is
+    called when the application asks for the body first.
+    """
 
     def __init__(
         self,
@@ -38,6 +45,8 @@ class Exchange:
         date: list[tuple[bytes, bytes]],
         done: Callable[[], None],
         *,
+        wanted: Callable[[], None],
+        unread: int,
         keep_alive: bool,
         expects_100: bool,
     ) -> None:
@@ -47,14 +56,16 @@ class Exchange:
         self.response_started = False
         self.response_complete = False
         self.more_body = True
-        self.received = 0  # bytes that wait to be taken
+        self.unread = unread
+        self._waiting = 0  # bytes
         self.message_event = asyncio.Event()
         self._transport = transport
         self._flow = flow
         self._date = date
         self._done = done
+        self._wanted: Callable[[], None] | None = wanted
         self._expects_100 = expects_100
-        self._pieces: list[bytes] = []
+        self._pieces: deque[Buffer] = deque()
         self._head: bytes | None = None
         self._left: float = 0  # bytes of the body that are still to be sent
         self._watched: int | None = None  # another name of the socket, while a file is sent
@@ -81,11 +92,13 @@ class Exchange:
         self.message_event.set()
         self._wake()
 
-    def feed(self, piece: bytes) -> None:
-        """What the client sent of its body."""
+    def feed(self, piece: Buffer) -> None:
+        """What the client sent of its body; nobody wants it any more when it has its answer."""
+        if self.response_complete:
+            return
         self._pieces.append(piece)
-        self.received += len(piece)
-        if self.received >= RECEIVED:
+        self._waiting += len(piece)
+        if self._waiting >= RECEIVED:
             self._flow.pause_reading()
         self.message_event.set()
 
@@ -93,15 +106,28 @@ class Exchange:
         if self._expects_100 and not self._transport.is_closing():
             self._expects_100 = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not self.disconnected and not self.response_complete:
+        if self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            wanted()
+        if not (self._pieces or self.disconnected or self.response_complete):
             self._flow.resume_reading()
             await self.message_event.wait()
             self.message_event.clear()
-        if self.disconnected or self.response_complete:
+        if self.response_complete or (self.disconnected and not self._pieces):
             return {"type": "http.disconnect"}
-        pieces, self._pieces, self.received = self._pieces, [], 0
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
+        body = self._taken()
+        self._waiting -= len(body)
+        if self._waiting < RECEIVED:
+            self._flow.resume_reading()
+        return {"type": "http.request", "body": body, "more_body": self.more_body or bool(self._pieces)}
+
+    def _taken(self) -> Buffer:
+        """What waits: the parser's pieces as one, a view of a block as it is."""
+        pieces = self._pieces
+        taken = [pieces.popleft()] if pieces else []
+        while pieces and isinstance(taken[0], bytes) and isinstance(pieces[0], bytes):
+            taken.append(pieces.popleft())
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     async def send(self, message: Message) -> None:
         if self._flow.write_paused and not self.disconnected:

@@ -12,13 +12,14 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
-from httptools import parse_url
+from httptools import HttpRequestParser, parse_url
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from registry_runtime.exchange import ZERO_COPY, Exchange
+from registry_runtime.inflow import BLOCK, Blocks, LongBody
 from registry_runtime.tls import ServedCertificate
 
 _HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond what comes in one read
@@ -43,15 +44,18 @@ class Connection(HttpToolsProtocol):
     _untaken_since: float | None = None  # seconds of the loop's clock
     _idle_since: float | None = None  # the same clock; while no request is read or answered
     _exchange: Exchange | None = None  # the last one whose head was read
+    _long: LongBody | None = None  # what receives in our place
 
     def __init__(
         self,
         config: Config,
         connections: ServerState,
         state: dict[str, Any],
+        blocks: Blocks,
         tls: ServedCertificate | None = None,
     ) -> None:
         super().__init__(config, connections, state)
+        self._blocks = blocks
         self._tls = tls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -113,18 +117,50 @@ class Connection(HttpToolsProtocol):
             self.flow,
             self.server_state.default_headers,
             self.on_response_complete,
+            wanted=self._on_wanted,
+            unread=self._announced(),
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             expects_100=self.expect_100_continue,
         )
 
+    def _announced(self) -> int:
+        """The Content-Length, 0 without one; the parser has refused what is none, or stands beside chunks."""
+        if self.parser.should_upgrade():
+            return 0  # whatever comes now is not the body
+        return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+
     def on_body(self, body: bytes) -> None:
-        if self._exchange is not None and not self._exchange.response_complete:
+        if self._exchange is not None:
+            self._exchange.unread -= len(body)
             self._exchange.feed(body)
 
     def on_message_complete(self) -> None:
-        if self._exchange is not None and not self._exchange.response_complete:
-            self._exchange.more_body = False
-            self._exchange.message_event.set()
+        if self._exchange is None:
+            return
+        if self._exchange.response_complete:
+            self._idle_since = self.loop.time()
+        self._exchange.more_body = False
+        self._exchange.message_event.set()
+
+    def _on_wanted(self) -> None:
+        """The rest of a long body comes past the parser, when somebody wants it."""
+        if self._exchange is not None and self._exchange.unread >= BLOCK and not self.transport.is_closing():
+            self._long = LongBody(self, self._exchange, self._blocks)
+            self._hand_over(self._long)
+
+    def on_long_body(self) -> None:
+        """It is complete: what comes now is the next request, for a parser that knows nothing of this one."""
+        self._long = None
+        self._hand_over(self)
+        self.parser = HttpRequestParser(self)
+        self.on_message_complete()
+
+    def _hand_over(self, receiver: asyncio.BaseProtocol) -> None:
+        """Event loops look at what kind of protocol it is when reading begins."""
+        self.transport.pause_reading()
+        self.transport.set_protocol(receiver)
+        if not self.flow.read_paused:
+            self.transport.resume_reading()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -149,7 +185,10 @@ class Connection(HttpToolsProtocol):
 
         A closed transport sends what it still holds first, for as long as the client lets it. And the
         connection of one that asks for nothing more: a timer for each answer would cost more than this.
+        What came of a long body is handed on, be it ever so little.
         """
+        if self._long is not None:
+            self._long.hand_on()
         if self._idle_since is not None and self.loop.time() - self._idle_since > _KEEP_ALIVE_SECONDS:
             self.transport.close()
         if self._untaken_since is None:
@@ -199,6 +238,7 @@ class Listener:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         )
         self._connections = ServerState()
+        self._blocks = Blocks()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -208,7 +248,7 @@ class Listener:
         host, port = self._address
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._config, self._connections, self._state, self.tls),
+                lambda: Connection(self._config, self._connections, self._state, self._blocks, self.tls),
                 sock=_bound(host, port),
                 backlog=_BACKLOG,
                 ssl=self.tls.context if self.tls is not None else None,

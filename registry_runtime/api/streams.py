@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from registry_runtime.api.errors import ClientGone, ClientStalled
 from registry_runtime.api.trace import trace_of
-from registry_runtime.content.buffer import Stretch
+from registry_runtime.content.buffer import Buffer, Stretch
 from registry_runtime.errors import RegistryError, SizeInvalid
 from registry_runtime.exchange import ZERO_COPY
 from registry_runtime.repository import OpenBlob
@@ -33,14 +33,14 @@ def announced(request: Request) -> int | None:
     return int(text)
 
 
-async def received(request: Request) -> AsyncIterator[bytes]:
+async def received(request: Request) -> AsyncIterator[Buffer]:
     """The request's body in pieces of 64 KiB or more, the last one shorter.
 
     Raises ClientGone where the connection ends or stalls before the body does, after what came till
     then: a body that was cut short can never be taken for one that is complete.
     """
     trace = trace_of(request.scope)
-    pieces: list[bytes] = []
+    pieces: list[Buffer] = []
     held = 0
     more = True
     while more:
@@ -71,7 +71,7 @@ async def whole(request: Request, most: int, too_large: RegistryError) -> bytes:
     return bytes(content)
 
 
-async def _next(receive: Receive) -> tuple[bytes, bool]:
+async def _next(receive: Receive) -> tuple[Buffer, bool]:
     try:
         async with asyncio.timeout(_SILENT_SECONDS):
             message = await receive()

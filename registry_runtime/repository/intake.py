@@ -86,9 +86,9 @@ class Intake:
     def session(self) -> Session:
         return self._held.session
 
-    async def take(self, body: AsyncIterator[bytes], length: int | None) -> None:
+    async def take(self, body: AsyncIterator[Buffer], length: int | None) -> None:
         """Raises Interrupted with all that came taken, SizeInvalid where `length` bytes are exceeded."""
-        waiting: list[bytes] = []
+        waiting: list[Buffer] = []
         size = 0
         cause: Exception | None = None
         iterator = aiter(body)
@@ -108,9 +108,9 @@ class Intake:
             waiting.append(chunk)
             size += len(chunk)
             if size >= BLOCK:
-                await self._add(b"".join(waiting))
+                await self._add(_joined(waiting))
                 waiting, size = [], 0
-        await self._add(b"".join(waiting))
+        await self._add(_joined(waiting))
         if cause is None and length is not None and self.taken < length:
             cause = SizeInvalid(f"{self.taken} bytes came of the {length} that were announced")
         if cause:
@@ -170,7 +170,7 @@ class Intake:
         if self.running:
             await self.running.settle()
 
-    async def _add(self, block: bytes) -> None:
+    async def _add(self, block: Buffer) -> None:
         if not block:
             return
         if self.running:
@@ -260,3 +260,7 @@ def _split(blocks: list[Buffer], length: int) -> tuple[list[Buffer], list[Buffer
         rest.appendleft(bytes(end[cut:]))
         spare -= len(end) - cut
     return taken, list(rest)
+
+
+def _joined(pieces: Sequence[Buffer]) -> Buffer:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

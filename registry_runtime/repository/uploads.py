@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
+    from registry_runtime.content.buffer import Buffer
     from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.contract.config import Limits
@@ -80,7 +81,7 @@ class Uploads:
         self,
         name: RepositoryName,
         uuid: str,
-        body: AsyncIterator[bytes],
+        body: AsyncIterator[Buffer],
         *,
         start: int | None = None,
         length: int | None = None,
@@ -107,7 +108,7 @@ class Uploads:
         name: RepositoryName,
         uuid: str,
         digest: Digest,
-        body: AsyncIterator[bytes] | None = None,
+        body: AsyncIterator[Buffer] | None = None,
         *,
         start: int | None = None,
         length: int | None = None,
@@ -137,7 +138,7 @@ class Uploads:
             raise
 
     async def push(
-        self, name: RepositoryName, digest: Digest, body: AsyncIterator[bytes], by: str
+        self, name: RepositoryName, digest: Digest, body: AsyncIterator[Buffer], by: str
     ) -> Descriptor:
         """A blob in one request. Raises DigestInvalid and what the body raises, and leaves nothing then."""
         async with self._parts.lend(PART) as loan:
@@ -182,7 +183,7 @@ class Uploads:
             await running.update(session.tail)
         return Intake(self._storage, self._sessions, held, running, loan)
 
-    async def _take(self, intake: Intake, body: AsyncIterator[bytes], length: int | None) -> None:
+    async def _take(self, intake: Intake, body: AsyncIterator[Buffer], length: int | None) -> None:
         try:
             await intake.take(body, length)
         except Interrupted as cut:
