@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ class Takes:
         self.came: list[bytes | memoryview] = []
         self.last: Message = {}
         self._at_most = at_most
+
+    def has(self, size: int) -> bool:
+        return sum(map(len, self.came)) == size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         more = bool(scope["method"] == "PUT")
@@ -113,7 +117,7 @@ async def test_a_slow_body_is_seen_as_it_comes() -> None:
             writer.write(b"0123456789")
             await asyncio.sleep(0.05)
             served.tick(0)
-            await until(lambda number=number: sum(map(len, app.came)) == 10 * number)
+            await until(partial(app.has, 10 * number))
         writer.close()
     assert b"".join(app.came) == b"0123456789" * 3
 
