@@ -23,7 +23,8 @@ def telling(name: str, loopback: str) -> Iterator[Platform]:
     story = Story(provider, f"{name} (a test's)", Progress())
     try:
         story.up()
-        yield Platform(story, provider.cluster, Kubectl(provider.kubectl, provider.kubeconfig))
+        kubectl = Kubectl(provider.kubectl, provider.kubeconfig)
+        yield Platform(story, provider.cluster, kubectl, provider.loopback)
     finally:
         if not os.environ.get("ROADSTEAD_KEEP_CLUSTER"):
             story.down()

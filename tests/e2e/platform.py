@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from registry_operator.names import SECRETS_ROLE
@@ -14,11 +15,15 @@ from registry_operator.names import SECRETS_ROLE
 from local_cluster.cluster import Cluster
 from quickstart.kubectl import Kubectl, Object, conditions
 from quickstart.story import HOSTNAME, NAMESPACE, REGISTRY, TENANT, TOKEN, Story
+from registry_runtime.contract.config import S3Storage
+from registry_runtime.storage import open_storage
+from registry_runtime.storage.base import Storage
 from tests.e2e.client import Answer, Client
 
 API = "roadstead.dev/v1alpha1"
 REPLICA = f"app.kubernetes.io/instance={REGISTRY},app.kubernetes.io/name=registry"
 OPERATOR = ("roadstead-operator", "roadstead-system")
+FIRST = 10  # of the addresses that tests give away; below it are the domains of the story
 
 
 @dataclass
@@ -28,7 +33,8 @@ class Platform:
     story: Story
     cluster: Cluster
     kubectl: Kubectl
-    addresses: dict[str, str] = field(default_factory=dict)  # of replicas, forwarded to this machine
+    loopback: str
+    addresses: dict[str, str] = field(default_factory=dict)  # on this machine, by what they lead to
 
     @property
     def ca(self) -> str:
@@ -52,16 +58,18 @@ class Platform:
 
     def replica_clients(self, password: str) -> list[Client]:
         """A client for each replica, past the Service."""
-        clients = []
-        for number, pod in enumerate(self.replicas(), start=1):
-            address = (
-                self.addresses.get(pod["metadata"]["name"]) or f"127.0.91.{len(self.addresses) + number}"
-            )
-            if pod["metadata"]["name"] not in self.addresses:
-                self.cluster.forward(f"{address}:443", f"{pod['status']['podIP']}:8443")
-                self.addresses[pod["metadata"]["name"]] = address
-            clients.append(self.client(password, address=address))
-        return clients
+        return [
+            self.client(password, address=self.reach(f"{pod['status']['podIP']}:8443"))
+            for pod in self.replicas()
+        ]
+
+    def reach(self, target: str) -> str:
+        """An address of this machine whose port 443 leads to `target`: IP:PORT or SERVICE.NAMESPACE:PORT."""
+        if target not in self.addresses:
+            address = f"{self.loopback}{len(self.addresses) + FIRST}"
+            self.cluster.forward(f"{address}:443", target)
+            self.addresses[target] = address
+        return self.addresses[target]
 
     async def everywhere(self, password: str) -> list[Answer]:
         """What each replica says of this password."""
@@ -81,6 +89,41 @@ class Platform:
         assert node
         zone: str = node["metadata"]["labels"]["topology.kubernetes.io/zone"]
         return zone
+
+    def kill_inside(self, pod: Object) -> None:
+        """SIGKILL from the node, by the process id that its container runtime knows."""
+        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        tasks = self.cluster.exec(pod["spec"]["nodeName"], ["ctr", "-n", "k8s.io", "tasks", "list"])
+        line = next(line for line in tasks.stdout.decode().splitlines() if line.startswith(container))
+        self.cluster.exec(pod["spec"]["nodeName"], ["kill", "-9", line.split()[1]])
+
+    def delete_at_once(self, pod: Object) -> None:
+        """Without a drain, as a node takes its pods along."""
+        place = (pod["metadata"]["name"], "-n", pod["metadata"]["namespace"])
+        self.kubectl("delete", "pod", *place, "--grace-period=0", "--force")
+
+    @asynccontextmanager
+    async def bucket(self, folder: Path, prefix: str = "") -> AsyncIterator[Storage]:
+        """The tenant's bucket, past the registry, with the tenant's own credentials, which `folder` gets."""
+        for key, value in self.kubectl.secret("harbour-s3", TENANT).items():
+            (folder / key).write_text(value)
+        ca = self.kubectl.get("configmap", "s3-ca", TENANT)
+        assert ca
+        (folder / "ca.crt").write_text(ca["data"]["ca.crt"])
+        address = self.cluster.forward("127.0.0.1:0", "s3.s3-system:7070")
+        storage = await open_storage(
+            S3Storage(
+                bucket="harbour",
+                endpoint=f"https://127.0.0.1:{address.port}",
+                prefix=prefix,
+                ca_file=folder / "ca.crt",
+                credentials=folder,
+            )
+        )
+        try:
+            yield storage
+        finally:
+            await storage.close()
 
     def condition(self, kind: str, name: str, namespace: str, condition: str) -> Object:
         """One condition, {} where it is not there."""

@@ -6,33 +6,28 @@ import asyncio
 import base64
 import os
 import secrets
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from quickstart.errors import CommandFailed
 from quickstart.kubectl import Object, conditions
-from quickstart.story import NAMESPACE, REGISTRY, TENANT
-from tests.e2e.client import Client, digest_of
+from quickstart.story import NAMESPACE, TENANT
+from tests.e2e.client import digest_of
 from tests.e2e.load import Load
-from tests.e2e.platform import Platform, resource
+from tests.e2e.own import OwnRegistry
+from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.cluster
 NAME, CLAIM, SECRET = "sealed", "vault", "sealed-keys"
-HOST, ADDRESS = f"{NAME}.roadstead.test", "127.0.92.1"
 BUCKETS = "/var/lib/roadstead-s3/buckets/harbour"  # of the sample's S3 server, on its node
-PODS = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/name=registry"
 
 
 @dataclass
-class Sealed:
+class Sealed(OwnRegistry):
     """The encrypted Registry, and its tenant's hands."""
 
-    platform: Platform
-    prefix: str
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def hold(self, **keys: bytes) -> None:
@@ -44,19 +39,9 @@ class Sealed:
             {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         )
 
-    def declare(self, active: str) -> None:
-        """The Registry as it is from now on."""
-        sample = self.platform.kubectl.get("reg", REGISTRY, TENANT)
-        assert sample
-        spec = {
-            "hostname": HOST,
-            "storage": {"s3": {**sample["spec"]["storage"]["s3"], "prefix": self.prefix}},
-            "encryption": {"keySecretRef": {"name": SECRET}, "activeKey": active},
-        }
-        self.platform.kubectl.apply(resource("Registry", NAME, TENANT, spec))
-
-    def until(self, *, seconds: float = 120, **wanted: str) -> dict[str, Object]:
-        return self.platform.until_condition("reg", NAME, TENANT, seconds=seconds, **wanted)
+    def activate(self, key: str) -> None:
+        """This one encrypts from now on."""
+        self.declare(encryption={"keySecretRef": {"name": SECRET}, "activeKey": key})
 
     def until_condition_says(self, name: str, sentence: str) -> None:
         """Replicas see the Secret at different times: what they say first may be true of the one before."""
@@ -79,19 +64,6 @@ class Sealed:
             "status.encryption", lambda: true(self.said), seconds=seconds, why=lambda: repr(self.said)
         )
 
-    @property
-    def pods(self) -> dict[str, int]:
-        """The replicas, and how often each was restarted."""
-        return {
-            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
-            for pod in self.platform.kubectl.list("pod", "-n", TENANT, "-l", PODS)
-        }
-
-    def client(self) -> Client:
-        bundle = self.platform.kubectl.get("configmap", f"{NAME}-ca-bundle", TENANT) or {}
-        password = self.platform.kubectl.secret(NAME, TENANT)["password"]
-        return Client(HOST, bundle["data"]["ca.crt"], NAME, password, address=ADDRESS)
-
     def on_disk(self, command: str) -> str:
         """What a shell on the S3 server's node prints."""
         (pod,) = self.platform.kubectl.list("pod", "-n", "s3-system", "-l", "app.kubernetes.io/name=s3")
@@ -102,22 +74,13 @@ class Sealed:
 @pytest.fixture(scope="module")
 def sealed(platform: Platform) -> Iterator[Sealed]:
     """Three replicas, ready, under the key k1; its own token may do everything in its namespace."""
-    registry = Sealed(platform, f"{NAME}-{uuid.uuid4()}/")
-    rights = [{"repositories": [f"{CLAIM}/**"], "actions": ["pull", "push", "delete"]}]
-    there: dict[str, Any] = {"name": NAME}
+    registry = Sealed(platform, NAME, CLAIM)
     registry.hold(k1=os.urandom(32))
-    registry.declare("k1")
+    registry.activate("k1")
     try:
-        platform.kubectl.apply(
-            resource("Namespace", CLAIM, TENANT, {"registryRef": there, "name": CLAIM}),
-            resource("AccessToken", NAME, TENANT, {"registryRefs": [there], "permissions": rights}),
-        )
-        platform.kubectl.until_ready("reg", NAME, TENANT, 180)
-        platform.kubectl.until_ready("at", NAME, TENANT, 60)
-        platform.cluster.forward(f"{ADDRESS}:443", f"{NAME}.{TENANT}:443")
-        yield registry
+        with registry.claimed():
+            yield registry
     finally:
-        platform.kubectl("delete", f"rns/{CLAIM}", f"at/{NAME}", f"reg/{NAME}", "-n", TENANT)
         platform.kubectl("delete", f"secret/{SECRET}", "-n", TENANT)
 
 
@@ -141,11 +104,11 @@ async def test_nothing_of_the_content_can_be_read_in_the_bucket(platform: Platfo
 async def test_a_key_is_turned_under_load(sealed: Sealed) -> None:
     """Added, made active, waited for, the old one removed: no request fails, no replica restarts."""
     load = Load(sealed.client(), f"{CLAIM}/turned", workers=3)
-    pods, k1, k2 = sealed.pods, sealed.keys["k1"], os.urandom(32)
+    restarts, k1, k2 = sealed.restarts, sealed.keys["k1"], os.urandom(32)
     async with load.steady():
         await asyncio.sleep(3)
         await asyncio.to_thread(sealed.hold, k1=k1, k2=k2)
-        await asyncio.to_thread(sealed.declare, "k2")
+        await asyncio.to_thread(sealed.activate, "k2")
         await asyncio.to_thread(sealed.until_said, lambda said: said.get("removable") == ["k1"], 300)
         said = sealed.said
         assert sealed.until(EncryptionReady="KeyRemovable")
@@ -160,7 +123,7 @@ async def test_a_key_is_turned_under_load(sealed: Sealed) -> None:
     assert len(load.acknowledged) > 10
     assert load.failures == []
     assert await load.lost() == []
-    assert sealed.pods == pods
+    assert sealed.restarts == restarts
     assert sealed.until(StorageReady="Ready")["Ready"]["status"] == "True"
 
 

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from quickstart.kubectl import Object
 from quickstart.story import NAMESPACE, REGISTRY, TENANT
 from tests.e2e.load import Load
 from tests.e2e.platform import OPERATOR, Platform
@@ -21,10 +20,7 @@ async def test_a_replica_killed_in_the_middle_loses_nothing(platform: Platform) 
     load = Load(platform.client(), f"{NAMESPACE}/killed")
     async with load.steady():
         await asyncio.sleep(3)
-        victim = platform.replicas()[0]["metadata"]["name"]
-        await asyncio.to_thread(
-            platform.kubectl, "delete", "pod", victim, "-n", TENANT, "--grace-period=0", "--force"
-        )
+        await asyncio.to_thread(platform.delete_at_once, platform.replicas()[0])
         gone = time.monotonic()
         await asyncio.sleep(12)
     print(f"replica killed: {load.summary()}")
@@ -40,7 +36,7 @@ async def test_a_process_killed_in_the_middle_loses_nothing(platform: Platform) 
     load = Load(platform.client(), f"{NAMESPACE}/crashed")
     async with load.steady():
         await asyncio.sleep(3)
-        await asyncio.to_thread(kill_inside, platform, victim)
+        await asyncio.to_thread(platform.kill_inside, victim)
         gone = time.monotonic()
         await asyncio.sleep(12)
     print(f"process killed: {load.summary()}")
@@ -50,14 +46,6 @@ async def test_a_process_killed_in_the_middle_loses_nothing(platform: Platform) 
     found = platform.kubectl.get("pod", victim["metadata"]["name"], TENANT)
     assert found
     assert found["status"]["containerStatuses"][0]["restartCount"] == 1
-
-
-def kill_inside(platform: Platform, pod: Object) -> None:
-    """SIGKILL from the node, by the process id that its container runtime knows."""
-    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    tasks = platform.cluster.exec(pod["spec"]["nodeName"], ["ctr", "-n", "k8s.io", "tasks", "list"])
-    line = next(line for line in tasks.stdout.decode().splitlines() if line.startswith(container))
-    platform.cluster.exec(pod["spec"]["nodeName"], ["kill", "-9", line.split()[1]])
 
 
 async def test_a_rollout_under_load_fails_no_request(platform: Platform) -> None:

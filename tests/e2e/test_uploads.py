@@ -13,9 +13,8 @@ import aiohttp
 import pytest
 
 from quickstart.story import NAMESPACE, REGISTRY, TENANT
-from registry_runtime.contract.config import Limits, S3Storage
+from registry_runtime.contract.config import Limits
 from registry_runtime.repository import Registry
-from registry_runtime.storage import open_storage
 from registry_runtime.storage.base import Storage
 from tests.e2e.client import OCI_MANIFEST, Client, basic, digest_of
 from tests.e2e.platform import Platform
@@ -27,23 +26,9 @@ LAYER = secrets.token_bytes(12 * 1024 * 1024)  # more than one part of a multipa
 
 @pytest.fixture
 async def bucket(platform: Platform, tmp_path: Path) -> AsyncIterator[Storage]:
-    """The tenant's bucket, past the registry, with the tenant's own credentials."""
-    for key, value in platform.kubectl.secret("harbour-s3", TENANT).items():
-        (tmp_path / key).write_text(value)
-    ca = platform.kubectl.get("configmap", "s3-ca", TENANT)
-    assert ca
-    (tmp_path / "ca.crt").write_text(ca["data"]["ca.crt"])
-    address = platform.cluster.forward("127.0.0.1:0", "s3.s3-system:7070")
-    storage = await open_storage(
-        S3Storage(
-            bucket="harbour",
-            endpoint=f"https://127.0.0.1:{address.port}",
-            ca_file=tmp_path / "ca.crt",
-            credentials=tmp_path,
-        )
-    )
-    yield storage
-    await storage.close()
+    """The tenant's bucket, past the registry."""
+    async with platform.bucket(tmp_path) as storage:
+        yield storage
 
 
 async def everything(storage: Storage) -> set[str]:
