@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from tests.api.client import Answer, Client
-from tests.api.replica import Replica
 
 _HOP = frozenset({"connection", "transfer-encoding", "content-length"})
 
@@ -19,25 +19,27 @@ _HOP = frozenset({"connection", "transfer-encoding", "content-length"})
 class Balancer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    def __init__(self, clients: Sequence[Client], certificate: Path | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self._turn = itertools.cycle(replicas)
+        self._turn = itertools.cycle(clients)
         self._lock = threading.Lock()
-        if replicas[0].secure:
+        if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            folder = replicas[0].directory / "server"
-            context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+            context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def next(self) -> Client:
         with self._lock:
-            return replace(next(self._turn).client(), password=None)
+            return replace(next(self._turn), password=None)
 
 
 @contextmanager
-def balanced(replicas: Sequence[Replica]) -> Iterator[int]:
-    """The port at which they are served, in turn, with the certificate of the first."""
-    with Balancer(replicas) as server:
+def balanced(clients: Sequence[Client], certificate: Path | None = None) -> Iterator[int]:
+    """The port at which they are asked in turn, each request on a connection of its own.
+
+    `certificate` is a directory with tls.crt and tls.key. A client of another host asks by that name.
+    """
+    with Balancer(clients, certificate) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
@@ -56,8 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         assert isinstance(self.server, Balancer)
+        client = self.server.next()
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
-        self._answer(self.server.next().raw(self.command, self.path, self._body(), headers))
+        if client.host != "127.0.0.1":
+            headers["Host"] = client.host
+        self._answer(client.raw(self.command, self.path, self._body(), headers))
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
