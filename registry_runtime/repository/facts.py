@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from registry_runtime.errors import StorageUnavailable
 from registry_runtime.repository.pointers import State
+from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Versioned
 
 if TYPE_CHECKING:
+    from registry_runtime.content.name import RepositoryName
     from registry_runtime.storage.records import Record, Records, Version
 
 _ATTEMPTS = 20
@@ -80,6 +82,16 @@ async def remove(records: Records, key: str) -> bool:
             continue
         return True
     raise _contended(key)
+
+
+async def let_go(records: Records, name: RepositoryName, component: str) -> None:
+    """Notes of a manifest, as it lies there now, that what kept it is going: pushed again, it stays.
+
+    The note says of which write it is, not when: it may arrive late, or twice.
+    """
+    seen = await records.read(paths.manifests(name) + component)
+    if seen.record is not None and seen.version is not None:
+        await records.note(paths.loose(name) + component, of=seen.version.change)
 
 
 def _contended(key: str) -> StorageUnavailable:

@@ -205,14 +205,14 @@ class Manifests:
         """Notes, before a manifest goes, what it kept here: its children, and what refers to it."""
         tree, digest = self._records.tree, stored.descriptor.digest
         manifest = rules.parse(stored.descriptor.media_type, stored.content)
-        loose = [tree.loose(name, child.digest) for child in manifest.manifests]
+        loose = [tree.component(child.digest) for child in manifest.manifests]
         prefix, after, more = tree.referrers(name, digest), "", True
         while more:
             listing = await self._records.list(prefix, after=after)
             places = [entry.key.removeprefix(prefix) for entry in listing.entries]
-            loose += [paths.loose(name) + place for place in places]
+            loose += places
             after, more = (places[-1] if places else after), listing.more
-        await each(self._records.note_now, loose)
+        await each(partial(facts.let_go, self._records, name), loose)
 
 
 def _lacking(missing: Sequence[Digest], what: str) -> ManifestBlobUnknown:

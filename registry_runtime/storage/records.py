@@ -7,7 +7,7 @@ record would both be told that they wrote it, and what went away and came back w
 
 Encoding, and sealing in envelopes under the tenant's keys, happens here and nowhere else. An envelope may
 be closed anew under another key at any moment; the record in it, and its `change`, stay what they are, so
-whoever read it before writes over it all the same. Notes hold nothing and are never sealed.
+whoever read it before writes over it all the same. Notes hold no more than a `change` and are never sealed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Found, Storage
 
 VERSION = 1
-_VERSION, _CHANGE, _SALT = "version", "change", "salt"
+_VERSION, _CHANGE, _SALT, _OF = "version", "change", "salt", "of"
 _ATTEMPTS = 5
 _SHORT = 2 * 1024  # bytes: tags, links and pointers are
 _KNOWN = 2048  # records that are remembered
@@ -129,23 +129,14 @@ class Records:
         """Writes whatever is there: for facts that say the same from every writer."""
         await self._storage.put(key, self._encoded(key, record, _new_change()))
 
-    async def note(self, key: str) -> None:
-        """Writes that there is such a key, and nothing else: an index."""
-        await self._storage.put(key, _lines({_CHANGE: _new_change()}))
+    async def note(self, key: str, of: str | None = None) -> None:
+        """Writes that there is such a key, and nothing else: an index. Or that it is `of` a certain write."""
+        await self._storage.put(key, _lines({_CHANGE: _new_change()} | ({_OF: of} if of else {})))
 
-    async def note_now(self, key: str) -> None:
-        """A note whose date counts: a duplicate of this write that arrives late makes it no younger."""
-        expected: str | None = None
-        for _ in range(_ATTEMPTS):
-            content = _lines({_CHANGE: _new_change()})
-            try:
-                await self._storage.put(key, content, absent=expected is None, match=expected)
-            except Conflict:
-                found = await self._storage.get(key)
-                expected = found.etag if found else None
-            else:
-                return
-        raise StorageUnavailable(f"{key} changes over and over; try again")
+    async def noted(self, key: str) -> str | None:
+        """Which write the note is of."""
+        found = await self._storage.get(key)
+        return _split(key, found.content)[0].get(_OF) if found and found.content else None
 
     async def write(self, key: str, record: Record, expected: Version | None) -> Version:
         """Writes over what was read with this version (None: where nothing was), and returns the new one.

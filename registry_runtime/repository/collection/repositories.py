@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry_runtime.content import manifest as rules
@@ -144,8 +145,9 @@ class _Visit:
     async def _see_manifest(self, entry: Entry) -> None:
         component = place(entry)
         try:
-            record = await self._taking.records.get(entry.key)
-            if record is None:
+            seen = await self._taking.records.read(entry.key)
+            record, version = seen.record, seen.version
+            if record is None or version is None:
                 return  # deleted meanwhile
             manifest = rules.parse(record.fields["mediaType"], bytes(record.payload))
         except RegistryError as error:
@@ -163,7 +165,7 @@ class _Visit:
         if note is not None:
             subject = self._tree.component(manifest.subject.digest) if manifest.subject else None
             hidden = facts.is_hidden(record)
-            again = not hidden and entry.modified >= note.modified
+            again = not hidden and await self._taking.records.noted(note.key) != version.change
             self._manifests.append(_Loose(component, children, subject, hidden, again))
 
     def _components(self, descriptors: Sequence[Descriptor]) -> tuple[str, ...]:
@@ -237,9 +239,8 @@ class _Visit:
         """What it kept is loose before it goes."""
         if self._taking.receipt.preview:
             return
-        folder = paths.loose(RepositoryName(self.name))
         released = [*loose.children, *self._referrers[loose.component]]
-        await each(self._taking.records.note_now, [folder + component for component in released])
+        await each(partial(facts.let_go, self._taking.records, RepositoryName(self.name)), released)
 
     async def _judge_links(self, components: Sequence[str]) -> None:
         folder = f"{paths.REPOSITORIES}{self.name}/_blobs/"
