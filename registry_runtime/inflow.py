@@ -7,43 +7,32 @@ Of a body whose length was told and whose head was parsed, nothing is left to pa
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from sys import getrefcount
 from typing import TYPE_CHECKING
 
+from registry_runtime.content.blocks import Blocks
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry_runtime.exchange import Exchange
-    from registry_runtime.listener import Connection
 
 BLOCK = 1024 * 1024
 _KEPT = 32  # blocks
-_FREE = 2  # references to a block that nobody reads: ours, and the one that asks how many there are
 
 
-class Blocks:
-    """Memory to receive into, used again when no view of it is left: new memory costs as much as a copy."""
-
-    def __init__(self) -> None:
-        self._kept: deque[bytearray] = deque()
-
-    def take(self) -> bytearray:
-        """A block that nobody reads."""
-        if self._kept and getrefcount(self._kept[0]) == _FREE:
-            self._kept.rotate(-1)
-            return self._kept[-1]
-        block = bytearray(BLOCK)
-        if len(self._kept) < _KEPT:
-            self._kept.append(block)
-        else:
-            self._kept.rotate(-1)  # the first one is in the hands of somebody slow
-        return block
+def inflow_blocks() -> Blocks:
+    """Memory for the bodies of a listener."""
+    return Blocks(BLOCK, _KEPT)
 
 
 class LongBody(asyncio.BufferedProtocol):
-    """Stands in for a connection until the rest of a body has come."""
+    """Stands in for a connection until the rest of a body has come; then it calls `complete`."""
 
-    def __init__(self, connection: Connection, exchange: Exchange, blocks: Blocks) -> None:
+    def __init__(
+        self, connection: asyncio.Protocol, exchange: Exchange, blocks: Blocks, complete: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._complete = complete
         self._exchange = exchange
         self._blocks = blocks
         self._block: memoryview | None = None
@@ -52,7 +41,7 @@ class LongBody(asyncio.BufferedProtocol):
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Never beyond the body: what comes behind it is the next request."""
         if self._block is None:
-            self._block = memoryview(self._blocks.take())
+            self._block = self._blocks.take()
             self._start = self._end = 0
         return self._block[self._end : self._end + self._exchange.unread]
 
@@ -61,7 +50,7 @@ class LongBody(asyncio.BufferedProtocol):
         self._exchange.unread -= nbytes
         if not self._exchange.unread:
             self.hand_on()
-            self._connection.on_long_body()
+            self._complete()
         elif self._end == BLOCK:
             self.hand_on()
 

@@ -18,8 +18,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from registry_runtime.content.blocks import Blocks
 from registry_runtime.exchange import ZERO_COPY, Exchange
-from registry_runtime.inflow import BLOCK, Blocks, LongBody
+from registry_runtime.inflow import BLOCK, LongBody, inflow_blocks
 from registry_runtime.tls import ServedCertificate
 
 _HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond what comes in one read
@@ -145,10 +146,10 @@ class Connection(HttpToolsProtocol):
     def _on_wanted(self) -> None:
         """The rest of a long body comes past the parser, when somebody wants it."""
         if self._exchange is not None and self._exchange.unread >= BLOCK and not self.transport.is_closing():
-            self._long = LongBody(self, self._exchange, self._blocks)
+            self._long = LongBody(self, self._exchange, self._blocks, self._on_long_body)
             self._hand_over(self._long)
 
-    def on_long_body(self) -> None:
+    def _on_long_body(self) -> None:
         """It is complete: what comes now is the next request, for a parser that knows nothing of this one."""
         self._long = None
         self._hand_over(self)
@@ -238,7 +239,7 @@ class Listener:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         )
         self._connections = ServerState()
-        self._blocks = Blocks()
+        self._blocks = inflow_blocks()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import registry_runtime
 from benchmarks.peers.ground import SERVICE, SUBJECT, Ground
 from benchmarks.peers.server import Server, running, until_up
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
@@ -17,6 +18,12 @@ from tests.s3_server import free_port
 
 NAME = "Roadstead"
 _CACHE = 4 * 1024**3  # bytes
+_ENVIRONMENT = {  # as images/Containerfile sets it
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
+    "MALLOC_MMAP_THRESHOLD_": str(8 * 1024**2),
+    "OPENSSL_CONF": str(Path(registry_runtime.__file__).with_name("openssl.cnf")),
+}
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def roadstead(ground: Ground) -> Iterator[Server]:
     (folder / "policy" / "shard" / "policy.json").write_bytes(_policy().encode())
     (folder / "config.json").write_text(json.dumps(_configuration(ground, folder, port, cache)))
     argv = [sys.executable, "-m", "registry_runtime", "serve", "--config", str(folder / "config.json")]
-    with running(argv, folder / "log", MALLOC_ARENA_MAX="2") as pid:
+    with running(argv, folder / "log", **_ENVIRONMENT) as pid:
 
         def forget() -> None:
             for file in cache.glob("**/*"):

@@ -27,7 +27,7 @@ class OpenBlob:
     """A blob that is being read: `chunks` is iterated once, or closed by `aclose()`.
 
     `size` is that of the whole blob; `span` is what the chunks hold, None for all of it. A chunk may be
-    a window into a mapped file: drop each before the next, copy what must stay.
+    memory that is used again when nobody has it: drop each before the next, copy what must stay.
     """
 
     size: int

@@ -20,7 +20,7 @@ from registry_runtime.content.digest import new_hasher
 from registry_runtime.errors import StorageRefused
 from registry_runtime.log import fields
 from registry_runtime.storage.files import write_at
-from registry_runtime.storage.windows import Windows
+from registry_runtime.storage.windows import Windows, window_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ class Cache:
         self._kept: OrderedDict[str, int] = OrderedDict()  # sizes
         self._asked: OrderedDict[str, None] = OrderedDict()  # once
         self._filling: set[str] = set()
+        self._blocks = window_blocks()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in directory.iterdir():
             left.unlink()
@@ -79,7 +80,8 @@ class Cache:
             self.forget(key)
             return None
         self._kept.move_to_end(key)
-        return Windows(file, span.start if span else 0, span.end + 1 if span else size)
+        start, end = (span.start, span.end + 1) if span else (0, size)
+        return Windows(file, start, end, self._blocks)
 
     def path(self, key: str) -> str:
         return f"{self._directory}/{key.replace('/', '~')}"

@@ -23,7 +23,7 @@ from registry_runtime.storage.base import (
 from registry_runtime.storage.files import Files, translated
 from registry_runtime.storage.lately import Lately
 from registry_runtime.storage.pieces import Pieces
-from registry_runtime.storage.windows import Windows
+from registry_runtime.storage.windows import Windows, window_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +41,7 @@ class Directory:
         self._files = Files(root)
         self._pieces = Pieces(self._files)
         self._lately = Lately()
+        self._blocks = window_blocks()
 
     async def get(self, key: str) -> Found | None:
         with translated():
@@ -130,7 +131,7 @@ class Directory:
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise Missing(key) from None
             end = os.fstat(file.fileno()).st_size if span is None else span.end + 1
-        return Windows(file, 0 if span is None else span.start, end)
+        return Windows(file, 0 if span is None else span.start, end, self._blocks)
 
     async def begin(self, key: str) -> Multipart:
         return await asyncio.to_thread(self._pieces.begin, key)

@@ -21,7 +21,7 @@ import uuid
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote, unquote
 
 from registry_runtime.contract.state import StorageReason
@@ -186,7 +186,7 @@ def opened(path: str) -> tuple[bytes, os.stat_result] | None:
         status = os.fstat(descriptor)
         content = os.read(descriptor, status.st_size)
         while len(content) < status.st_size:
-            content += os.read(descriptor, status.st_size - len(content)) or _cut(path)
+            content += os.read(descriptor, status.st_size - len(content)) or cut(path)
     except IsADirectoryError:
         return None
     else:
@@ -195,7 +195,8 @@ def opened(path: str) -> tuple[bytes, os.stat_result] | None:
         os.close(descriptor)
 
 
-def _cut(path: str) -> bytes:
+def cut(path: object) -> NoReturn:
+    """The error of a file that ends too soon."""
     raise OSError(errno.EIO, "the file became shorter while it was read", path)
 
 

@@ -1,26 +1,37 @@
-"""A file as a stream: mapped piece by piece, or sent unread."""
+"""A file as a stream: read piece by piece, or sent unread."""
 
 from __future__ import annotations
 
-import mmap
+import os
 from typing import TYPE_CHECKING, Self
 
+from registry_runtime.content.blocks import Blocks
 from registry_runtime.content.buffer import Stretch
-from registry_runtime.storage.files import translated
+from registry_runtime.storage.files import cut, translated
 
 if TYPE_CHECKING:
     from io import FileIO
 
     from registry_runtime.content.buffer import Buffer
 
-_WINDOW = 1024 * 1024  # bytes of a file that are mapped at once
+_WINDOW = 256 * 1024  # bytes: what is read stays near the processor until it is encrypted
+_KEPT = 16  # windows
+
+
+def window_blocks() -> Blocks:
+    """Memory for the streams of a driver."""
+    return Blocks(_WINDOW, _KEPT)
 
 
 class Windows:
-    """Maps a file piece by piece. A window is unmapped when the last reader of its bytes lets go of it."""
+    """Reads a file into `blocks` that other streams use as well.
 
-    def __init__(self, file: FileIO, start: int, end: int) -> None:
+    Mapping it, and taking the map away, page by page, costs more than a copy into the same place.
+    """
+
+    def __init__(self, file: FileIO, start: int, end: int, blocks: Blocks) -> None:
         self._file = file
+        self._blocks = blocks
         self._position = start
         self._end = end
         self.stretch = Stretch(file.fileno(), start, end)
@@ -32,13 +43,11 @@ class Windows:
         if self._position >= self._end:
             self._file.close()
             raise StopAsyncIteration
-        base = self._position - self._position % _WINDOW
-        length = min(_WINDOW, self._end - base)
+        window = self._blocks.take()[: self._end - self._position]
         with translated():
-            window = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=base)
-            window.madvise(mmap.MADV_WILLNEED)
-        start, self._position = self._position, base + length
-        return memoryview(window)[start - base :]
+            count = os.preadv(self._file.fileno(), [window], self._position) or cut(self._file.name)
+        self._position += count
+        return window[:count]
 
     async def aclose(self) -> None:
         self._file.close()

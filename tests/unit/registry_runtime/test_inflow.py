@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry_runtime.inflow import BLOCK, Blocks
+from registry_runtime.inflow import BLOCK
 from registry_runtime.listener import Listener
 from registry_runtime.tls import ServedCertificate
 from tests.certificates import Authority
@@ -147,18 +147,3 @@ async def test_a_body_that_is_refused_half_way_does_not_become_a_request() -> No
         writer.close()
     assert answers.count(b"200 OK") == 2
     assert answers.endswith(b"<0>")
-
-
-def test_memory_is_used_again_when_nobody_reads_it() -> None:
-    """And not before; whoever reads for long does not keep others from it for ever."""
-    blocks = Blocks()
-    first = memoryview(blocks.take())
-    second = memoryview(blocks.take())
-    assert first.obj is not second.obj
-    part, kept = first[:10], id(first.obj)
-    first.release()
-    assert id(blocks.take()) != kept
-    part.release()
-    taken = [blocks.take() for _ in range(3)]
-    assert kept in map(id, taken)
-    second.release()

@@ -123,12 +123,12 @@ async def test_a_writer_that_comes_late_writes_over_nobody(
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds now, mapped files too."""
+    """Bytes of memory that this process holds now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_reading_keeps_memory_flat(tmp_path: Path) -> None:
-    """A large object is mapped piece by piece, and each piece is let go of."""
+    """A large object is read piece by piece, into memory that is used again."""
     storage = Directory(tmp_path)
     multipart = await storage.begin("data/large")
     block = os.urandom(8 * MIB)
