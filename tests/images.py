@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE, OCI_INDEX
+from registry_runtime.contract.config import Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from registry_runtime.repository import OpenBlob, Registry
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+MIXED = Limits(inline_bytes=2)  # so that a story has blobs of both kinds: the config `{}` lies in its pointer
 CONFIG = "application/vnd.oci.image.config.v1+json"
 
 

@@ -19,6 +19,7 @@ from registry_runtime.contract.policy import Action
 from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid
 from registry_runtime.repository import Registry, Upload
 
+_LATE_SECONDS = 60  # between a bearer's end and the first byte of an upload
 _SOURCES = 20  # repositories that an anonymous mount looks at, before the client sends the bytes itself
 
 
@@ -46,30 +47,30 @@ class Uploads:
                 return _created(name, digest)
         elif query.get("digest-algorithm", "sha256") not in {"sha256", "sha512"}:
             raise DigestInvalid("digest-algorithm is sha256 or sha512")
-        return _accepted(await self._uploads.start(name, _by(asker)))
+        return _accepted(self._uploads.start(name))
 
     async def get(self, request: Request) -> Response:
-        name = await self._session(request)
-        return _accepted(await self._uploads.status(name, _uuid(request)), 204)
+        name, _ = await self._session(request)
+        return _accepted(await self._uploads.status(name, _id(request)), 204)
 
     async def patch(self, request: Request) -> Response:
-        name = await self._session(request)
+        name, by = await self._session(request)
         start, length = _placed(request)
         return _accepted(
-            await self._uploads.append(name, _uuid(request), received(request), start=start, length=length)
+            await self._uploads.append(name, _id(request), received(request), by, start=start, length=length)
         )
 
     async def put(self, request: Request) -> Response:
-        name = await self._session(request)
+        name, by = await self._session(request)
         digest = Digest.parse(request.query_params.get("digest", ""))
         start, length = _placed(request)
         body = None if length == 0 else received(request)
-        await self._uploads.commit(name, _uuid(request), digest, body, start=start, length=length)
+        await self._uploads.commit(name, _id(request), digest, body, by, start=start, length=length)
         return _created(name, digest)
 
     async def delete(self, request: Request) -> Response:
-        name = await self._session(request)
-        await self._uploads.cancel(name, _uuid(request))
+        name, _ = await self._session(request)
+        await self._uploads.cancel(name, _id(request))
         return Response(status_code=204)
 
     async def _mount(self, asker: Asker, name: RepositoryName, digest: Digest, source: str | None) -> bool:
@@ -90,22 +91,26 @@ class Uploads:
                 return True
         return False
 
-    async def _session(self, request: Request) -> RepositoryName:
-        """The repository of a session that may be gone on with.
+    async def _session(self, request: Request) -> tuple[RepositoryName, str]:
+        """The repository of a session that may be gone on with, and who asks.
 
         A session's authority is its own: whoever began it may end it when the bearer's time is over
         meanwhile, but not when the AccessToken itself was taken away, nor with a bearer whose time is
-        over for longer than a session that nobody touches lives (`limits.upload_seconds`).
+        over for longer than a session that nobody touches lives (`limits.upload_seconds`). Nobody knows
+        who began it before its first byte: that may come a moment late.
         """
         name, asker = self._admission.untimed(request, Action.PUSH)
         lapsed = asker.identity.lapsed
         if lapsed is not None:
-            began_it = lapsed <= self._limits.upload_seconds and (
-                (await self._uploads.status(name, _uuid(request))).by == _by(asker)
-            )
+            began_it = lapsed <= self._limits.upload_seconds and await self._began(asker, name, request)
             if not began_it:
                 self._admission.admit(request, asker, name, Action.PUSH)
-        return name
+        return name, _by(asker)
+
+    async def _began(self, asker: Asker, name: RepositoryName, request: Request) -> bool:
+        """Whether the upload is the asker's, whose bearer has lapsed."""
+        by = (await self._uploads.status(name, _id(request))).by
+        return by == _by(asker) or (by is None and (asker.identity.lapsed or 0) <= _LATE_SECONDS)
 
 
 def _placed(request: Request) -> tuple[int | None, int | None]:
@@ -130,16 +135,16 @@ def _by(asker: Asker) -> str:
     return asker.identity.token or ""
 
 
-def _uuid(request: Request) -> str:
+def _id(request: Request) -> str:
     return str(request.path_params["uuid"])
 
 
 def _accepted(upload: Upload, status: int = 202) -> Response:
     """Locations are relative: what stands before the path is the proxies' business."""
     headers = {
-        "Location": f"/v2/{upload.repository}/blobs/uploads/{upload.uuid}",
+        "Location": f"/v2/{upload.repository}/blobs/uploads/{upload.id}",
         "Range": f"0-{max(0, upload.received - 1)}",
-        "Docker-Upload-UUID": upload.uuid,
+        "Docker-Upload-UUID": upload.id,
     }
     return Response(status_code=status, headers=headers)
 

@@ -29,6 +29,24 @@ class Chunks(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Whole:
+    """Bytes in memory, as chunks."""
+
+    def __init__(self, content: Buffer) -> None:
+        self._left = [content] if content else []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+    async def aclose(self) -> None:
+        self._left.clear()
+
+
 class Hasher(Protocol):
     """A running hash, as hashlib's."""
 

@@ -142,6 +142,7 @@ class Limits(Frozen):
     """Bounds on what one request or one session may take."""
 
     manifest_bytes: int = Field(default=4 * 1024 * 1024 + 65536, ge=4 * 1024 * 1024)
+    inline_bytes: int = Field(default=16 * 1024, ge=0, le=256 * 1024)  # of a blob that lies in its pointer
     upload_seconds: int = Field(default=24 * 3600, ge=60)  # an idle session's life, and a lapsed bearer's
     bearer_seconds: int = Field(default=300, ge=60)
     drain_seconds: float = Field(default=30, ge=0)

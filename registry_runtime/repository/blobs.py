@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from registry_runtime.content.buffer import Whole
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.errors import BlobUnknown
@@ -57,6 +58,8 @@ class Blobs:
             raise _unknown(name, digest) from None
 
     async def _content(self, pointer: Pointer, digest: Digest, span: Span | None) -> Chunks:
+        if pointer.is_inline:
+            return Whole(pointer.content[span.start : span.end + 1] if span else pointer.content)
         form, key = pointer.form, paths.data(pointer.data)
         covered = form.covering(span, pointer.size) if span else None
         if self._cache is None:
@@ -114,7 +117,7 @@ class Blobs:
         """
         await self._link(name, digest, by)
         pointer = await self._pointers.publish(digest, new)
-        if pointer.data != new.data and await self._storage.size(paths.data(pointer.data)) is None:
+        if pointer.data not in {"", new.data} and await self._storage.size(paths.data(pointer.data)) is None:
             pointer = await self._pointers.publish(digest, new, lost=pointer.data)
         return pointer.data
 

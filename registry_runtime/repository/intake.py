@@ -86,6 +86,16 @@ class Intake:
     def session(self) -> Session:
         return self._held.session
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that was received and taken."""
+        return self._offset + self._buffered
+
+    @property
+    def content(self) -> bytes | None:
+        """All of it, while none of it is in the storage."""
+        return None if self._offset or self.session.stored else b"".join(self._blocks)
+
     async def take(self, body: AsyncIterator[Buffer], length: int | None) -> None:
         """Raises Interrupted with all that came taken, SizeInvalid where `length` bytes are exceeded."""
         waiting: list[Buffer] = []
@@ -125,7 +135,7 @@ class Intake:
         await self._write(
             replace(
                 self.session,
-                received=self._offset + self._buffered,
+                received=self.size,
                 tail=self._blocks[0],
                 parts=tuple(self._parts),
                 digest=await self.running.digest() if self.running else None,
@@ -136,7 +146,7 @@ class Intake:
     async def seal(self, digest: Digest) -> None:
         """Lets nobody else write to the session, and nobody make it anything but `digest`."""
         unclaimed = self.session.stored is not None and not self._fence
-        if self.session.commits == digest and not unclaimed:
+        if self.session.commits == digest and self._held.version is not None and not unclaimed:
             return
         session = replace(self.session, commits=digest)
         await self._write(self._claimed(session) if unclaimed else session)
@@ -146,7 +156,7 @@ class Intake:
 
         Raises Conflict or Missing where another request of this upload made data, or unmade it.
         """
-        size = self._offset + self._buffered
+        size = self.size
         if not self._parts and not self._flying:
             content = await self._formed(0, self._blocks)
             await self._storage.put(self.session.key, content, absent=True)

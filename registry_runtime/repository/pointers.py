@@ -1,4 +1,4 @@
-"""Pointers: from a digest to the data that holds its bytes.
+"""Pointers: from a digest to the data that holds its bytes, or to the bytes where they are few.
 
 ```
 absent ──push──► live ──collect──► hidden ──collect──► dead ──push, with new data──► live
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from registry_runtime.encryption.frames import form_of
 from registry_runtime.errors import StorageUnavailable
+from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record
 
@@ -39,9 +40,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`data` is a uuid, `size` bytes of content, encrypted under `key` where there is one.
+    """`data` names `size` bytes of content, encrypted under `key` where there is one.
 
-    `more` holds fields that this version only carries along.
+    Where it names none, "", they are in the pointer itself: `content`. `more` holds fields that this version
+    only carries along.
     """
 
     data: str
@@ -49,6 +51,11 @@ class Pointer:
     state: State
     more: Mapping[str, Any]
     key: bytes | None = field(default=None, repr=False)
+    content: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def inline(cls, content: bytes) -> Self:
+        return cls("", len(content), State.LIVE, {}, content=content)
 
     @classmethod
     def to(cls, data: str, size: int, key: bytes | None = None) -> Self:
@@ -59,16 +66,22 @@ class Pointer:
         more = dict(record.fields)
         key = decoded_key(more)
         more.pop(_KEY, None)
-        return cls(more.pop("data"), more.pop("size"), State(more.pop("state")), more, key)
+        content = bytes(record.payload)
+        return cls(more.pop("data"), more.pop("size"), State(more.pop("state")), more, key, content)
 
     def encode(self) -> Record:
         fields = {"data": self.data, "size": self.size, "state": self.state}
-        return Record({**fields, **encoded_key(self.key), **self.more})
+        content = b"" if self.state is State.DEAD else self.content
+        return Record({**fields, **encoded_key(self.key), **self.more}, content)
+
+    @property
+    def is_inline(self) -> bool:
+        return not self.data
 
     @property
     def form(self) -> Form:
         """How its data lies there."""
-        return form_of(self.data, self.key)
+        return form_of(paths.upload_of(self.data), self.key)
 
 
 class Pointers:

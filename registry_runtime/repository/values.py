@@ -45,12 +45,12 @@ class OpenBlob:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A session: `received` bytes are in order and safe; `by` is who began it."""
+    """A session: `received` bytes are in order and safe; `by` is who sent the first of them, None before."""
 
-    uuid: str
+    id: str
     repository: RepositoryName
     received: int
-    by: str
+    by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 roadstead.json                                     format version, owner (UID of the Registry), encrypted?
 roadstead-names.json                               where it is encrypted: the secret that hides digests
-data/<uuid>                                        bytes of one blob, as uploaded; never written twice
-blobs/<alg>/<hex>                                  pointer: which data, size, live | hidden | dead
+data/<uuid>.<nonce>                                bytes of one blob, as uploaded; never written twice
+blobs/<alg>/<hex>                                  pointer: which data or bytes, size, live | hidden | dead
 placements/<alg>:<hex>/<escaped repository>        index: which repositories may serve this blob
 catalog/<escaped repository>                       index: one key a repository
 repositories/<name>/_blobs/<alg>:<hex>             fact: this repository may serve this blob
@@ -12,7 +12,7 @@ repositories/<name>/_manifests/<alg>:<hex>         fact: the manifest, its media
 repositories/<name>/_tags/<tag>                    fact: the descriptor that the tag names
 repositories/<name>/_tagged/<alg>:<hex>/<tag>      index: tags of a manifest
 repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to the first
-uploads/<uuid>                                     session; its data will be data/<uuid>
+uploads/<uuid>                                     session, once it has bytes; of data/<uuid>.<nonce>
 jobs/<name>                                        which replica does a job, and how far it came
 receipts/<time>                                    what a collection did
 probe/<uuid>                                       what the self-check writes, for a moment
@@ -62,8 +62,13 @@ _NOTES = frozenset({"_tagged", "_referrers", "_loose"})
 _ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
 
-def data(uuid: str) -> str:
-    return f"{DATA}{uuid}"
+def data(name: str) -> str:
+    return f"{DATA}{name}"
+
+
+def upload_of(data: str) -> str:
+    """The uuid of the upload that this data came with."""
+    return data.partition(".")[0]
 
 
 def upload(uuid: str) -> str:

@@ -172,7 +172,7 @@ def test_sessions_that_never_were(client: Client, uuid: str) -> None:
 
 def test_a_session_belongs_to_its_repository(client: Client) -> None:
     """Under another repository's name it is unknown."""
-    location = begin(client)
+    location = client.send("PATCH", begin(client), CONTENT).location
     elsewhere = location.replace(client.repository, f"{client.repository}-2")
     assert client.send("PATCH", elsewhere, CONTENT).status == 404
 

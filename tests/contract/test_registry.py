@@ -13,13 +13,12 @@ from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.content.range import Span
-from registry_runtime.contract.config import Limits
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import DigestInvalid, ManifestUnknown, RangeNotSatisfiable
 from registry_runtime.repository import Registry
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record, Records, Version
-from tests.images import Cut, body, image, pull, push_blobs, read
+from tests.images import MIXED, Cut, body, image, pull, push_blobs, read
 
 if TYPE_CHECKING:
     from registry_runtime.storage.base import Storage
@@ -29,7 +28,7 @@ SMALL_BLOB, LARGE_BLOB = os.urandom(50_000), os.urandom(30_000_001)
 
 
 def replica(storage: Storage) -> Registry:
-    return Registry(storage, Limits(), lambda: datetime.now(UTC), "owner")
+    return Registry(storage, MIXED, lambda: datetime.now(UTC), "owner")
 
 
 async def keys(storage: Storage) -> list[str]:
@@ -42,12 +41,12 @@ async def test_an_image_goes_in_and_comes_out(storage: Storage) -> None:
     """Pushed in chunks through three replicas, pulled by tag and in spans, listed, deleted."""
     one, two, three = (replica(storage) for _ in range(3))
     assert (await one.check()).reason is StorageReason.READY
-    upload = await one.uploads.start(NAME, "me")
+    upload = one.uploads.start(NAME)
     for number, taker in enumerate((two, three, one)):
         start = number * 10_000_001
         chunk = LARGE_BLOB[start : start + 10_000_001]
-        upload = await taker.uploads.append(NAME, upload.uuid, body(chunk), start=start, length=len(chunk))
-    await two.uploads.commit(NAME, upload.uuid, Digest.of(LARGE_BLOB))
+        upload = await taker.uploads.append(NAME, upload.id, body(chunk), start=start, length=len(chunk))
+    await two.uploads.commit(NAME, upload.id, Digest.of(LARGE_BLOB))
     await push_blobs(three, NAME, b"{}", SMALL_BLOB, b"")
     manifest = image(LARGE_BLOB, SMALL_BLOB, b"")
     await one.manifests.put(NAME, Tag("v1"), OCI_IMAGE, manifest)
@@ -93,18 +92,18 @@ async def test_broken_uploads_leave_nothing(storage: Storage) -> None:
     with pytest.raises(DigestInvalid):
         await registry.uploads.push(NAME, Digest.of(b"other"), body(LARGE_BLOB), "me")
     assert await keys(storage) == []
-    upload = await registry.uploads.start(NAME, "me")
+    upload = registry.uploads.start(NAME)
     raced = await asyncio.gather(
-        replica(storage).uploads.append(NAME, upload.uuid, body(LARGE_BLOB), start=0),
-        replica(storage).uploads.append(NAME, upload.uuid, body(LARGE_BLOB), start=0),
+        replica(storage).uploads.append(NAME, upload.id, body(LARGE_BLOB), start=0),
+        replica(storage).uploads.append(NAME, upload.id, body(LARGE_BLOB), start=0),
         return_exceptions=True,
     )
     (lost,) = [result for result in raced if isinstance(result, BaseException)]
     assert isinstance(lost, RangeNotSatisfiable)
     with pytest.raises(DigestInvalid):
-        await replica(storage).uploads.commit(NAME, upload.uuid, Digest.of(b"x", "sha512"))
-    forgotten = await registry.uploads.start(NAME, "me")
-    await registry.uploads.append(NAME, forgotten.uuid, body(LARGE_BLOB))
+        await replica(storage).uploads.commit(NAME, upload.id, Digest.of(b"x", "sha512"))
+    forgotten = registry.uploads.start(NAME)
+    await registry.uploads.append(NAME, forgotten.id, body(LARGE_BLOB))
     now = datetime.now(UTC)
     assert await registry.uploads.stale.run(now + timedelta(hours=1)) == 0
     assert await registry.uploads.stale.run(now + timedelta(days=2)) >= 2

@@ -14,7 +14,7 @@ import pytest
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.contract.config import Limits, S3Storage
+from registry_runtime.contract.config import S3Storage
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageError, StorageRefused
 from registry_runtime.repository import Registry
@@ -23,7 +23,7 @@ from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.probes import erases
 from registry_runtime.storage.s3.wire import base_url
 from tests.certificates import Authority
-from tests.images import body, pull
+from tests.images import MIXED, body, pull
 from tests.s3_proxy import Proxy
 from tests.s3_server import S3Server, free_port
 
@@ -51,7 +51,7 @@ async def opened(settings: S3Storage) -> AsyncIterator[Storage]:
 
 
 def registry_of(storage: Storage) -> Registry:
-    return Registry(storage, Limits(), lambda: datetime.now(UTC), "owner")
+    return Registry(storage, MIXED, lambda: datetime.now(UTC), "owner")
 
 
 async def check(settings: S3Storage) -> StorageState:

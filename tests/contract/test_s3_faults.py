@@ -109,9 +109,9 @@ async def test_a_push_survives_a_bad_network(proxied: tuple[Proxy, Storage]) -> 
     proxy.lose = lambda _request: len(proxy.seen) % 5 == 0
     content = os.urandom(20_000_000)
     registry = registry_of(storage)
-    upload = await registry.uploads.start(NAME, "me")
-    await registry.uploads.append(NAME, upload.uuid, body(content))
-    await registry.uploads.commit(NAME, upload.uuid, Digest.of(content))
+    upload = registry.uploads.start(NAME)
+    await registry.uploads.append(NAME, upload.id, body(content))
+    await registry.uploads.commit(NAME, upload.id, Digest.of(content))
     assert await pull(registry, NAME, Digest.of(content)) == content
     assert len((await storage.list("data/")).entries) == 1
     assert (await storage.list("uploads/")).entries == ()

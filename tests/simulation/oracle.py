@@ -145,9 +145,16 @@ class Oracle:
         pointer = self.record(paths.BLOBS + digest.replace(":", "/"))
         assert pointer is not None, f"the pointer of {digest} is gone"
         assert pointer["state"] != "dead", f"the pointer of {digest} is dead"
+        content = self.content(digest, pointer)
+        assert content is not None, f"the data of {digest} is gone"
+        assert str(Digest.of(content)) == digest, f"the data of {digest} is wrong"
+
+    def content(self, digest: str, pointer: dict[str, str]) -> bytes | None:
+        """What a pointer leads to, or holds itself."""
+        if not pointer["data"]:
+            return self.bucket.objects[paths.BLOBS + digest.replace(":", "/")].content.partition(b"\n")[2]
         data = self.bucket.objects.get(paths.data(pointer["data"]))
-        assert data is not None, f"the data of {digest} is gone"
-        assert str(Digest.of(data.content)) == digest, f"the data of {digest} is wrong"
+        return None if data is None else data.content
 
     def record(self, key: str) -> dict[str, str] | None:
         stored = self.bucket.objects.get(key)
@@ -196,7 +203,10 @@ class Oracle:
         assert below[paths.PLACEMENTS] <= placed, "placements without a link"
         assert below[paths.CATALOG] <= holding, "a repository that holds nothing is in the catalog"
         named_data = {
-            record["data"] for key in keys if key.startswith(paths.BLOBS) if (record := self.record(key))
+            record["data"]
+            for key in keys
+            if key.startswith(paths.BLOBS)
+            if (record := self.record(key)) and record["data"]
         }
         assert below[paths.DATA] == named_data, f"data and pointers differ: {below[paths.DATA] ^ named_data}"
         assert not below[paths.UPLOADS], "a session is left"

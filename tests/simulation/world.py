@@ -16,12 +16,12 @@ from registry_runtime.content import manifest as rules
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE, OCI_INDEX
 from registry_runtime.content.name import RepositoryName, Tag
-from registry_runtime.contract.config import Collection, Limits
+from registry_runtime.contract.config import Collection
 from registry_runtime.errors import BlobUnknown, ManifestBlobUnknown, RegistryError
 from registry_runtime.repository import Registry, intake, uploads
 from registry_runtime.repository.collection import audit, collection
 from registry_runtime.repository.collection.marks import Marks
-from tests.images import body, descriptor, image, index
+from tests.images import MIXED, body, descriptor, image, index
 from tests.simulation.bucket import Bucket, Connection
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Fate, Killed, Scheduler, Turn
@@ -70,9 +70,7 @@ class Replica:
     def __init__(self, bucket: Bucket, scheduler: Scheduler, skew: timedelta) -> None:
         self.storage = Connection(bucket, scheduler, self)
         settings = Collection(grace_seconds=int(GRACE.total_seconds()))
-        self.registry = Registry(
-            self.storage, Limits(), lambda: bucket.now + skew, "owner", collecting=settings
-        )
+        self.registry = Registry(self.storage, MIXED, lambda: bucket.now + skew, "owner", collecting=settings)
 
 
 class World:
@@ -245,14 +243,14 @@ class World:
         if self.choose(2):
             await registry.uploads.push(name, digest, body(content, 50), "client")
             return
-        upload = await registry.uploads.start(name, "client")
+        upload = registry.uploads.start(name)
         half = len(content) // 2
-        await registry.uploads.append(name, upload.uuid, body(content[:half], 50))
+        await registry.uploads.append(name, upload.id, body(content[:half], 50))
         other = self._any(self.replicas).registry
         for _ in range(2):  # the answer may be lost
             try:
-                received = (await other.uploads.status(name, upload.uuid)).received
-                await other.uploads.commit(name, upload.uuid, digest, body(content[received:], 50))
+                received = (await other.uploads.status(name, upload.id)).received
+                await other.uploads.commit(name, upload.id, digest, body(content[received:], 50))
             except RegistryError:
                 continue
             return

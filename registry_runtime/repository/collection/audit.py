@@ -58,7 +58,7 @@ class Audit:
 
     async def _pointer(self, key: str) -> None:
         pointer = await self._read(key)
-        if pointer is None:
+        if pointer is None or pointer.is_inline:
             return
         self._known.add(pointer.data)
         if pointer.state is State.DEAD or await self._is_whole(pointer):
@@ -76,7 +76,9 @@ class Audit:
         return None if record is None else Pointer.decode(record)
 
     def _is_orphan(self, entry: Entry) -> bool:
-        return entry.modified <= self._before and entry.key.removeprefix(paths.DATA) not in self._known
+        data = entry.key.removeprefix(paths.DATA)
+        in_use = data in self._known or paths.upload_of(data) in self._known
+        return entry.modified <= self._before and not in_use
 
     async def _take(self, orphans: list[Entry]) -> None:
         if not self._receipt.preview:

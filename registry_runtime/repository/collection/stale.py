@@ -62,7 +62,7 @@ class StaleUploads:
         before = now - self.life
         sessions = await self._old_sessions(before)
         if preview:
-            parts = [one.multipart.key.removeprefix(paths.DATA) for one in await self._multiparts(before)]
+            parts = [_upload(one) for one in await self._multiparts(before)]
             return len({*sessions, *parts})
         removed = await self._storage.sweep(before) + await self._probes(before)
         for uuid in sessions:
@@ -97,14 +97,14 @@ class StaleUploads:
             await self._sessions.fail(held)
         except Conflict:
             return 0  # somebody goes on with it
-        if session.commits and not await self._blobs.names(session.commits, uuid):
+        if session.commits and not await self._blobs.names(session.commits, session.data):
             await self._records.delete([session.key])
         await self._free(session)
         return 1
 
     async def _multipart(self, unfinished: Unfinished) -> int:
         """One that no session knows, because its writer was killed before it could say so."""
-        held = await self._sessions.find(unfinished.multipart.key.removeprefix(paths.DATA), stale=True)
+        held = await self._sessions.find(_upload(unfinished), stale=True)
         if held and held.session.multipart == unfinished.multipart.id:
             return 0
         await self._storage.abort(unfinished.multipart)
@@ -115,3 +115,7 @@ class StaleUploads:
         if session.stored:
             await self._storage.abort(session.stored)
         await self._sessions.drop(session.uuid)
+
+
+def _upload(unfinished: Unfinished) -> str:
+    return paths.upload_of(unfinished.multipart.key.removeprefix(paths.DATA))

@@ -93,7 +93,7 @@ class Taking:
         dead = [found for found in await each(self._step, keys, WIDTH) if found]
         if self.receipt.preview:
             return
-        await self.records.delete(paths.data(found.pointer.data) for found in dead)
+        await self.records.delete(paths.data(one.pointer.data) for one in dead if not one.pointer.is_inline)
         await each(lambda found: self._retract(found.key, found.version), dead, WIDTH)
 
     async def _step(self, key: str) -> _Dead | None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry_runtime.contract.config import Limits
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
 from registry_runtime.storage.records import Records
+from tests.images import MIXED
 from tests.keys import keyring
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def vault(request: pytest.FixtureRequest, storage: Directory, tmp_path: Pa
     if request.param == "clear":
         return None
     made = Vault(keyring(tmp_path.parent / f"{tmp_path.name}-keys", k1=b"1" * 32))
-    await Registry(storage, Limits(), lambda: datetime.now(UTC), "owner", made).check()
+    await Registry(storage, MIXED, lambda: datetime.now(UTC), "owner", made).check()
     return made
 
 
@@ -41,7 +41,7 @@ def replica(storage: Directory, vault: Vault | None) -> Callable[..., Registry]:
     """Makes replicas: registries that share nothing but the storage."""
 
     def make(through: Storage = storage) -> Registry:
-        return Registry(through, Limits(), lambda: datetime.now(UTC), "owner", vault)
+        return Registry(through, MIXED, lambda: datetime.now(UTC), "owner", vault)
 
     return make
 

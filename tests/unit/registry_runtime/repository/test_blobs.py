@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +11,15 @@ import pytest
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.content.range import Span
+from registry_runtime.contract.config import Limits
 from registry_runtime.errors import BlobUnknown
+from registry_runtime.repository import Registry
 from registry_runtime.repository.pointers import State
-from tests.images import pull, push_blobs, read
+from tests.images import body, pull, push_blobs, read
 from tests.unit.registry_runtime.repository.test_manifests import set_state
 
 if TYPE_CHECKING:
-    from registry_runtime.repository import Registry
+    from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.directory import Directory
     from registry_runtime.storage.records import Records
 
@@ -79,3 +82,48 @@ async def test_data_that_is_lost_is_unknown(registry: Registry, storage: Directo
     await storage.delete([data.key])
     with pytest.raises(BlobUnknown):
         await registry.blobs.open(NAME, DIGEST)
+
+
+async def test_few_bytes_lie_in_their_pointer(
+    records: Records, storage: Directory, vault: Vault | None
+) -> None:
+    """They are served, mounted and revived as any blob; once dead, nothing holds them any more."""
+    registry = Registry(storage, Limits(), lambda: datetime.now(UTC), "owner", vault)
+    content = b"0123456789" * 100
+    digest, key = Digest.of(content), records.tree.pointer(Digest.of(content))
+    await push_blobs(registry, NAME, content)
+    assert (await storage.list("data/")).entries == ()
+    assert (await registry.blobs.stat(NAME, digest)).size == len(content)
+    for span in (Span(0, 0), Span(7, 12), Span(999, 999), None):
+        expected = content[span.start : span.end + 1] if span else content
+        assert await read(await registry.blobs.open(NAME, digest, span)) == expected
+    assert await registry.blobs.mount(OTHER, digest, NAME)
+    await set_state(records, digest, State.HIDDEN)
+    assert await registry.blobs.has(OTHER, digest)
+    assert await pull(registry, OTHER, digest) == content
+    await set_state(records, digest, State.DEAD)
+    dead = await records.get(key)
+    assert dead is not None
+    assert not dead.payload
+    with pytest.raises(BlobUnknown):
+        await registry.blobs.stat(NAME, digest)
+    await push_blobs(registry, NAME, content)
+    assert await pull(registry, NAME, digest) == content
+
+
+async def test_what_is_just_too_long_lies_elsewhere(storage: Directory, vault: Vault | None) -> None:
+    """The limit is kept to the byte, however the blob comes."""
+    registry = Registry(storage, Limits(), lambda: datetime.now(UTC), "owner", vault)
+    for size in (16 * 1024, 16 * 1024 + 1):
+        contents = [os.urandom(size) for _ in range(3)]
+        digests = [Digest.of(content) for content in contents]
+        await registry.uploads.push(NAME, digests[0], body(contents[0]), "me")
+        await registry.uploads.commit(NAME, registry.uploads.start(NAME).id, digests[1], body(contents[1]))
+        upload = await registry.uploads.append(
+            NAME, registry.uploads.start(NAME).id, body(contents[2][:9000])
+        )
+        await registry.uploads.commit(NAME, upload.id, digests[2], body(contents[2][9000:]), start=9000)
+        for content, digest in zip(contents, digests, strict=True):
+            assert await pull(registry, NAME, digest) == content
+        assert len((await storage.list("data/")).entries) == (0 if size == 16 * 1024 else 3)
+        assert (await storage.list("uploads/")).entries == ()

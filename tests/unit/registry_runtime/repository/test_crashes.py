@@ -60,7 +60,7 @@ async def holds(registry: Registry, name: RepositoryName, reference: Digest | Ta
 async def check(records: Records, registry: Registry, name: RepositoryName) -> None:
     """Every listed tag can be pulled, every fact has its index, every signature is listed."""
     for tag in map(Tag, await tags_of(registry, name)):
-        digest = (await registry.tags.get(name, tag)).digest
+        digest = await registry.tags.digest(name, tag)
         assert await records.get(records.tree.manifest(name, digest)), f"{tag} names what is not there"
         index = await records.list(records.tree.tagged(name, digest))
         assert tag.text in {entry.key.rpartition("/")[2] for entry in index.entries}, f"{tag} has no index"

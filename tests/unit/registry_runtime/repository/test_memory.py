@@ -39,9 +39,9 @@ async def body(size):
 async def main():
     intake.GROWTH = int(sys.argv[2])
     registry = Registry(Slow(Path(sys.argv[1])), Limits(), lambda: datetime.now(UTC), "owner")
-    uploads = [await registry.uploads.start(NAME, "me") for _ in range(60)]
+    uploads = [registry.uploads.start(NAME) for _ in range(60)]
     for _ in range(int(sys.argv[3])):
-        bodies = [(one.uuid, body(int(sys.argv[4]))) for one in uploads]
+        bodies = [(one.id, body(int(sys.argv[4]))) for one in uploads]
         await asyncio.gather(*(registry.uploads.append(NAME, *one) for one in bodies))
     # Not ru_maxrss: that begins with what the process had that forked this one.
     print(1024 * int(re.search("VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]))

@@ -12,7 +12,6 @@ import pytest
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
-from registry_runtime.contract.config import Limits
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.errors import StorageRefused, StorageUnavailable
@@ -20,7 +19,7 @@ from registry_runtime.repository import Registry
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.storage import paths
 from registry_runtime.storage.records import Records
-from tests.images import body, image, push_blobs
+from tests.images import MIXED, body, image, push_blobs
 from tests.keys import keyring
 from tests.unit.registry_runtime.repository.interposed import Interposed, Killed, Mortal
 
@@ -47,7 +46,7 @@ class Tenant:
         self.now = 0.0
 
     def replica(self, through: Storage | None = None) -> Registry:
-        return Registry(through or self.storage, Limits(), lambda: datetime.now(UTC), "owner", self.vault)
+        return Registry(through or self.storage, MIXED, lambda: datetime.now(UTC), "owner", self.vault)
 
     def rewrap(self, through: Storage | None = None) -> Rewrap:
         records = Records(through or self.storage, self.vault)
@@ -77,7 +76,7 @@ async def tenant(storage: Directory, tmp_path: Path) -> Tenant:
     assert (await registry.check()).reason is StorageReason.READY
     await push_blobs(registry, NAME, b"{}")
     await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
-    await registry.uploads.start(NAME, "me")
+    registry.uploads.start(NAME)
     made.keys.use("k2")
     return made
 
@@ -139,10 +138,10 @@ async def test_a_push_goes_on_under_it(tenant: Tenant) -> None:
                 await tenant.rewrap().run(other, f"turn {step}")  # noqa: B023
 
         registry = tenant.replica(Interposed(tenant.storage, turn))
-        upload = await registry.uploads.start(NAME, "me")
-        await registry.uploads.append(NAME, upload.uuid, body(content[:200_000]))
-        await registry.uploads.append(NAME, upload.uuid, body(content[200_000:]))
-        await registry.uploads.commit(NAME, upload.uuid, Digest.of(content))
+        upload = registry.uploads.start(NAME)
+        await registry.uploads.append(NAME, upload.id, body(content[:200_000]))
+        await registry.uploads.append(NAME, upload.id, body(content[200_000:]))
+        await registry.uploads.commit(NAME, upload.id, Digest.of(content))
         await registry.manifests.put(NAME, Tag("moved"), OCI_IMAGE, image(annotations={"n": str(step)}))
         pulled = await registry.blobs.open(NAME, Digest.of(content))
         assert b"".join([bytes(chunk) async for chunk in pulled.chunks]) == content

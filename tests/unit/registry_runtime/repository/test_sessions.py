@@ -25,9 +25,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 async def test_all_of_a_session_travels(storage: Directory) -> None:
     """Every field comes back at another replica; and who comes late loses."""
     sessions = Sessions(Records(storage), Limits(), lambda: NOW)
-    held = await sessions.start(NAME, "me")
+    held = sessions.fresh(NAME, "me")
     full = Session(
         uuid=held.session.uuid,
+        data=held.session.data,
         repository=NAME,
         by="me",
         received=30,
@@ -48,7 +49,7 @@ async def test_all_of_a_session_travels(storage: Directory) -> None:
 async def test_no_two_writers_write_the_same_bytes(storage: Directory) -> None:
     """The same state at the same time: a storage that compares bytes still knows whose they are."""
     sessions = Sessions(Records(storage), Limits(), lambda: NOW)
-    held = await sessions.start(NAME, "me")
+    held = sessions.fresh(NAME, "me")
     versions = {held.version}
     for _ in range(3):
         held = await sessions.save(held.session, held.version)
@@ -60,7 +61,7 @@ async def test_a_session_has_its_time(storage: Directory) -> None:
     """Idle for longer, it is unknown; each write gives it the whole time again."""
     now = NOW
     sessions = Sessions(Records(storage), Limits(upload_seconds=3600), lambda: now)
-    held = await sessions.start(NAME, "me")
+    held = sessions.fresh(NAME, "me")
     now += timedelta(minutes=59)
     held = await sessions.save(held.session, held.version)
     now += timedelta(minutes=59)
