@@ -23,10 +23,10 @@ from benchmarks.peers import memory, rows, tags
 from benchmarks.peers.distribution import build, distribution
 from benchmarks.peers.ground import Ground, Kind, ground
 from benchmarks.peers.loads import Bulk, Sample
-from benchmarks.peers.roadstead import NAME, roadstead
+from benchmarks.peers.roadstead import ENCRYPTED, NAME, roadstead
 from benchmarks.peers.rows import Contestant, Row, Sizes
 from benchmarks.peers.server import Server
-from benchmarks.peers.table import HEAD, UNKNOWN, line
+from benchmarks.peers.table import HEAD, UNKNOWN, added, line
 from local_cluster import parts
 from local_cluster.build import cache_root
 
@@ -71,6 +71,7 @@ class _Scene:
             for one in every:
                 one.prepare(self._bulk, self._sizes)
             self._contest(rows.rows(self._kind, tls=self._tls, bulk=self._bulk, sizes=self._sizes), every)
+            self._encryption(place, known[0])
             if self._words.memory_gib and not self._tls:
                 self._memory(known)
             if self._kind == "s3" and not self._tls:
@@ -87,17 +88,42 @@ class _Scene:
                 yield Server(name, url, bearer, self._words.ca_file, pid)
 
     def _contest(self, every_row: Iterator[Row], contestants: list[Contestant]) -> None:
-        where = f"{self._kind}{', TLS' if self._tls else ''}"
         for row in every_row:
-            if not re.search(self._words.only, f"{where}: {row.what}"):
+            if not re.search(self._words.only, f"{self._where}: {row.what}"):
                 continue
-            samples: dict[str, list[Sample]] = {one.server.name: [] for one in contestants}
-            for number in range(self._words.rounds):
-                for one in contestants if number % 2 else reversed(contestants):
-                    samples[one.server.name].append(row.measure(one))
+            samples = self._measured(row, contestants)
             ours = samples.pop(NAME)
             for peer, theirs in samples.items():
-                print(line(where, row, ours, theirs, peer=peer, bar=row.bars.get(peer)), flush=True)
+                print(line(self._where, row, ours, theirs, peer=peer, bar=row.bars.get(peer)), flush=True)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._kind}{', TLS' if self._tls else ''}"
+
+    def _measured(self, row: Row, contestants: list[Contestant]) -> dict[str, list[Sample]]:
+        """All rounds, by the servers' names."""
+        samples: dict[str, list[Sample]] = {one.server.name: [] for one in contestants}
+        for number in range(self._words.rounds):
+            for one in contestants if number % 2 else reversed(contestants):
+                samples[one.server.name].append(row.measure(one))
+        return samples
+
+    def _encryption(self, place: Ground, clear: Contestant) -> None:
+        """Beside a second Roadstead, that differs in its encryption only."""
+        where = self._where
+        wanted = [
+            row
+            for row in rows.encryption(self._kind, self._bulk)
+            if re.search(self._words.only, f"{where}: encrypted {row.what}")
+        ]
+        if not wanted:
+            return
+        with roadstead(place, ENCRYPTED) as server:
+            sealed = Contestant(server, place.stored(ENCRYPTED.lower()))
+            sealed.prepare(self._bulk, self._sizes)
+            for row in wanted:
+                taken = self._measured(row, [clear, sealed])
+                print(added(where, row, taken[NAME], taken[ENCRYPTED]), flush=True)
 
     def _tags(self, known: list[Contestant]) -> None:
         wanted = [row for row in tags.rows() if re.search(self._words.only, f"s3: {row.what}")]

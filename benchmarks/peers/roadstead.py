@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from typing import Any
 import registry_runtime
 from benchmarks.peers.ground import SERVICE, SUBJECT, Ground
 from benchmarks.peers.server import Server, running, until_up
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, KeyUse, Policy, Token
 from tests.s3_server import free_port
 
 NAME = "Roadstead"
+ENCRYPTED = "Encrypted"  # the same, with a tenant's key
 _CACHE = 4 * 1024**3  # bytes
+_KEY = "k1"
 _ENVIRONMENT = {  # as images/Containerfile sets it
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
@@ -27,24 +30,25 @@ _ENVIRONMENT = {  # as images/Containerfile sets it
 
 
 @contextmanager
-def roadstead(ground: Ground) -> Iterator[Server]:
-    folder = ground.own("roadstead")
+def roadstead(ground: Ground, name: str = NAME) -> Iterator[Server]:
+    folder = ground.own(name.lower())
     port = free_port()
-    cache = folder / "cache"
     (folder / "signing.pem").write_bytes(ground.signing)
     (folder / "policy" / "shard").mkdir(parents=True)
-    (folder / "policy" / "shard" / "policy.json").write_bytes(_policy().encode())
-    (folder / "config.json").write_text(json.dumps(_configuration(ground, folder, port, cache)))
+    (folder / "policy" / "shard" / "policy.json").write_bytes(_policy(name).encode())
+    (folder / "keys").mkdir()
+    (folder / "keys" / _KEY).write_bytes(os.urandom(32))
+    (folder / "config.json").write_text(json.dumps(_configuration(ground, name, folder, port)))
     argv = [sys.executable, "-m", "registry_runtime", "serve", "--config", str(folder / "config.json")]
     with running(argv, folder / "log", **_ENVIRONMENT) as pid:
 
         def forget() -> None:
-            for file in cache.glob("**/*"):
+            for file in (folder / "cache").glob("**/*"):
                 if file.is_file():
                     file.unlink()
 
         server = Server(
-            NAME,
+            name,
             f"{ground.scheme}://127.0.0.1:{port}",
             ground.authorization(),
             ground.authority.file,
@@ -55,9 +59,9 @@ def roadstead(ground: Ground) -> Iterator[Server]:
     shutil.rmtree(folder)
 
 
-def _configuration(ground: Ground, folder: Path, port: int, cache: Path) -> dict[str, Any]:
+def _configuration(ground: Ground, name: str, folder: Path, port: int) -> dict[str, Any]:
     if ground.s3:
-        storage = ground.s3.bucket("roadstead").model_dump(mode="json")
+        storage = ground.s3.bucket(name.lower()).model_dump(mode="json")
     else:
         storage = {"kind": "directory", "path": str(folder / "data")}
     return {
@@ -70,12 +74,17 @@ def _configuration(ground: Ground, folder: Path, port: int, cache: Path) -> dict
         },
         "tls": {"server": str(ground.folder / "tls")} if ground.tls else {},
         "policy": {"directory": str(folder / "policy"), "secrets": ["shard"]},
-        "cache": {"path": str(cache), "size": _CACHE} if ground.s3 else None,
+        "cache": {"path": str(folder / "cache"), "size": _CACHE} if ground.s3 else None,
+        "encryption": {"keys": str(folder / "keys")} if name == ENCRYPTED else None,
         "signing_key": str(folder / "signing.pem"),
     }  # fmt: skip
 
 
-def _policy() -> Policy:
+def _policy(name: str) -> Policy:
     grant = Grant(repositories=("team/**",), actions=frozenset(Action))
     token = Token(account="ours", owner="ours", hashes=("0" * 64,), grants=(grant,))
-    return Policy(namespaces={"team": Claim(account="ours", owner="ours")}, tokens={SUBJECT: token})
+    return Policy(
+        namespaces={"team": Claim(account="ours", owner="ours")},
+        tokens={SUBJECT: token},
+        encryption=KeyUse(active=_KEY, settled=True) if name == ENCRYPTED else None,
+    )

@@ -75,6 +75,13 @@ def rows(kind: Kind, *, tls: bool, bulk: Bulk, sizes: Sizes) -> Iterator[Row]:
     yield Row(f"small blobs and manifests pushed, {_SMALL_CLIENTS} clients", "/s", bars, _small(sizes))
 
 
+def encryption(kind: Kind, bulk: Bulk) -> Iterator[Row]:
+    """What Roadstead does with a tenant's key, and without."""
+    pull = partial(_pulled_cold, clients=1) if kind == "s3" else partial(_pulled, clients=1)
+    yield Row("push, 1 client, monolithic", "MiB/s", {}, partial(_pushed, bulk=bulk, clients=1, patch=False))
+    yield Row("blob GET, 1 client", "MiB/s", {}, pull)
+
+
 def _against(distribution: float, zot: float) -> Mapping[str, float]:
     return {"Distribution": distribution, "zot": zot}
 
