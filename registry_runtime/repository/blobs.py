@@ -15,6 +15,7 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.errors import BlobUnknown
 from registry_runtime.repository import facts
 from registry_runtime.repository.pointers import Pointer
+from registry_runtime.repository.recent import RecentBlobs
 from registry_runtime.repository.values import OpenBlob
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict, Missing
@@ -42,6 +43,7 @@ class Blobs:
         self._cache = cache
         self._records = records
         self._pointers = pointers
+        self._recent = RecentBlobs()
 
     async def stat(self, name: RepositoryName, digest: Digest) -> Descriptor:
         """Raises BlobUnknown."""
@@ -75,6 +77,7 @@ class Blobs:
         The index of placements stays: a push that links the blob again at this moment relies on it.
         """
         await self._pointer(name, digest)
+        self._recent.forget(name, digest)
         await facts.remove(self._records, self._records.tree.link(name, digest))
 
     async def mount(self, target: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
@@ -103,7 +106,13 @@ class Blobs:
         The pointer is looked at when the link is known to stay: a collection that begins later sees it.
         """
         link = await facts.revive(self._records, self._records.tree.link(name, digest))
-        return link is not None and await self._pointers.revive(digest) is not None
+        there = link is not None and await self._pointers.revive(digest) is not None
+        (self._recent.meet if there else self._recent.forget)(name, digest)
+        return there
+
+    async def had(self, name: RepositoryName, digest: Digest) -> bool:
+        """Whether the blob is there, or was when it was met here last: for who looks again before it counts."""
+        return (name, digest) in self._recent or await self.has(name, digest)
 
     async def pushed_by(self, name: RepositoryName, digest: Digest) -> str | None:
         """Who pushed the blob here last; None where it was mounted, or is not there."""
@@ -119,6 +128,7 @@ class Blobs:
         pointer = await self._pointers.publish(digest, new)
         if pointer.data not in {"", new.data} and await self._storage.size(paths.data(pointer.data)) is None:
             pointer = await self._pointers.publish(digest, new, lost=pointer.data)
+        self._recent.meet(name, digest)
         return pointer.data
 
     async def names(self, digest: Digest, data: str) -> bool:

@@ -124,8 +124,8 @@ class Manifests:
             await self._store(name, digest, manifest, content, sparse)
             for tag in dict.fromkeys(tags):
                 await self._tags.move(name, tag, target)
-            # A delete of the same digest at the same moment may have taken it away again.
-            if await self._records.get(self._records.tree.manifest(name, digest)):
+            # A delete of the same digest at the same moment may have taken it away, and not all of its tags.
+            if not tags or await self._records.get(self._records.tree.manifest(name, digest)):
                 return Pushed(target, manifest.subject)
         raise StorageUnavailable(f"{digest} is being deleted over and over; try again")
 
@@ -155,10 +155,11 @@ class Manifests:
     ) -> None:
         """Raises ManifestBlobUnknown with what must be there and is not; what is hidden of it is revived.
 
-        With `keep` also what may be missing is revived, where it is there.
+        With `keep` also what may be missing is revived, where it is there; without, it is enough that a blob
+        was there a while ago.
         """
         for items, optional, has, what in (
-            (manifest.blobs, sparse.images, self._blobs.has, "blobs"),
+            (manifest.blobs, sparse.images, self._blobs.has if keep else self._blobs.had, "blobs"),
             (manifest.manifests, sparse.indexes, self._holds, "manifests"),
         ):
             needed = {item.digest for item in items if not (optional or item.foreign)}

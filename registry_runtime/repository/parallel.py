@@ -18,13 +18,16 @@ async def each(
     action: Callable[[Item], Awaitable[Result]], items: Iterable[Item], width: int = WIDTH
 ) -> list[Result]:
     """Results in the order of the items, `width` actions at a time. The first error ends the others."""
+    some = list(items)
+    if len(some) == 1:
+        return [await action(some[0])]
     turns = asyncio.Semaphore(width)
 
     async def one(item: Item) -> Result:
         async with turns:
             return await action(item)
 
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
+    tasks = [asyncio.ensure_future(one(item)) for item in some]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

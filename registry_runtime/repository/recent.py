@@ -1,4 +1,4 @@
-"""Manifests that were read lately: a digest never names other bytes, so only a tag has to be read again."""
+"""What was met lately: manifests, whose digest never names other bytes, and blobs that were there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _ALL = 8 * 1024 * 1024  # bytes of content
 _ONE = 256 * 1024
+_BLOBS = 8192
 
 
 class RecentManifests:
@@ -42,3 +43,21 @@ class RecentManifests:
         stored = self._kept.pop((name.text, digest.hex), None)
         if stored:
             self._bytes -= len(stored.content)
+
+
+class RecentBlobs:
+    """Blobs that were in their repository when they were met, which says nothing of now; so many at most."""
+
+    def __init__(self) -> None:
+        self._met: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __contains__(self, blob: tuple[RepositoryName, Digest]) -> bool:
+        return (blob[0].text, blob[1].hex) in self._met
+
+    def meet(self, name: RepositoryName, digest: Digest) -> None:
+        self._met[name.text, digest.hex] = None
+        while len(self._met) > _BLOBS:
+            self._met.popitem(last=False)
+
+    def forget(self, name: RepositoryName, digest: Digest) -> None:
+        self._met.pop((name.text, digest.hex), None)
