@@ -111,7 +111,7 @@ class Blobs:
         return there
 
     async def had(self, name: RepositoryName, digest: Digest) -> bool:
-        """Whether the blob is there, or was when it was met here last: for who looks again before it counts."""
+        """Whether the blob is there, or was when it was last met here: for who looks again later."""
         return (name, digest) in self._recent or await self.has(name, digest)
 
     async def pushed_by(self, name: RepositoryName, digest: Digest) -> str | None:
