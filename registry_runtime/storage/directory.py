@@ -23,6 +23,7 @@ from registry_runtime.storage.base import (
 from registry_runtime.storage.files import Files, translated
 from registry_runtime.storage.lately import Lately
 from registry_runtime.storage.pieces import Pieces
+from registry_runtime.storage.short_writes import ShortWrites
 from registry_runtime.storage.windows import Windows, window_blocks
 
 if TYPE_CHECKING:
@@ -34,13 +35,20 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Found
 
 
+_DELETED = 4096  # bytes that take as long to write as a key to delete
+
+
 class Directory:
-    """Small reads are done at once: they cost less than a change of the thread. Writes wait in threads."""
+    """Small reads are done at once: they cost less than a change of the thread. Writes wait in threads.
+
+    Short ones do so where the disk makes them wait.
+    """
 
     def __init__(self, root: Path) -> None:
         self._files = Files(root)
         self._pieces = Pieces(self._files)
         self._lately = Lately()
+        self._short = ShortWrites()
         self._blocks = window_blocks()
 
     async def get(self, key: str) -> Found | None:
@@ -61,7 +69,7 @@ class Directory:
         self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
     ) -> str:
         whole = b"".join(content)
-        await asyncio.to_thread(self._put, key, whole, absent, match)
+        await self._short.run(len(whole), self._put, key, whole, absent, match)
         return files.etag(whole)
 
     def _put(self, key: str, content: bytes, absent: bool, match: str | None) -> None:
@@ -85,7 +93,7 @@ class Directory:
             self._files.write((content,), name if absent else rename)
 
     async def delete(self, keys: Sequence[str]) -> None:
-        await asyncio.to_thread(self._delete, keys)
+        await self._short.run(len(keys) * _DELETED, self._delete, keys)
 
     def _delete(self, keys: Sequence[str]) -> None:
         with translated():

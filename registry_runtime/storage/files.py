@@ -17,10 +17,10 @@ import fcntl
 import hashlib
 import os
 import re
-import uuid
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import getrandbits
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote, unquote
 
@@ -75,7 +75,7 @@ class Files:
 
     def write(self, content: Sequence[Buffer], name: Callable[[str], None]) -> None:
         """Writes a temporary file; `name` gives it its place, or raises."""
-        temporary = f"{self.temporary}/{uuid.uuid4().hex}"
+        temporary = f"{self.temporary}/{getrandbits(128):032x}"
         descriptor = retried(
             lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
             self.temporary,

@@ -13,9 +13,9 @@ whoever read it before writes over it all the same. Notes hold no more than a `c
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from random import getrandbits
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +228,7 @@ class Records:
 
 
 def _new_change() -> str:
-    return uuid.uuid4().hex
+    return f"{getrandbits(128):032x}"  # it has to be another one, and nobody has to be kept from guessing it
 
 
 def _lines(fields: Mapping[str, Any], payload: Buffer = b"") -> Sequence[Buffer]:

@@ -1,0 +1,45 @@
+"""Short writes run on the event loop, unless the disk takes its time."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from registry_runtime.storage.short_writes import ShortWrites
+
+
+async def test_a_slow_disk_is_waited_for_elsewhere() -> None:
+    """Two slow writes send the next ones into threads, for a while; a long one goes there in any case."""
+    now, takes = [100.0], [0.0]
+    writes = ShortWrites(lambda: now[0])
+
+    def write(_what: str) -> bool:
+        now[0] += takes[0]
+        return threading.current_thread() is threading.main_thread()
+
+    assert await writes.run(10, write, "fast")
+    assert await writes.run(10, write, "fast again")
+    assert not await writes.run(1024 * 1024, write, "long")
+    for took in (0.02, 0.0, 0.02, 0.02):
+        takes[0] = took
+        assert await writes.run(10, write, "slow")
+    takes[0] = 0.0
+    assert not await writes.run(10, write, "after it")
+    now[0] += 6
+    assert await writes.run(10, write, "a while later")
+
+
+async def test_a_write_that_fails_slowly_counts() -> None:
+    """A disk in trouble does not hold the loop again and again; its error is the caller's."""
+    now = [0.0]
+    writes = ShortWrites(lambda: now[0])
+
+    def fail() -> None:
+        now[0] += 1
+        raise OSError("full")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="full"):
+            await writes.run(10, fail)
+    assert not await writes.run(10, lambda: threading.current_thread() is threading.main_thread())
