@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside cluster e2e bench bench-peers crds lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside clients zones operator cluster cluster-and-faults e2e faults bench bench-peers crds lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,7 @@ test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
-	@$(RUN) -m pytest tests/cluster
-	@$(RUN) -m pytest tests/e2e
+	@$(MAKE) --no-print-directory zones
 
 setup: $(STAMP) ## the virtual environment, from the lock file
 $(STAMP): requirements.lock pyproject.toml
@@ -46,18 +45,33 @@ check: setup ## format, lint, types and the direction of imports
 	@$(VENV)/bin/mypy $(SOURCES)
 	@$(VENV)/bin/lint-imports
 
-unit: setup ## the tests that need no cluster, in two processes: one waits while the other works
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line inside outside
+# Tests wait much: for storage, for leases, for nodes that are lost. So several processes share the CPUs.
+SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=3 --output-sync=line
+PYTEST := $(RUN) -m pytest -p no:cacheprovider
+
+unit: setup ## the tests that need no cluster, in three processes
+	@$(SIDE_BY_SIDE) inside outside clients
 inside: setup
-	@$(RUN) -m pytest tests/unit tests/fuzz tests/clients
+	@$(PYTEST) tests/unit tests/fuzz
 outside: setup
-	@$(RUN) -m pytest -p no:cacheprovider tests/contract tests/api
+	@$(PYTEST) tests/contract tests/api
+clients: setup
+	@$(PYTEST) tests/clients
 
-cluster: parts ## the tests of the cluster and of the operator on a real API server
-	@$(RUN) -m pytest tests/cluster
-
-e2e: parts ## the end-to-end tests: three zones, and faults
-	@$(RUN) -m pytest tests/e2e
+# No more than three clusters at a time: each needs 38 inotify instances, and a user has 128.
+zones: parts ## the tests of the operator, of the cluster and of faults, and end to end, in three processes
+	@$(SIDE_BY_SIDE) operator cluster-and-faults e2e
+cluster-and-faults: parts
+	@$(PYTEST) tests/cluster
+	@$(PYTEST) tests/faults
+operator: parts ## the tests of the operator on a real API server
+	@$(PYTEST) tests/operator
+cluster: parts ## the tests of the local cluster
+	@$(PYTEST) tests/cluster
+e2e: parts ## the end-to-end tests on three zones
+	@$(PYTEST) tests/e2e
+faults: parts ## what dies under load: replicas, zones, the API server; and a soak of everything at once
+	@$(PYTEST) tests/faults
 
 bench: parts ## measure, and print a table
 	@$(RUN) -m benchmarks

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from local_cluster import archive, etc, forwards, node
+from local_cluster import archive, control_plane, etc, forwards, node
 from local_cluster.api import Api
 from local_cluster.bringup import Bringup
 from local_cluster.cgroups import Cgroups
@@ -94,9 +94,15 @@ class Cluster:
         self.machine(self.layout.control_plane.name).daemons.stop("kube-apiserver")
 
     def start_apiserver(self) -> None:
-        """Returns when it is ready."""
+        """Returns when it is ready. The controllers begin anew.
+
+        Those that saw it go pause for up to a minute before they look again, and know nothing meanwhile.
+        """
         with locked(self.layout.state):
             self.bringup.apiserver()
+            for name in control_plane.CONTROLLERS:
+                self.machine(self.layout.control_plane.name).daemons.stop(name)
+            self.bringup.start_controllers()
 
     # Work
 

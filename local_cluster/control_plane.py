@@ -15,7 +15,8 @@ ETCD_PEER = "https://127.0.0.1:2380"
 API = f"https://{CONTROL_PLANE_ADDRESS}:{API_PORT}"
 ISSUER = f"https://kubernetes.default.svc.{DNS_DOMAIN}"
 ENV = {"PATH": SYSTEM_PATH}
-DAEMONS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+DAEMONS = ("etcd", "kube-apiserver", *CONTROLLERS)
 
 
 def files(pki: dict[str, bytes]) -> dict[str, bytes]:

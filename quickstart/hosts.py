@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,11 +24,15 @@ def with_entries(text: str, mark: str, entries: Mapping[str, str]) -> str:
 
 
 def write(mark: str, entries: Mapping[str, str], path: Path = HOSTS) -> None:
-    """Replace what stands under the mark. In place: in a container the file is a mount."""
+    """Replace what stands under the mark, one writer at a time. In place: in a container it is a mount."""
     try:
-        before = path.read_text()
-        after = with_entries(before, mark, entries)
-        if after != before:
-            path.write_text(after)
+        with path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            before = file.read()
+            after = with_entries(before, mark, entries)
+            if after != before:
+                file.seek(0)
+                file.write(after)
+                file.truncate()
     except OSError as error:
         raise HostsNotWritable(f"{path} cannot be written ({error.strerror}): run as root.") from error

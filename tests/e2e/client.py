@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import ssl
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +52,12 @@ class Client:
     timeout: float = 10
     address: str = ""  # instead of what the host's name resolves to
 
-    def session(self) -> aiohttp.ClientSession:
+    def session(self, *, keep: bool = False) -> aiohttp.ClientSession:
+        """With `keep` a connection takes one request after the other, and so meets one replica."""
         context = ssl.create_default_context(cadata=self.ca)
         resolver = Fixed(self.address) if self.address else None
         connector = aiohttp.TCPConnector(
-            ssl=context, force_close=True, resolver=resolver, use_dns_cache=False, limit=64
+            ssl=context, force_close=not keep, resolver=resolver, use_dns_cache=False, limit=64
         )
         return aiohttp.ClientSession(
             f"https://{self.host}",
@@ -64,10 +66,19 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=self.timeout),
         )
 
-    async def ask(self, method: str, path: str, *, data: bytes | None = None, **words: Any) -> Answer:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        session: aiohttp.ClientSession | None = None,
+        **words: Any,
+    ) -> Answer:
         if data is not None:
             words["data"] = io.BytesIO(data)
-        async with self.session() as session, session.request(method, path, **words) as answer:
+        own = nullcontext(session) if session else self.session()
+        async with own as through, through.request(method, path, **words) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Answer(answer.status, headers, await answer.read())
 
@@ -95,15 +106,20 @@ class Client:
             raise PushRefused(answer.status, answer.body)
         return digest_of(manifest)
 
-    async def pull_image(self, repository: str, digest: str) -> list[bytes]:
+    async def pull_image(
+        self, repository: str, digest: str, session: aiohttp.ClientSession | None = None
+    ) -> list[bytes]:
         """The manifest and the blobs that it names, each compared with its digest. Raises PullFailed."""
-        manifest = await self._read(f"/v2/{repository}/manifests/{digest}", digest)
+        manifest = await self._read(f"/v2/{repository}/manifests/{digest}", digest, session)
         named = json.loads(manifest)
         blobs = [named["config"]["digest"], *(layer["digest"] for layer in named["layers"])]
-        return [manifest, *[await self._read(f"/v2/{repository}/blobs/{blob}", blob) for blob in blobs]]
+        return [
+            manifest,
+            *[await self._read(f"/v2/{repository}/blobs/{blob}", blob, session) for blob in blobs],
+        ]
 
-    async def _read(self, path: str, digest: str) -> bytes:
-        answer = await self.ask("GET", path, headers={"Accept": OCI_MANIFEST})
+    async def _read(self, path: str, digest: str, session: aiohttp.ClientSession | None) -> bytes:
+        answer = await self.ask("GET", path, session=session, headers={"Accept": OCI_MANIFEST})
         if answer.status != 200 or digest_of(answer.body) != digest:
             raise PullFailed(path, answer.status, answer.body[:200])
         return answer.body

@@ -14,6 +14,8 @@ import aiohttp
 
 from tests.e2e.client import Client, PullFailed, PushRefused
 
+READERS = 8  # at a time, of all that was acknowledged
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -69,13 +71,19 @@ class Load:
 
     async def lost(self) -> list[str]:
         """Acknowledged digests that cannot be read back, compared byte by byte with their digests."""
-        missing = []
-        for digest in self.acknowledged:
-            try:
-                await self.client.pull_image(self.repository, digest)
-            except PullFailed as failed:
-                missing.append(f"{digest}: {failed}")
-        return missing
+        width = asyncio.Semaphore(READERS)
+
+        async def read(session: aiohttp.ClientSession, digest: str) -> str:
+            async with width:
+                try:
+                    await self.client.pull_image(self.repository, digest, session)
+                except PullFailed as failed:
+                    return f"{digest}: {failed}"
+                return ""
+
+        async with self.client.session(keep=True) as session:
+            said = await asyncio.gather(*(read(session, digest) for digest in self.acknowledged))
+        return [sentence for sentence in said if sentence]
 
     def summary(self) -> str:
         kinds: dict[str, int] = {}

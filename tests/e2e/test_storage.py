@@ -31,7 +31,7 @@ UNFIT: dict[str, tuple[dict[str, Any], str]] = {
 def unfit(platform: Platform) -> Iterator[None]:
     """Registries whose buckets cannot serve, all at once: each test looks at one."""
     kubectl = platform.kubectl
-    runtime = kubectl.list("pod", "-n", TENANT)[0]["spec"]["containers"][0]["image"]
+    runtime = platform.replicas()[0]["spec"]["containers"][0]["image"]
     keys = from_secret("harbour-s3", ACCESS_KEY="accessKeyID", SECRET_KEY="secretAccessKey")
     careless = {"image": runtime, "command": ["python3", "/files/weak_s3.py"], "env": [UPSTREAM, *keys]}
     with server(platform, "weak-s3", careless, {"weak_s3.py": SCRIPT.read_text()}) as endpoint:

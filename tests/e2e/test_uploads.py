@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,7 +94,9 @@ async def test_broken_uploads_leave_nothing(platform: Platform, bucket: Storage)
 async def cut(platform: Platform, client: Client, location: str) -> None:
     """Says that the whole layer comes, sends a part of it, and hangs up."""
     context = ssl.create_default_context(cadata=platform.ca)
-    reader, writer = await asyncio.open_connection(client.host, 443, ssl=context)
+    reader, writer = await asyncio.open_connection(
+        client.address, 443, ssl=context, server_hostname=client.host
+    )
     authorization = basic(client.user, client.password)["Authorization"]
     head = f"PATCH {location} HTTP/1.1\r\nHost: {client.host}\r\nAuthorization: {authorization}\r\n"
     writer.write(f"{head}Content-Length: {len(LAYER)}\r\n\r\n".encode() + LAYER[: 9 * 1024 * 1024])
@@ -129,6 +132,6 @@ async def test_each_chunk_may_meet_another_replica(platform: Platform) -> None:
 
 async def test_a_client_that_trusts_nobody_is_not_served_in_clear(platform: Platform) -> None:
     """Without the CA there is no connection: the certificate is the registry's own."""
-    stranger = Client(platform.client().host, "", "anybody", "nothing")
+    stranger = replace(platform.client(), ca="")
     with pytest.raises((aiohttp.ClientConnectorCertificateError, ssl.SSLError, ValueError)):
         await stranger.ask("GET", "/v2/")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.cluster.apiserver import apiserver
-from tests.cluster.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.apiserver import apiserver
+from tests.operator.operator_process import Cluster, Operator, install, running, wait
 
 pytestmark = pytest.mark.cluster
 TOKENS = 200

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.cluster.apiserver import ApiServer, apiserver
-from tests.cluster.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
+from tests.operator.apiserver import ApiServer, apiserver
+from tests.operator.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
 
 pytestmark = pytest.mark.cluster
 KILLS = 12

@@ -12,7 +12,7 @@ import pytest
 from registry_runtime import kubernetes
 from registry_runtime.contract.policy import Claim, Policy
 from registry_runtime.policy import PolicyFollower
-from tests.cluster.apiserver import ApiServer, apiserver
+from tests.operator.apiserver import ApiServer, apiserver
 
 pytestmark = pytest.mark.cluster
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.cluster.apiserver import Object, apiserver
-from tests.cluster.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.apiserver import Object, apiserver
+from tests.operator.operator_process import Cluster, Operator, install, running, wait
 
 pytestmark = pytest.mark.cluster
 CHILDREN = {

@@ -28,7 +28,7 @@ from local_cluster.build import cache_root
 from local_cluster.parts import Parts
 from registry_runtime.contract.policy import KEY as POLICY_KEY
 from registry_runtime.contract.policy import Policy
-from tests.cluster.apiserver import ApiServer, Object, Refusal
+from tests.operator.apiserver import ApiServer, Object, Refusal
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = "roadstead-system"

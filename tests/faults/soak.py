@@ -179,10 +179,6 @@ class Worker:
         if len(self.own) > FEW:
             image = random.choice(self.own)
             with_it = self.ledger.forget(image)
-            if (
-                len(with_it) > 1
-            ):  # dates of a bucket are in seconds, and what was pushed since it was let go stays
-                await asyncio.sleep(1)
             await self.insist("DELETE", f"manifests/{image.digest}", 202, 404)
             await self.insist("GET", f"manifests/{image.digest}", 404)
             self.ledger.done["deleted"] += 1

@@ -25,7 +25,7 @@ from registry_operator.observed import (
 from registry_operator.settings import Settings
 
 from local_cluster.parts import Parts
-from tests.cluster.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
 from tests.unit.operator.harbour import NOW
 
 pytestmark = pytest.mark.cluster

@@ -8,8 +8,8 @@ import pytest
 
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KeyUse
-from tests.cluster.apiserver import Object, apiserver
-from tests.cluster.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.apiserver import Object, apiserver
+from tests.operator.operator_process import Cluster, Operator, install, running, wait
 
 pytestmark = pytest.mark.cluster
 KEYS = {"k1": "0123456789abcdef0123456789abcdef", "k2": "fedcba9876543210fedcba9876543210"}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from registry_operator.models import AccessToken, Namespace, Registry
 
-from tests.cluster.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
