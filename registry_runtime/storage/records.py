@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from registry_runtime.storage.base import Found, Storage
 
 VERSION = 1
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _VERSION, _CHANGE, _SALT, _OF = "version", "change", "salt", "of"
 _ATTEMPTS = 5
 _SHORT = 2 * 1024  # bytes: tags, links and pointers are
@@ -232,7 +233,7 @@ def _new_change() -> str:
 
 
 def _lines(fields: Mapping[str, Any], payload: Buffer = b"") -> Sequence[Buffer]:
-    head = json.dumps({_VERSION: VERSION, **fields}, separators=(",", ":")).encode() + b"\n"
+    head = _JSON.encode({_VERSION: VERSION, **fields}).encode() + b"\n"
     return (head, payload) if payload else (head,)
 
 

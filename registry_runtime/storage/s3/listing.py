@@ -30,25 +30,24 @@ def parse(content: bytes, strip: int) -> Listing:
     """The entries, their keys without the first `strip` characters. Raises Unreadable."""
     try:
         root = ET.fromstring(content)  # noqa: S314 - expat bounds the expansion of entities itself
-        said = _children(root)
+        space = root.tag[: root.tag.find("}") + 1]
         # A server may leave `encoding-type` unheard, as versitygw does, and then says nothing of an encoding.
-        decode = unquote_plus if said.get("EncodingType") == "url" else str
-        truncated = said["IsTruncated"] == "true"
-        entries = tuple(_entry(node, strip, decode) for node in root if node.tag.endswith("Contents"))
-    except (ET.ParseError, KeyError, ValueError) as error:
+        decode = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
+        names = (f"{space}Key", f"{space}Size", f"{space}LastModified")
+        entries = tuple(_entry(node, names, strip, decode) for node in root.iterfind(f"{space}Contents"))
+        truncated = _text(root, f"{space}IsTruncated") == "true"
+    except (ET.ParseError, ValueError) as error:
         raise Unreadable(str(error)) from error
     return Listing(entries, truncated)
 
 
-def _entry(node: ET.Element, strip: int, decode: Callable[[str], str]) -> Entry:
-    fields = _children(node)
-    return Entry(
-        decode(fields["Key"])[strip:],
-        int(fields["Size"]),
-        datetime.fromisoformat(fields["LastModified"]),
-    )
+def _entry(node: ET.Element, names: tuple[str, str, str], strip: int, decode: Callable[[str], str]) -> Entry:
+    key, size, modified = (_text(node, name) for name in names)
+    return Entry(decode(key)[strip:], int(size), datetime.fromisoformat(modified))
 
 
-def _children(node: ET.Element) -> dict[str, str]:
-    """Texts by the children's names, whatever their namespace."""
-    return {child.tag.rpartition("}")[2]: child.text or "" for child in node}
+def _text(node: ET.Element, name: str) -> str:
+    found = node.findtext(name)
+    if found is None:
+        raise ValueError(f"no {name}")
+    return found
