@@ -6,7 +6,6 @@ A blob is in a repository when its link is there and its pointer is not dead.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from registry_runtime.content.buffer import Whole
@@ -18,7 +17,7 @@ from registry_runtime.repository.pointers import Pointer
 from registry_runtime.repository.recent import RecentBlobs
 from registry_runtime.repository.values import OpenBlob
 from registry_runtime.storage import paths
-from registry_runtime.storage.base import Conflict, Missing
+from registry_runtime.storage.base import Missing
 from registry_runtime.storage.records import Record
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from registry_runtime.repository.pointers import Pointers
     from registry_runtime.storage.base import Storage
     from registry_runtime.storage.cache import Cache
-    from registry_runtime.storage.records import Records, Version
+    from registry_runtime.storage.records import Records
 
 MEDIA_TYPE = "application/octet-stream"  # a blob's own type stands in the manifests that name it
 
@@ -81,18 +80,17 @@ class Blobs:
         await facts.remove(self._records, self._records.tree.link(name, digest))
 
     async def mount(self, target: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
-        """Lets `target` serve what `source` serves; False where `source` does not."""
+        """Lets `target` serve what `source` serves; False where `source` does not.
+
+        Where it is collected meanwhile the link stays, and leads nowhere: somebody may push the blob at this
+        moment, and a manifest rely on the link.
+        """
         try:
             await self._pointer(source, digest)
         except BlobUnknown:
             return False
-        link = await self._link(target, digest, None)
-        if await self._pointers.revive(digest):
-            return True
-        if link:  # collected meanwhile
-            with suppress(Conflict):
-                await self._records.retract(self._records.tree.link(target, digest), link)
-        return False
+        await self._link(target, digest, None)
+        return await self._pointers.revive(digest) is not None
 
     async def placements(self, digest: Digest, limit: int) -> list[RepositoryName]:
         """Repositories that may hold the blob: `mount` finds out, who asks must be allowed to pull."""
@@ -135,19 +133,18 @@ class Blobs:
         """Whether the digest, served or not, leads to this data."""
         return await self._pointers.names(digest, data)
 
-    async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> Version | None:
-        """Lets the repository serve what the pointer of the digest leads to; the version of a new link.
+    async def _link(self, name: RepositoryName, digest: Digest, by: str | None) -> None:
+        """Lets the repository serve what the pointer of the digest leads to.
 
         The link comes before the pointer is published or revived, so that no collection lets a pointer go
         that has this link. Without its index a link lacks no more than a short cut for who mounts it.
         """
         tree = self._records.tree
         link = Record({} if by is None else {"by": by})
-        version, _ = await asyncio.gather(
+        await asyncio.gather(
             facts.establish(self._records, tree.link(name, digest), link),
             self._records.note(tree.placement(digest, name)),
         )
-        return version
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:
         link, pointer = await asyncio.gather(

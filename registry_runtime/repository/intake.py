@@ -144,10 +144,12 @@ class Intake:
         return self._held
 
     async def seal(self, digest: Digest) -> None:
-        """Lets nobody else write to the session, and nobody make it anything but `digest`."""
+        """Lets nobody else write to the session, and nobody make it anything but `digest`.
+
+        It is written also where it says so already: then it is as young as this commit, and who ends stale
+        sessions leaves it alone, or was faster and this commit ends.
+        """
         unclaimed = self.session.stored is not None and not self._fence
-        if self.session.commits == digest and self._held.version is not None and not unclaimed:
-            return
         session = replace(self.session, commits=digest)
         await self._write(self._claimed(session) if unclaimed else session)
 

@@ -129,6 +129,13 @@ class Sessions:
         """The session, with `stale` even when it is out of time."""
         return self._understood(uuid, await self._records.read(paths.upload(uuid)), stale=stale)
 
+    async def abandoned(self, uuid: str, before: datetime) -> Held | None:
+        """The session, if nobody wrote it since `before`, by the storage's clock."""
+        seen = await self._records.read(paths.upload(uuid))
+        if seen.modified is None or seen.modified >= before:
+            return None
+        return self._understood(uuid, seen, stale=True)
+
     def _understood(self, uuid: str, seen: Versioned, *, stale: bool = False) -> Held | None:
         if seen.record is None or seen.version is None:
             return None

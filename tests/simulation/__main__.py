@@ -6,16 +6,19 @@ import argparse
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from itertools import count
 
-from tests.simulation.mutants import MUTANTS
-from tests.simulation.world import play
+from tests.simulation.history import play
+from tests.simulation.mutants import MUTANTS, hunt
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seconds", type=float, default=60, help="for all histories, or for each mutant")
-    parser.add_argument("--steps", type=int, default=3000, help="choices in a history")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="for all histories; for each mutant, of CPU time"
+    )
+    parser.add_argument("--steps", type=int, default=3000, help="calls in a history, at least")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--mutants", nargs="*", help="undo rules, those whose names hold a word, or all")
     options = parser.parse_args()
@@ -26,14 +29,13 @@ def main() -> int:
 
 def histories(options: argparse.Namespace) -> int:
     """Plays until the time is over; a seed that breaks a promise is told, and ends it."""
-    ends, seed, total = time.monotonic() + options.seconds, options.first, Counter[str]()
-    while time.monotonic() < ends:
+    total = Counter[str]()
+    for seed in seeds(options, time.monotonic):
         try:
             world = play(seed, options.steps)
         except BaseException:
             print(f"seed {seed}, {options.steps} steps")
             raise
-        seed += 1
         total += Counter(histories=1, calls=world.scheduler.calls) + world.done
         total += Counter({f"fault: {name}": number for name, number in world.faults.items()})
     for name, number in sorted(total.items()):
@@ -47,24 +49,24 @@ def mutants(options: argparse.Namespace) -> int:
     for name, patches in MUTANTS.items():
         if options.mutants and not any(word in name for word in options.mutants):
             continue
-        caught = hunt(patches, options)
-        survived += caught.startswith("NOT")
-        print(f"{name}: {caught}", flush=True)
+        began = time.process_time()
+        caught = hunt(patches, seeds(options, time.process_time), options.steps)
+        survived += caught is None
+        seconds = f"{time.process_time() - began:.0f} s"
+        if caught:
+            print(f"{name}: {seconds}, history {caught[0] - options.first + 1}: {caught[1][:60]}", flush=True)
+        else:
+            print(f"{name}: NOT caught in {seconds}", flush=True)
     return survived
 
 
-def hunt(patches: list, options: argparse.Namespace) -> str:  # type: ignore[type-arg]
-    ends, seed = time.monotonic() + options.seconds, options.first
-    while time.monotonic() < ends:
-        with ExitStack() as stack:
-            for patch in patches:
-                stack.enter_context(patch())
-            try:
-                play(seed, options.steps)
-            except AssertionError as error:
-                return f"caught in history {seed - options.first + 1}: {str(error)[:70]}"
-        seed += 1
-    return f"NOT caught in {seed - options.first} histories"
+def seeds(options: argparse.Namespace, clock: Callable[[], float]) -> Iterator[int]:
+    """One after the other until the time is over."""
+    ends = clock() + options.seconds
+    for seed in count(options.first):
+        if clock() > ends:
+            return
+        yield seed
 
 
 if __name__ == "__main__":

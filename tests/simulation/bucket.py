@@ -129,7 +129,7 @@ class Connection:
                 _quietly(effect)
                 continue
             assert isinstance(self._scheduler, Scheduler)
-            self._scheduler.later(lambda: _quietly(effect))  # it arrives when its sender has given up
+            self._scheduler.later(lambda: _quietly(effect), self._bucket.now)  # its sender has given up
         raise StorageUnavailable(f"{operation} {key} got no answer")
 
     async def get(self, key: str) -> Found | None:

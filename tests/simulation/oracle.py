@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from registry_runtime.content import manifest as rules
 from registry_runtime.content.digest import Digest
@@ -31,7 +33,9 @@ class Oracle:
     time: int = 0
     promises: dict[Key, Promise] = field(default_factory=dict)
     tags: dict[Key, str] = field(default_factory=dict)
+    blobs: dict[Key, datetime] = field(default_factory=dict)  # that no manifest names yet: until when
     touched: dict[tuple[str, ...], int] = field(default_factory=dict)
+    doubts: dict[tuple[str, ...], datetime] = field(default_factory=dict)
     parsed: dict[str, Manifest] = field(default_factory=dict)
     active: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
@@ -49,9 +53,14 @@ class Oracle:
             self.active[thing] -= 1
             self.touched[thing] = self.time
 
-    def is_sure(self, thing: tuple[str, ...], since: int) -> bool:
-        """Whether nobody else touched it since then."""
-        return not self.active[thing] and self.touched.get(thing, 0) <= since
+    def doubt(self, until: datetime, *things: tuple[str, ...]) -> None:
+        """An operation that failed may take effect until then all the same."""
+        self.doubts |= dict.fromkeys(things, until)
+
+    def is_sure(self, thing: tuple[str, ...], since: int, mine: int = 0) -> bool:
+        """Whether nobody else touched it since then; so many operations on it are the asker's own."""
+        doubted = self.bucket.now < self.doubts.get(thing, self.bucket.now)
+        return not doubted and self.active[thing] == mine and self.touched.get(thing, 0) <= since
 
     def pushed(
         self, repository: str, digest: Digest, manifest: Manifest, tag: str | None, since: int
@@ -66,8 +75,13 @@ class Oracle:
         for child in manifest.manifests:
             if self.read(repository, str(child.digest)) is None:  # an index may name what is not there
                 self.promises.pop((repository, str(child.digest)), None)
-        if tag is not None and self.active["tag", repository, tag] == 1:
+        if tag is not None and self.is_sure(("tag", repository, tag), since, mine=1):
             self.tags[repository, tag] = str(digest)
+
+    def uploaded(self, repository: str, digest: str, since: int, until: datetime) -> None:
+        """A push or a mount of a blob was acknowledged that began `since`."""
+        if self.is_sure(("blob", repository, digest), since):
+            self.blobs[repository, digest] = until
 
     def deleting(self, repository: str, digest: str) -> list[tuple[str, ...]]:
         """What a delete of a manifest touches."""
@@ -89,6 +103,7 @@ class Oracle:
         return children + [key[len(prefix) :] for key in self.bucket.objects if key.startswith(prefix)]
 
     def deleting_blob(self, repository: str, digest: str) -> None:
+        self.blobs.pop((repository, digest), None)
         for key, promise in list(self.promises.items()):
             if key[0] == repository and digest in {str(blob.digest) for blob in promise.manifest.blobs}:
                 del self.promises[key]
@@ -137,6 +152,22 @@ class Oracle:
             assert manifest is not None, f"{repository} lost its manifest {digest}"
             for blob in manifest.blobs:
                 self._check_blob(repository, str(blob.digest))
+            self._check_index(paths.CATALOG + paths.escape(repository))
+            if manifest.subject:
+                self._check_index(f"repositories/{repository}/_referrers/{manifest.subject.digest}/{digest}")
+        self.blobs = {key: until for key, until in self.blobs.items() if self.bucket.now < until}
+        for repository, digest in self.blobs:
+            self._check_blob(repository, digest)
+        for (repository, tag), digest in self.tags.items():
+            record = self.record(f"repositories/{repository}/_tags/{tag}")
+            assert record is not None, f"{repository} lost its tag {tag}"
+            assert record["target"]["digest"] == digest, f"the tag {tag} of {repository} names another"
+            self._check_index(f"repositories/{repository}/_tagged/{digest}/{tag}")
+
+    def _check_index(self, key: str) -> None:
+        stored = self.bucket.objects.get(key)
+        assert stored is not None, f"the index {key} is gone"
+        assert stored.content, f"the index {key} is gone"
 
     def _check_blob(self, repository: str, digest: str) -> None:
         link = self.bucket.objects.get(f"repositories/{repository}/_blobs/{digest}")
@@ -156,11 +187,11 @@ class Oracle:
         data = self.bucket.objects.get(paths.data(pointer["data"]))
         return None if data is None else data.content
 
-    def record(self, key: str) -> dict[str, str] | None:
+    def record(self, key: str) -> dict[str, Any] | None:
         stored = self.bucket.objects.get(key)
         if stored is None or not stored.content:
             return None
-        fields: dict[str, str] = json.loads(stored.content.partition(b"\n")[0])
+        fields: dict[str, Any] = json.loads(stored.content.partition(b"\n")[0])
         return fields
 
     def check_clean(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
 
 class Fate(Enum):
@@ -23,14 +26,34 @@ class Killed(BaseException):
 
 
 @dataclass(eq=False)
+class Actor:
+    """A client or a collector, with all the tasks that work for it; `since` when it awaits an answer."""
+
+    name: str
+    since: datetime | None = None
+
+
+_ACTOR: ContextVar[Actor] = ContextVar("actor")
+
+
+@dataclass(eq=False)
 class Turn:
     """A call that waits."""
 
+    actor: Actor
     replica: object
     operation: str
     key: str
     effect: Callable[[], object]
     fate: asyncio.Future[Fate]
+
+
+@dataclass(frozen=True)
+class Late:
+    """What was sent, and arrives when nobody waits for it any more."""
+
+    effect: Callable[[], None]
+    sent: datetime
 
 
 class Scheduler:
@@ -39,14 +62,35 @@ class Scheduler:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.waiting: list[Turn] = []
-        self.late: list[Callable[[], None]] = []
+        self.late: list[Late] = []
+        self.naps: list[asyncio.Future[None]] = []
         self.dead: set[object] = set()
         self.calls = 0
+
+    def start(self, actor: Actor, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Lets the actor do it, up to its first call."""
+        context = copy_context()
+        context.run(_ACTOR.set, actor)
+        task = self.loop.create_task(work, context=context)
+        self.settle()
+        return task
+
+    async def nap(self) -> None:
+        """A client does something else for as long as it likes."""
+        nap: asyncio.Future[None] = self.loop.create_future()
+        self.naps.append(nap)
+        await nap
+
+    def wake(self, number: int) -> None:
+        nap = self.naps.pop(number)
+        if not nap.done():
+            nap.set_result(None)
+            self.settle()
 
     async def turn(self, replica: object, operation: str, key: str, effect: Callable[[], object]) -> Fate:
         if replica in self.dead:
             raise Killed
-        turn = Turn(replica, operation, key, effect, self.loop.create_future())
+        turn = Turn(_ACTOR.get(), replica, operation, key, effect, self.loop.create_future())
         self.waiting.append(turn)
         try:
             return await turn.fate
@@ -54,8 +98,8 @@ class Scheduler:
             if turn in self.waiting:
                 self.waiting.remove(turn)
 
-    def later(self, effect: Callable[[], None]) -> None:
-        self.late.append(effect)
+    def later(self, effect: Callable[[], None], sent: datetime) -> None:
+        self.late.append(Late(effect, sent))
 
     def go(self, turn: Turn, fate: Fate) -> None:
         """Lets one call have its fate, and everybody go on to the next one."""

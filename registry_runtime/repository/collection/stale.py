@@ -66,7 +66,7 @@ class StaleUploads:
             return len({*sessions, *parts})
         removed = await self._storage.sweep(before) + await self._probes(before)
         for uuid in sessions:
-            removed += await self._session(uuid)
+            removed += await self._session(uuid, before)
         for unfinished in await self._multiparts(before):
             removed += await self._multipart(unfinished)
         return removed
@@ -88,8 +88,8 @@ class StaleUploads:
             if entry.modified < before
         ]
 
-    async def _session(self, uuid: str) -> int:
-        held = await self._sessions.find(uuid, stale=True)
+    async def _session(self, uuid: str, before: datetime) -> int:
+        held = await self._sessions.abandoned(uuid, before)
         if held is None:
             return 0
         session = held.session
