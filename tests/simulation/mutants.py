@@ -1,7 +1,8 @@
 """Each rule that keeps content safe, undone: the histories must find that something is lost.
 
-One is not here: that a manifest looks at a link before its pointer. Undone, it loses something only in a
-request that is at work for two graces, and there is none (docs/decisions/0019-what-is-garbage.md).
+One is not here: that a manifest looks at a link before its pointer. To lose something without it takes a mount
+and a manifest, both slow, between two collections; that is played by itself, beside the unit tests of
+collection, in test_late.py.
 """
 
 from __future__ import annotations

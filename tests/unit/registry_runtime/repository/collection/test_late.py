@@ -8,16 +8,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.contract.config import Collection, Limits
+from registry_runtime.errors import ManifestBlobUnknown, StorageUnavailable
 from registry_runtime.repository import Registry
 from registry_runtime.repository.pointers import Pointer, State
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.paths import Tree
-from registry_runtime.storage.records import Records
-from tests.images import descriptor, image, pull, push_blobs
+from registry_runtime.storage.records import Record, Records
+from tests.images import MIXED, body, descriptor, image, pull, push_blobs
 from tests.simulation.bucket import Bucket, Connection
 from tests.simulation.scheduler import AtOnce
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from registry_runtime.content.buffer import Buffer
+    from registry_runtime.storage.base import Found
 
 NAME = RepositoryName("team/app")
 LAYER = b"a layer"
@@ -140,3 +144,87 @@ async def test_an_index_waits_two_graces_for_its_fact() -> None:
     bucket.now += GRACE
     await at.collection.run()
     assert not indexes & set(bucket.objects)
+
+
+class Looking(Connection):
+    """A connection on which others act behind the first read of one of these keys."""
+
+    def __init__(self, bucket: Bucket, others: Callable[[], Awaitable[object]], *keys: str) -> None:
+        super().__init__(bucket, AtOnce(), None)
+        self._others: Callable[[], Awaitable[object]] | None = others
+        self._keys = keys
+
+    async def get(self, key: str) -> Found | None:
+        found = await super().get(key)
+        if key in self._keys and self._others is not None:
+            others, self._others = self._others, None
+            await others()
+        return found
+
+
+async def test_a_link_that_comes_late_says_nothing_of_a_pointer_that_was_seen_before() -> None:
+    """While a manifest is being pushed its blob is collected, and a mount links it, too late for itself."""
+    bucket, other = Bucket(erases=True), RepositoryName("team/other")
+    storage = Connection(bucket, AtOnce(), None)
+    tree, records, layer = Tree(), Records(storage), Digest.of(LAYER)
+    await push_blobs(registry(storage), other, LAYER)
+    await push_blobs(registry(storage), NAME, b"{}")
+
+    async def others() -> None:
+        seen = await records.read(tree.pointer(layer))
+        assert seen.record is not None
+        await records.put(
+            tree.pointer(layer), replace(Pointer.decode(seen.record), state=State.DEAD).encode()
+        )
+        await records.put(tree.link(NAME, layer), Record({}))
+
+    slow = registry(Looking(bucket, others, tree.pointer(layer), tree.link(NAME, layer)))
+    slow.blobs._recent.meet(NAME, layer)  # as of days ago
+    with pytest.raises(ManifestBlobUnknown):
+        await slow.manifests.put(NAME, Tag("v1"), OCI_IMAGE, IMAGE)
+
+
+class Before(Connection):
+    """A connection on which something happens before each write of a key."""
+
+    def __init__(self, bucket: Bucket, key: str, act: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(bucket, AtOnce(), None)
+        self._key = key
+        self._act = act
+
+    async def put(
+        self, key: str, content: Sequence[Buffer], *, absent: bool = False, match: str | None = None
+    ) -> str:
+        if key == self._key:
+            await self._act()
+        return await super().put(key, content, absent=absent, match=match)
+
+
+async def test_a_commit_that_is_tried_a_day_later_keeps_its_data() -> None:
+    """Its replica's clock is behind, so it goes on, while a collection ends what is older than a day."""
+    bucket = Bucket(erases=True)
+    bucket.now = datetime.now(UTC)
+    storage = Connection(bucket, AtOnce(), None)
+    content = b"some bytes of a layer" * 1000
+    layer, link = Digest.of(content), Tree().link(NAME, Digest.of(content))
+
+    async def die() -> None:
+        raise StorageUnavailable("the replica is gone")
+
+    lost = at_time(Before(bucket, link, die), bucket)
+    upload = await lost.uploads.append(NAME, lost.uploads.start(NAME).id, body(content), length=len(content))
+    with pytest.raises(StorageUnavailable):
+        await lost.uploads.commit(NAME, upload.id, layer)
+    bucket.now += timedelta(hours=26)
+
+    async def collect() -> None:
+        assert await registry(storage).collection.run()
+
+    behind = at_time(Before(bucket, link, collect), bucket, timedelta(hours=-3))
+    await behind.uploads.commit(NAME, upload.id, layer)
+    assert await pull(behind, NAME, layer) == content
+
+
+def at_time(storage: Connection, bucket: Bucket, skew: timedelta = timedelta(0)) -> Registry:
+    """On the storage's clock, or off it."""
+    return Registry(storage, MIXED, lambda: bucket.now + skew, "owner")
