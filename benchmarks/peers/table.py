@@ -59,10 +59,10 @@ def added(where: str, row: Row, clear: Sequence[Sample], sealed: Sequence[Sample
     """How much more CPU time the same work takes with encryption."""
     more = Ratio.of((one.rate_by_cpu for one in clear), (one.rate_by_cpu for one in sealed))
     assert more
-    share = f"+{more.median - 1:.0%} ({more.least - 1:.0%} to {more.most - 1:.0%}) CPU"
+    share = f"{more.median - 1:+.0%} ({more.least - 1:+.0%} to {more.most - 1:+.0%}) CPU"
     verdict = "met" if more.median <= 1 + _ADDED else "**missed**"
     cells = [f"{where}: encrypted {row.what}", _figures(row, sealed), "not encrypted", _figures(row, clear)]
-    return f"| {' | '.join([*cells, '', share, f'≤ +{_ADDED:.0%}', verdict])} |"
+    return f"| {' | '.join([*cells, '', share, f'≤ {_ADDED:+.0%}', verdict])} |"
 
 
 def _figures(row: Row, samples: Sequence[Sample]) -> str:
