@@ -1,8 +1,8 @@
 """Each rule that keeps content safe, undone: the histories must find that something is lost.
 
-One is not here: that a manifest looks at a link before its pointer. To lose something without it takes a mount
-and a manifest, both slow, between two collections; that is played by itself, beside the unit tests of
-collection, in test_late.py.
+One is not here: that a manifest looks at a link before its pointer. To lose something without it takes a
+mount and a manifest, both slow, between two collections; test_late.py, beside the unit tests of collection,
+plays that by itself.
 """
 
 from __future__ import annotations
