@@ -296,7 +296,7 @@ async def test_a_storm(proxied: tuple[Proxy, Storage], seed: int) -> None:
     proxy.instead = proxy.truncate = lambda _request: None
     proxy.reset = proxy.lose = proxy.fail = lambda _request: False
     await registry_of(storage).uploads.stale.run(datetime.now(UTC) + timedelta(days=2))
-    assert len((await storage.list("data/")).entries) == len(blobs)
+    assert len((await storage.list("data/")).entries) == 3  # two are so short that they lie in their pointers
     assert (await storage.list("uploads/")).entries == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from registry_runtime.storage.s3.trust import Trust
 
 STALLED_SECONDS = 20.0  # without a byte either way, while somebody waits for it
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 3.0  # for each address
+_ADDRESSES = 4
 _IDLE_SECONDS = 15.0  # servers close connections sooner or later; this is sooner than most
 _TICK = 1.0
 
@@ -68,14 +70,28 @@ class Pool:
         await asyncio.gather(*(connection.close() for connection in idle))
 
     async def _connect(self, context: ssl.SSLContext | None) -> Connection:
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    Connection, self._host, self._port, ssl=context
-                )
-        except TimeoutError:
-            raise TimeoutError("the connection takes too long") from None
-        return connection
+        """Tries the addresses one after the other: of two families one may lead nowhere."""
+        loop = asyncio.get_running_loop()
+        failed: OSError = TimeoutError("its name has no address")
+        name = self._host if context else None
+        for address in (await self._addresses())[:_ADDRESSES]:
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    _, connection = await loop.create_connection(
+                        Connection, address, self._port, ssl=context, server_hostname=name
+                    )
+                    return connection
+            except TimeoutError:
+                failed = TimeoutError("the connection takes too long")
+            except OSError as error:
+                failed = error
+        raise failed
+
+    async def _addresses(self) -> list[str]:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     def _tick_later(self) -> None:
         if self._watch is None:

@@ -298,6 +298,44 @@ def test_a_connection_that_the_server_ended_is_not_used(run: Callable[..., None]
     run(story())
 
 
+def test_an_address_that_leads_nowhere_is_passed_over(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name may have addresses of two families; where all fail, the last one's error is told."""
+    found = ["127.0.0.2", "127.0.0.1"]
+
+    async def addresses(_pool: Pool) -> list[str]:
+        return found
+
+    monkeypatch.setattr(Pool, "_addresses", addresses)
+
+    async def story() -> None:
+        async with served(saying(OK)) as pool:
+            assert await (await asked(pool)).rest() == b"ok"
+            found.pop()
+            with pytest.raises(ConnectionRefusedError):
+                await pool.lease(fresh=True)
+            found.clear()
+            with pytest.raises(TimeoutError, match="no address"):
+                await pool.lease(fresh=True)
+
+    run(story())
+
+
+def test_a_name_is_looked_up(run: Callable[..., None]) -> None:
+    """And one that nobody knows is an error of the network."""
+
+    async def story() -> None:
+        async with served(saying(OK)) as pool:
+            named = Pool("localhost", pool._port, None)
+            assert await (await asked(named)).rest() == b"ok"
+            await named.close()
+        with pytest.raises(OSError, match=r"\S"):
+            await Pool("nowhere.invalid", 1, None).lease()
+
+    run(story())
+
+
 def test_silence_ends_a_connection(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for the storage hears of it; idle connections go after a time."""
     monkeypatch.setattr(pools, "STALLED_SECONDS", 0.2)
