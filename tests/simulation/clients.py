@@ -13,6 +13,7 @@ from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.errors import (
     BlobUnknown,
     ManifestBlobUnknown,
+    ManifestUnknown,
     RegistryError,
     StorageUnavailable,
 )
@@ -35,6 +36,11 @@ SIGNATURES = [
     image(BLOBS[0], config=CONFIG, subject=descriptor(one, OCI_IMAGE).to_json()) for one in IMAGES[:2]
 ]
 INDEXES = [index(*IMAGES[first : first + 2]) for first in range(len(IMAGES) - 1)]
+KNOWN = {
+    str(Digest.of(content)): rules.parse(media_type, content)
+    for media_type, contents in ((OCI_IMAGE, [*IMAGES, *SIGNATURES]), (OCI_INDEX, INDEXES))
+    for content in contents
+}
 TAGS = ["v1", "v2"]
 CONTENT = {str(Digest.of(blob)): blob for blob in (*BLOBS, CONFIG)}
 
@@ -195,12 +201,19 @@ class Clients:
 
     async def delete(self, actor: Actor, name: str, digest: Digest) -> None:
         touched = self._oracle.deleting(name, str(digest))
-        await self._touching(
-            actor,
-            touched,
-            lambda: None,
-            lambda registry: registry.manifests.delete(RepositoryName(name), digest),
-        )
+
+        async def act(registry: Registry) -> None:
+            found = True
+            try:
+                await registry.manifests.delete(RepositoryName(name), digest)
+            except ManifestUnknown:
+                found = False
+                raise
+            finally:
+                if found:
+                    self._oracle.deleted(name, str(digest), KNOWN)
+
+        await self._touching(actor, touched, lambda: None, act)
 
     async def _delete_blob(self, actor: Actor) -> None:
         await self._delete_one(actor, self.any(NAMES), Digest.of(self.any(BLOBS)))

@@ -96,6 +96,16 @@ class Oracle:
                 promise.released = True
         return touched
 
+    def deleted(self, repository: str, digest: str, known: dict[str, Manifest]) -> None:
+        """A delete found it, who knows when: what the manifest kept, of all that is known, is released."""
+        self.time += 1
+        kept = {str(child.digest) for child in known[digest].manifests}
+        kept |= {one for one, it in known.items() if it.subject and str(it.subject.digest) == digest}
+        for thing in kept:
+            self.touched["released", repository, thing] = self.time
+            if (repository, thing) in self.promises:
+                self.promises[repository, thing].released = True
+
     def _let_go(self, repository: str, digest: str) -> list[str]:
         found = self.read(repository, digest)
         children = [str(child.digest) for child in found.manifests] if found else []
