@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside clients zones operator cluster cluster-and-faults e2e faults bench bench-peers crds lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-peers crds lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,13 @@ SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=3 --output-sync=line
 PYTEST := $(RUN) -m pytest -p no:cacheprovider
 
 unit: setup ## the tests that need no cluster, in three processes
-	@$(SIDE_BY_SIDE) inside outside clients
+	@$(SIDE_BY_SIDE) inside outside beside
 inside: setup
 	@$(PYTEST) tests/unit tests/fuzz
 outside: setup
-	@$(PYTEST) tests/contract tests/api
-clients: setup
-	@$(PYTEST) tests/clients
+	@$(PYTEST) tests/api
+beside: setup
+	@$(PYTEST) tests/contract tests/clients
 
 # No more than three clusters at a time: each needs 38 inotify instances, and a user has 128.
 zones: parts ## the tests of the operator, of the cluster and of faults, and end to end, in three processes
