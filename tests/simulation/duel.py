@@ -22,8 +22,8 @@ _DIGESTS = [Digest.of(one) for one in (*IMAGES, *INDEXES, *SIGNATURES)]
 _PURGED = [_DIGESTS, _DIGESTS[len(IMAGES) :], _DIGESTS[: len(IMAGES)]]  # some only let go of others
 _SWITCHES = 9
 _ON = 10_000  # calls: to the end
-_HOW_FAR = 6
-_UP_TO_A_WRITE, _UP_TO_A_POINTER = 2, 5
+_HOW_FAR = 7
+_UP_TO_A_WRITE, _UP_TO_A_POINTER, _UP_TO_A_LINK = 2, 5, 6
 _WRITES = {"put", "delete", "erase"}
 
 
@@ -71,7 +71,7 @@ def linger(world: World) -> None:
         world.push()
     else:
         world.push_blob()
-    _run(world, 2 + world.choose(4), 0)
+    _run(world, 2 + world.choose(5), 0)
     if world.choose(3) == 0:
         world.purge_blobs(world.clients.any(NAMES))
         _run(world, 0, 0, "purge")
@@ -79,7 +79,7 @@ def linger(world: World) -> None:
     _run(world, 0, 0, "collect")
     world.pass_by(_a_grace(world))
     world.collect()
-    _run(world, 2 + world.choose(4), 0, "collect")
+    _run(world, 2 + world.choose(5), 0, "collect")
     for _ in range(3):
         _run(world, 0, 0)
 
@@ -158,7 +158,7 @@ def _run(world: World, how: int, faulty: int, name: str | None = None) -> None:
     if not actors:
         return
     actor = world.clients.any(actors)
-    calls = [_ON, _ON, _ON, 1 + world.choose(40), 1 + world.choose(10), _ON][how]
+    calls = [_ON, _ON, _ON, 1 + world.choose(40), 1 + world.choose(10), _ON, _ON][how]
     left: Turn | None = None
     for done in range(calls):
         turns = [turn for turn in waiting if turn.actor is actor and turn is not left]
@@ -179,6 +179,8 @@ def _is_far(world: World, turn: Turn, how: int) -> bool:
         return False
     if how == _UP_TO_A_POINTER:
         return turn.key.startswith(paths.BLOBS) and world.choose(2) == 0
+    if how == _UP_TO_A_LINK:
+        return "/_blobs/" in turn.key and world.choose(2) == 0
     return how == _UP_TO_A_WRITE and world.choose(3) == 0
 
 

@@ -144,6 +144,7 @@ class Oracle:
 
     def _release(self) -> None:
         """A manifest that was released may be collected, and then what it kept is released too."""
+        self.time += 1  # whoever began before and ends later did so beside it
         released = [thing for thing in self.touched if thing[0] == "released"]
         for _, repository, digest in released:
             promise = self.promises.get((repository, digest))
