@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from registry_runtime.content.blocks import Blocks
 from registry_runtime.content.range import Span
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused
@@ -56,9 +57,17 @@ class Form(Protocol):
         """The bytes of the storage in which this span of the content lies."""
         ...
 
-    def read(self, chunks: Chunks, span: Span | None, size: int) -> Chunks:
-        """The span of the content (None: all `size` bytes), from chunks of what covers it."""
+    def read(self, chunks: Chunks, span: Span | None, size: int, blocks: Blocks | None = None) -> Chunks:
+        """The span of the content (None: all `size` bytes), from chunks of what covers it.
+
+        `blocks` is memory of `opened_blocks`, which many streams share.
+        """
         ...
+
+
+def opened_blocks(most: int = 16) -> Blocks:
+    """Memory for what is decrypted, for the streams of a registry."""
+    return Blocks(_TOGETHER * FRAME, most)
 
 
 class Clear:
@@ -78,7 +87,13 @@ class Clear:
     def covering(self, span: Span, size: int) -> Span:  # noqa: ARG002
         return span
 
-    def read(self, chunks: Chunks, span: Span | None, size: int) -> Chunks:  # noqa: ARG002
+    def read(
+        self,
+        chunks: Chunks,
+        span: Span | None,  # noqa: ARG002
+        size: int,  # noqa: ARG002
+        blocks: Blocks | None = None,  # noqa: ARG002
+    ) -> Chunks:
         return chunks
 
 
@@ -110,8 +125,10 @@ class Frames:
         first, last = span.start // FRAME, span.end // FRAME
         return Span(first * (FRAME + MORE), self.stored(min((last + 1) * FRAME, size)) - 1)
 
-    def read(self, chunks: Chunks, span: Span | None, size: int) -> Chunks:
-        return _Opened(self, chunks, span.start if span else 0, span.end + 1 if span else size, size)
+    def read(self, chunks: Chunks, span: Span | None, size: int, blocks: Blocks | None = None) -> Chunks:
+        blocks = blocks or opened_blocks(0)
+        wanted = range(span.start, span.end + 1) if span else range(size)
+        return _Opened(self, chunks, wanted, size, blocks)
 
     def open(self, number: int, sealed: Buffer, out: memoryview) -> None:
         """Decrypts one frame into memory of its size. Raises StorageRefused."""
@@ -139,13 +156,14 @@ class Frames:
 
 
 class _Opened:
-    """The content from `start` to before `end`, as its frames arrive."""
+    """The wanted bytes of the content, as its frames arrive."""
 
-    def __init__(self, frames: Frames, chunks: Chunks, start: int, end: int, size: int) -> None:
+    def __init__(self, frames: Frames, chunks: Chunks, wanted: range, size: int, blocks: Blocks) -> None:
         self._frames = frames
+        self._blocks = blocks
         self._chunks = chunks
         self._waiting = _Waiting()
-        self._position, self._end, self._size = start, end, size
+        self._position, self._end, self._size = wanted.start, wanted.stop, size
 
     def __aiter__(self) -> Self:
         return self
@@ -157,7 +175,7 @@ class _Opened:
         first = self._position // FRAME
         numbers = range(first, min(first + _TOGETHER, -(-self._end // FRAME)))
         start = first * FRAME
-        content = memoryview(bytearray(min(numbers.stop * FRAME, self._size) - start))
+        content = self._blocks.take()[: min(numbers.stop * FRAME, self._size) - start]
         for number in numbers:
             frame = content[number * FRAME - start :][:FRAME]
             self._frames.open(number, await self._next(len(frame) + MORE), frame)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from registry_runtime.content.buffer import Whole
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.name import RepositoryName
+from registry_runtime.encryption.frames import opened_blocks
 from registry_runtime.errors import BlobUnknown
 from registry_runtime.repository import facts
 from registry_runtime.repository.pointers import Pointer
@@ -43,6 +44,7 @@ class Blobs:
         self._records = records
         self._pointers = pointers
         self._recent = RecentBlobs()
+        self._blocks = opened_blocks()
 
     async def stat(self, name: RepositoryName, digest: Digest) -> Descriptor:
         """Raises BlobUnknown."""
@@ -64,10 +66,10 @@ class Blobs:
         form, key = pointer.form, paths.data(pointer.data)
         covered = form.covering(span, pointer.size) if span else None
         if self._cache is None:
-            return form.read(await self._storage.open(key, covered), span, pointer.size)
+            return form.read(await self._storage.open(key, covered), span, pointer.size, self._blocks)
         clear = pointer.key is None
         chunks = await self._cache.open(self._storage, key, covered, digest if clear else None)
-        content = form.read(chunks, span, pointer.size)
+        content = form.read(chunks, span, pointer.size, self._blocks)
         return content if clear else self._cache.guarded(key, content)
 
     async def delete(self, name: RepositoryName, digest: Digest) -> None:

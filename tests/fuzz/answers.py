@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from registry_runtime.storage.s3.connection import Connection
+from registry_runtime.storage.s3.connection import Connection, received_blocks
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.listing import Unreadable, parse
 from tests.fuzz.formats import Format
@@ -40,7 +40,7 @@ def answer(data: bytes) -> bool:
 
 
 async def _answered(data: bytes, piece: int) -> bool:
-    wire, connection = Wire(), Connection()
+    wire, connection = Wire(), Connection(received_blocks())
     connection.connection_made(wire)
     asked = asyncio.ensure_future(connection.ask(b"GET / HTTP/1.1\r\n\r\n", (), 0, bodiless=False))
     await asyncio.sleep(0)

@@ -12,19 +12,28 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpResponseParser
 
+from registry_runtime.content.blocks import Blocks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from registry_runtime.content.buffer import Buffer
 
 _HEAD = 32 * 1024  # bytes of a buffer for a head, which cannot be longer, and for small bodies
-_BLOCK = 256 * 1024  # bytes of a buffer for large bodies
 _LEFT = 32 * 1024  # bytes that a buffer must still have room for, to be received into
-_WAITING = 2 * _BLOCK  # bytes that wait to be read, before the storage has to
+_WAITING = 512 * 1024  # bytes that wait to be read, before the storage has to
+_BLOCK = 256 * 1024  # bytes of a buffer for large bodies
+_KEPT = 32  # of those
+_NO_MORE = memoryview(b"")
 _PIECE = 512 * 1024  # bytes of a body that are handed to the transport at a time
 _JOINED = 64 * 1024  # bytes of a body that leave together with the head
 _WRITE_BUFFER = 1024 * 1024
 _BODILESS = {204, 304}
+
+
+def received_blocks() -> Blocks:
+    """Memory for large bodies, for the connections to one storage."""
+    return Blocks(_BLOCK, _KEPT)
 
 
 class Broken(ConnectionError):
@@ -34,8 +43,9 @@ class Broken(ConnectionError):
 class Connection(asyncio.BufferedProtocol):
     """Asked again and again, one request after the other; only while it is `reusable`."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: Blocks) -> None:
         self.reused = False
+        self._blocks = blocks
         self.since = 0.0  # when it made progress last, or was asked; seconds of the loop's clock
         self.status = 0  # of the answer, 0 until its head is there
         self.headers: Mapping[str, str] = {}  # by names in lower case; of two alike the last
@@ -263,8 +273,9 @@ class Connection(asyncio.BufferedProtocol):
         """Another block: what was received in this one stays in it until it is read."""
         if self._taken < self._filled:
             self._full.append(self._block[self._taken : self._filled])
-        size = _BLOCK if self._left is None else max(min(self._left, _BLOCK), _LEFT)
-        self._block = memoryview(bytearray(size))
+        self._block = _NO_MORE  # if all of it was read and dropped, it is the one to use again
+        short = self._left is not None and self._left <= _HEAD
+        self._block = memoryview(bytearray(_HEAD)) if short else self._blocks.take()
         self._taken = self._filled = 0
 
 

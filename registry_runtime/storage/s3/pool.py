@@ -7,7 +7,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from registry_runtime.storage.s3.connection import Broken, Connection
+from registry_runtime.storage.s3.connection import Broken, Connection, received_blocks
 
 if TYPE_CHECKING:
     from registry_runtime.storage.s3.trust import Trust
@@ -30,6 +30,7 @@ class Pool:
         self._idle: list[Connection] = []  # the one that was used last at the end
         self._busy: set[Connection] = set()
         self._watch: asyncio.TimerHandle | None = None
+        self._blocks = received_blocks()
 
     async def lease(self, *, fresh: bool = False) -> Connection:
         """A connection, to be given back; `fresh` says that it has to be a new one. Raises OSError."""
@@ -78,7 +79,11 @@ class Pool:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, connection = await loop.create_connection(
-                        Connection, address, self._port, ssl=context, server_hostname=name
+                        lambda: Connection(self._blocks),
+                        address,
+                        self._port,
+                        ssl=context,
+                        server_hostname=name,
                     )
                     return connection
             except TimeoutError:
