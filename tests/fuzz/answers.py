@@ -60,7 +60,7 @@ async def _answered(data: bytes, piece: int) -> bool:
         return False
     assert len(body) <= len(data)
     length = connection.headers.get("content-length", "")
-    assert "transfer-encoding" in connection.headers or not length or len(body) == int(length) or not body
+    assert not body or "transfer-encoding" in connection.headers or not length or len(body) == int(length)
     return connection.status >= 200
 
 
