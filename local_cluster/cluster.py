@@ -94,14 +94,15 @@ class Cluster:
         self.machine(self.layout.control_plane.name).daemons.stop("kube-apiserver")
 
     def start_apiserver(self) -> None:
-        """Returns when it is ready. The controllers begin anew.
+        """Returns when it is ready. The controllers begin anew with it.
 
-        Those that saw it go pause for up to a minute before they look again, and know nothing meanwhile.
+        Those that saw it go take the nodes for lost when it is back, whose leases they did not see renewed,
+        and pause for up to a minute before they look again.
         """
         with locked(self.layout.state):
-            self.bringup.apiserver()
             for name in control_plane.CONTROLLERS:
                 self.machine(self.layout.control_plane.name).daemons.stop(name)
+            self.bringup.apiserver()
             self.bringup.start_controllers()
 
     # Work
