@@ -126,9 +126,6 @@ class Tree:
     def link(self, name: RepositoryName, digest: Digest) -> str:
         return f"{REPOSITORIES}{name}/_blobs/{self._called(digest)}"
 
-    def loose(self, name: RepositoryName, digest: Digest) -> str:
-        return loose(name) + self._called(digest)
-
     def manifest(self, name: RepositoryName, digest: Digest) -> str:
         return manifests(name) + self._called(digest)
 
