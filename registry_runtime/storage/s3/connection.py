@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from registry_runtime.content.buffer import Buffer
 
 _HEAD = 32 * 1024  # bytes of a buffer for a head, which cannot be longer, and for small bodies
-_LEFT = 32 * 1024  # bytes that a buffer must still have room for, to be received into
-_WAITING = 512 * 1024  # bytes that wait to be read, before the storage has to
-_BLOCK = 256 * 1024  # bytes of a buffer for large bodies
-_KEPT = 32  # of those
+_LEFT = 64 * 1024  # bytes that a buffer must still have room for, to be received into
+_WORTH = 384 * 1024  # bytes to read at a time, if they are as good as there
+_WAITING = 1024 * 1024  # bytes that wait to be read, before the storage has to
+_BLOCK = 512 * 1024  # bytes of a buffer for large bodies
+_KEPT = 24  # of those
 _NO_MORE = memoryview(b"")
 _PIECE = 512 * 1024  # bytes of a body that are handed to the transport at a time
 _JOINED = 64 * 1024  # bytes of a body that leave together with the head
@@ -101,8 +102,13 @@ class Connection(asyncio.BufferedProtocol):
         return b"".join(pieces)
 
     async def _next(self) -> memoryview:
-        while not self._full and self._taken == self._filled and not self._done:
-            await self._wait()
+        while not self._full and not self._done and (waits := self._filled - self._taken) < _WORTH:
+            if waits == 0:
+                await self._wait()
+                continue
+            await asyncio.sleep(0)  # while more comes with each turn of the loop, a longer piece costs less
+            if self._filled - self._taken == waits:
+                break
         if self._full:
             piece = self._full.popleft()
         else:
