@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import uuid as uuids
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
@@ -170,6 +171,8 @@ class _Opened:
 
     async def __anext__(self) -> Buffer:
         if self._position >= self._end:
+            with suppress(StopAsyncIteration):  # a cache that fills on the way is told that this was all
+                await anext(self._chunks)
             await self._chunks.aclose()
             raise StopAsyncIteration
         first = self._position // FRAME

@@ -15,10 +15,14 @@ from registry_runtime.contract.config import Limits
 from registry_runtime.errors import BlobUnknown
 from registry_runtime.repository import Registry
 from registry_runtime.repository.pointers import State
-from tests.images import body, pull, push_blobs, read
+from registry_runtime.storage.cache import Cache
+from tests.images import MIXED, body, pull, push_blobs, read
+from tests.unit.registry_runtime.repository.interposed import Interposed
 from tests.unit.registry_runtime.repository.test_manifests import set_state
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.directory import Directory
     from registry_runtime.storage.records import Records
@@ -127,3 +131,26 @@ async def test_what_is_just_too_long_lies_elsewhere(storage: Directory, vault: V
             assert await pull(registry, NAME, digest) == content
         assert len((await storage.list("data/")).entries) == (0 if size == 16 * 1024 else 3)
         assert (await storage.list("uploads/")).entries == ()
+
+
+async def test_what_is_pulled_again_comes_from_the_cache(
+    storage: Directory, vault: Vault | None, tmp_path: Path
+) -> None:
+    """The second pull fills it, in clear and encrypted; from the third on the storage is not asked."""
+    opened: list[str] = []
+
+    async def note(operation: str, key: str) -> None:
+        if operation == "open":
+            opened.append(key)
+
+    cache = Cache(tmp_path.parent / f"{tmp_path.name}-cache", 64 * 1024 * 1024)
+    watched = Interposed(storage, note)
+    registry = Registry(watched, MIXED, lambda: datetime.now(UTC), "owner", vault, cache=cache)
+    await push_blobs(registry, NAME, BLOB)
+    for _ in range(4):
+        assert await pull(registry, NAME, DIGEST) == BLOB
+        assert (
+            await read(await registry.blobs.open(NAME, DIGEST, Span(300_000, 600_000)))
+            == BLOB[300_000:600_001]
+        )
+    assert len(opened) == 3  # whole, a part, whole
