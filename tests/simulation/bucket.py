@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TypeVar
 
-from registry_runtime.content.buffer import Buffer
+from registry_runtime.content.buffer import Buffer, Whole
 from registry_runtime.content.range import Span
 from registry_runtime.errors import StorageUnavailable
 from registry_runtime.storage.base import (
@@ -170,11 +170,11 @@ class Connection:
     async def list(self, prefix: str, *, after: str = "", limit: int = PAGE) -> Listing:
         return await self._do("list", prefix, lambda: self._bucket.list(prefix, after, limit))
 
-    async def open(self, key: str, span: Span | None = None) -> _Chunks:
+    async def open(self, key: str, span: Span | None = None) -> Whole:
         found = await self.get(key)
         if found is None:
             raise Missing(key)
-        return _Chunks(found.content if span is None else found.content[span.start : span.end + 1])
+        return Whole(found.content if span is None else found.content[span.start : span.end + 1])
 
     async def begin(self, key: str) -> Multipart:
         return await self._do("begin", key, lambda: self._bucket.begin(key))
@@ -206,24 +206,6 @@ class Connection:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-class _Chunks:
-    """A body in one piece."""
-
-    def __init__(self, content: bytes) -> None:
-        self._left = [content] if content else []
-
-    def __aiter__(self) -> _Chunks:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-    async def aclose(self) -> None:
-        self._left.clear()
 
 
 def _quietly(effect: Callable[[], object]) -> None:
