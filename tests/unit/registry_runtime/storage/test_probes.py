@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,7 @@ class Looking(Interposed):
         found = await self.storage.get(key)
         if found is not None and found.etag != match:
             raise Conflict(key)
+        await asyncio.sleep(0.002)  # as any server takes a moment; a directory in memory takes none
         await self.storage.delete([key])
 
 
