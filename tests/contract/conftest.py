@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry_runtime.contract.config import DirectoryStorage, SseCustomer
-from registry_runtime.storage import open_storage
+from registry_runtime.storage import open_storage, short_writes
 from tests.minio_server import minio_server
 from tests.s3_proxy import Proxy, s3_proxy
 from tests.s3_server import S3Server, s3_server
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry_runtime.storage.base import Storage
+
+
+@pytest.fixture(autouse=True)
+def mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short writes wait in threads too, as on a slow disk: so what runs at once is mixed."""
+    monkeypatch.setattr(short_writes, "_SHORT", -1)
 
 
 @pytest.fixture(scope="session")

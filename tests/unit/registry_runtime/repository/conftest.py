@@ -9,6 +9,7 @@ import pytest
 
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.repository import Registry
+from registry_runtime.storage import short_writes
 from registry_runtime.storage.directory import Directory
 from registry_runtime.storage.records import Records
 from tests.images import MIXED
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry_runtime.storage.base import Storage
+
+
+@pytest.fixture(autouse=True)
+def mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short writes wait in threads too, as on a slow disk: so what runs at once is mixed."""
+    monkeypatch.setattr(short_writes, "_SHORT", -1)
 
 
 @pytest.fixture
