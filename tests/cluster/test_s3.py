@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cluster.cluster import Cluster
 from local_cluster.images import existing
 from quickstart import s3
 from quickstart.kubectl import Kubectl
+from tests.s3_server import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,16 +48,14 @@ def tenant(kubectl: Kubectl, endpoint: str, tmp_path: Path) -> S3Client:
     assert found is not None
     authority.write_text(found["data"]["ca.crt"])
     credentials = kubectl.secret(f"{TENANT}-s3", TENANT)
-    client: S3Client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=credentials["accessKeyID"],
-        aws_secret_access_key=credentials["secretAccessKey"],
-        region_name="us-east-1",
-        verify=str(authority),
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=2),
+    return s3_client(
+        endpoint,
+        credentials["accessKeyID"],
+        credentials["secretAccessKey"],
+        authority,
+        retries={"total_max_attempts": 1},
+        connect_timeout=2,
     )
-    return client
 
 
 def uid(kubectl: Kubectl) -> str:

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cluster import archive
@@ -21,6 +19,7 @@ from tests.e2e.load import Load
 from tests.e2e.own import OwnRegistry
 from tests.e2e.platform import Platform
 from tests.e2e.servers import PORT, from_secret, server
+from tests.s3_server import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,15 +41,7 @@ def hold(platform: Platform, name: str, values: dict[str, str]) -> None:
 def client(platform: Platform, name: str, keys: dict[str, str]) -> S3Client:
     """At this server, past every registry."""
     address = platform.cluster.forward("127.0.0.1:0", f"{name}.{TENANT}:{PORT}")
-    made: S3Client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{address}",
-        region_name="us-east-1",
-        aws_access_key_id=keys["accessKeyID"],
-        aws_secret_access_key=keys["secretAccessKey"],
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    return made
+    return s3_client(f"http://{address}", keys["accessKeyID"], keys["secretAccessKey"], None)
 
 
 @pytest.fixture
