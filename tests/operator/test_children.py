@@ -4,15 +4,14 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.operator.apiserver import Object, apiserver
-from tests.operator.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.apiserver import Object
+from tests.operator.operator_process import Cluster, Operator, wait
 
 pytestmark = pytest.mark.cluster
 CHILDREN = {
@@ -26,20 +25,6 @@ CHILDREN = {
     "Secret": {"harbour-ca", "harbour-internal", "harbour-operator", "harbour-tls"}
     | {f"harbour-policy-{shard}" for shard in range(4)},
 }
-
-
-@pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        install(server)
-        with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
-            yield operator
-
-
-@pytest.fixture
-def cluster(operator: Operator) -> Cluster:
-    return Cluster(operator.server)
 
 
 def grants(cluster: Cluster, namespace: str) -> list[tuple[str, ...]]:

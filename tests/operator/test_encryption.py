@@ -2,31 +2,16 @@
 
 import base64
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KeyUse
-from tests.operator.apiserver import Object, apiserver
-from tests.operator.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.apiserver import Object
+from tests.operator.operator_process import Cluster, Operator, wait
 
 pytestmark = pytest.mark.cluster
 KEYS = {"k1": "0123456789abcdef0123456789abcdef", "k2": "fedcba9876543210fedcba9876543210"}
-
-
-@pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        install(server)
-        with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
-            yield operator
-
-
-@pytest.fixture
-def cluster(operator: Operator) -> Cluster:
-    return Cluster(operator.server)
 
 
 def encrypted(cluster: Cluster, namespace: str, active: str = "k1", held_in: str = "keys") -> None:

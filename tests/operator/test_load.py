@@ -1,32 +1,15 @@
 """Many resources at a time: each of them comes to its end. How fast is a matter of the benchmarks."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.operator.apiserver import apiserver
-from tests.operator.operator_process import Cluster, Operator, install, running, wait
+from tests.operator.operator_process import Cluster, Operator, wait
 
 pytestmark = pytest.mark.cluster
 TOKENS = 200
 NAMESPACES = 100
-
-
-@pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder: Path = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        install(server)
-        with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
-            yield operator
-
-
-@pytest.fixture
-def cluster(operator: Operator) -> Cluster:
-    return Cluster(operator.server)
 
 
 def test_a_burst_of_tokens_is_in_the_policy_and_out_of_it(cluster: Cluster) -> None:
