@@ -20,7 +20,7 @@ from local_cluster.bringup import Bringup
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemons
 from local_cluster.errors import BadRequest, CommandFailed
-from local_cluster.forwards import Address, Forward
+from local_cluster.forwards import Address
 from local_cluster.layout import CGROUP, Layout
 from local_cluster.lock import locked
 from local_cluster.machine import SYSTEM_PATH, RunningMachine
@@ -145,9 +145,6 @@ class Cluster:
         wanted = self.address_of(target)
         with locked(self.layout.state):
             return forwards.start(self.host, self.layout.name, Address.parse(listen), wanted).listen
-
-    def forwards(self) -> list[Forward]:
-        return forwards.running(self.host)
 
     def write_host_entries(self, entries: Mapping[str, str]) -> None:
         """Sets what every machine's /etc/hosts holds beyond the machines: host name → IPv4 address.

@@ -24,7 +24,6 @@ class CommandFailed(ClusterError):
     """A program ended with a status other than 0, or could not be started."""
 
     def __init__(self, argv: list[str], status: int, output: list[str]) -> None:
-        self.argv = argv
         self.status = status
         self.output = output
         lines = "\n".join(f"    {line}" for line in output) or "    (it printed nothing)"
@@ -71,5 +70,4 @@ class ApiRefused(ClusterError):
     """The API server answered with an error status."""
 
     def __init__(self, status: int, message: str) -> None:
-        self.status = status
         super().__init__(f"the API server answered {status}: {message}")

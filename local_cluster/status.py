@@ -22,7 +22,6 @@ class MachineStatus:
     """`ready` is None while the API server, whose word it is, does not answer."""
 
     name: str
-    zone: str
     running: bool
     linked: bool
     ready: bool | None
@@ -46,7 +45,6 @@ def observe(layout: Layout, machines: dict[str, RunningMachine], network: Networ
         machines=tuple(
             MachineStatus(
                 name=each.name,
-                zone=each.zone if isinstance(each, Node) else "",
                 running=machines[each.name].pid() is not None,
                 linked=not isinstance(each, Node) or each in linked,
                 ready=ready.get(each.name),

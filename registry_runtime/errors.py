@@ -4,7 +4,7 @@ RegistryError
 ├── BlobUnknown, BlobUploadUnknown, BlobUploadInvalid, RangeNotSatisfiable, DigestInvalid, SizeInvalid
 ├── ManifestUnknown, ManifestInvalid, ManifestTooLarge, ManifestBlobUnknown
 ├── NameUnknown, NameInvalid, TagInvalid, PageInvalid
-├── Unauthorized, Denied, LoginTooLarge, TooManyRequests, Unsupported
+├── Unauthorized, Denied, LoginTooLarge, TooManyRequests
 └── StorageError          the bucket or directory
     ├── StorageUnavailable    unreachable, slow or failing: worth a retry
     └── StorageRefused        wrong credentials, no such bucket, wrong bucket: somebody must mend it
@@ -132,10 +132,6 @@ class TooManyRequests(RegistryError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class Unsupported(RegistryError):
-    code, status = "UNSUPPORTED", 405
 
 
 class StorageError(RegistryError):

@@ -26,9 +26,6 @@ class Counter:
     def add(self, amount: float = 1, *labels: str) -> None:
         self._values[labels] = self._values.get(labels, 0) + amount
 
-    def value(self, *labels: str) -> float:
-        return self._values.get(labels, 0)
-
     def samples(self) -> Iterator[str]:
         for labels, value in self._values.items():
             yield f"{self.name}{_braces(dict(zip(self._labels, labels, strict=True)))} {value:.17g}"

@@ -29,7 +29,6 @@ _A_DAY = 24 * 3600
 class Ground:
     """`folder` is on the file system that every storage lies on; `signing` is a PEM, EC on P-256."""
 
-    kind: Kind
     tls: bool
     folder: Path
     authority: Authority
@@ -66,4 +65,4 @@ def ground(folder: Path, kind: Kind, *, tls: bool, s3_tls: bool) -> Iterator[Gro
     signing = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with ExitStack() as stack:
         s3 = stack.enter_context(s3_server(folder / "s3", tls=s3_tls)) if kind == "s3" else None
-        yield Ground(kind, tls, folder, authority, signing, s3)
+        yield Ground(tls, folder, authority, signing, s3)

@@ -40,7 +40,6 @@ class Child:
     rendered: str  # annotation `names.RENDERED`
     content: bytes = field(repr=False)
     owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
-    deleting: bool = False
     rollout: Rollout | None = None  # of a Deployment
 
     @property

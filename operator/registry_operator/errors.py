@@ -31,7 +31,6 @@ class InvalidResource(OperatorError):
 
     def __init__(self, place: str, message: str) -> None:
         super().__init__(f"{place}: {message}")
-        self.place = place
 
 
 class RenderFailed(OperatorError):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from registry_operator.models import API_VERSION, AccessToken, Key, Registry
 
-FIELD_MANAGER = "roadstead"
-
 RENDERED = "roadstead.dev/rendered"  # annotation of every child: hash of what was applied
 CONFIG = "roadstead.dev/config"  # annotation of the pod template: a change of it rolls out
 RELEASE = "roadstead.dev/release"  # annotation of a Registry: names that may change their owner

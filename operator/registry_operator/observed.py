@@ -26,7 +26,6 @@ class SecretData:
     """A Secret. `values` are the decoded bytes; they are never printed."""
 
     values: Mapping[str, bytes] = field(repr=False)
-    type: str = "Opaque"
     uid: str = ""
     resource_version: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +86,6 @@ class Rollout:
     observed_generation: int
     replicas: int  # pods of all revisions
     updated: int  # pods of the newest
-    ready: int
     available: int
     stuck: str = ""  # message of Progressing=False or ReplicaFailure=True, else ""
 
@@ -201,4 +199,3 @@ class TokenObserved:
     kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
     secrets: SecretView = SecretView()
     placed: frozenset[Key] = frozenset()
-    conflicts: tuple[Conflict, ...] = ()

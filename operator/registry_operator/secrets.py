@@ -196,7 +196,6 @@ def read(obj: Mapping[str, Any]) -> SecretData:
     metadata = obj["metadata"]
     return SecretData(
         values={key: _decode(value) for key, value in (obj.get("data") or {}).items()},
-        type=obj.get("type") or "Opaque",
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         labels=metadata.get("labels") or {},

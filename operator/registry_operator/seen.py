@@ -30,7 +30,6 @@ def child(obj: Object) -> Child | None:
         rendered=(metadata.get("annotations") or {}).get(names.RENDERED, ""),
         content=content(obj),
         owners=owners(obj),
-        deleting="deletionTimestamp" in metadata,
         rollout=rollout(obj) if obj["kind"] == "Deployment" else None,
     )
 
@@ -60,7 +59,6 @@ def rollout(obj: Object) -> Rollout:
         observed_generation=status.get("observedGeneration", 0),
         replicas=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         stuck=stuck[0] if stuck else "",
     )

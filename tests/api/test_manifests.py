@@ -12,7 +12,6 @@ from tests.api.client import CONFIG, LAYER, OCI_IMAGE, OCI_INDEX, Client, descri
 
 DOCKER_IMAGE = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-EMPTY = "application/vnd.oci.empty.v1+json"
 MISSING = digest_of(b"never pushed")
 
 

@@ -65,7 +65,6 @@ def _keyring() -> Keyring:
 
 
 _VAULT = Vault(_keyring())
-_ENVELOPES = _VAULT.envelopes
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -39,13 +39,14 @@ async def reconcile(at: Context, key: Key) -> None:
     if children and there is Absence.MISSING and not conflict:
         at.queue.add_after(Work(Kind.ACCESS_TOKEN, *key), LATER)
         return  # of many new tokens all get into the policy before the first one's status is written
-    conflicts = [conflict] if conflict else await apply_all(at, token, children[1:])
+    if not conflict:
+        await apply_all(at, token, children[1:])
     for gone in unwanted(observed):
         await remove(at, "Secret", gone, token)
     token = at.cache.tokens.objects.get(key)
     if token is None:
         return
-    observed = at.observe_token(token, conflicts)
+    observed = at.observe_token(token)
     remind(at, token, checks.due(observed))
     await status.write(at, token, checks.judge(observed, at.settings))
 

@@ -72,7 +72,7 @@ class Context:
             unreadable=tuple(one for work, one in cache.unreadable.items() if work.kind is not Kind.REGISTRY),
         )
 
-    def observe_token(self, token: AccessToken, conflicts: Iterable[Conflict] = ()) -> TokenObserved:
+    def observe_token(self, token: AccessToken) -> TokenObserved:
         """From what is cached: no request."""
         cache = self.cache
         registries = {key: cache.registries.objects.get(key) for key in token.registries}
@@ -86,7 +86,6 @@ class Context:
             kubernetes_namespaces=cache.accounts,
             secrets=self.secrets.view,
             placed=self.secrets.placed(token.meta.uid),
-            conflicts=tuple(conflicts),
         )
 
     def endpoints(self, registry: Registry) -> tuple[Endpoint, ...]:

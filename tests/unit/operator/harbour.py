@@ -116,7 +116,6 @@ def secrets_of(children: Iterable[Child], owner: str = "uid-harbour-harbour") ->
     return {
         identity(child)[1]: SecretData(
             {name: base64.b64decode(value) for name, value in child["data"].items()},
-            type=child["type"],
             labels=child["metadata"]["labels"],
             owners=frozenset({owner}) if "ownerReferences" in child["metadata"] else frozenset(),
         )
@@ -160,7 +159,7 @@ def running(seen: RegistryObserved) -> tuple[RegistryObserved, Rendered]:
     pods = [f"harbour-{number}" for number in range(wanted)]
     return replace(
         seen,
-        rollout=Rollout(fingerprint(deployment) if deployment else "", 1, 1, wanted, wanted, wanted, wanted),
+        rollout=Rollout(fingerprint(deployment) if deployment else "", 1, 1, wanted, wanted, wanted),
         endpoints=tuple(
             Endpoint(pod, ZONES[number % len(ZONES)], ready=True) for number, pod in enumerate(pods)
         ),

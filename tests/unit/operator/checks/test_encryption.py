@@ -28,7 +28,6 @@ from tests.unit.operator.harbour import (
 )
 
 SECRET = Key("harbour", "keys")
-PODS = ("harbour-0", "harbour-1", "harbour-2")
 IDS = {"k1": "1" * 16, "k2": "2" * 16}
 
 

@@ -16,7 +16,6 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-APP = RepositoryName.parse("team/app")
 TOKEN = Token(
     account="team-a",
     owner="uid-a",
@@ -134,7 +133,7 @@ def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Act
     def granted(some: tuple[Grant, ...]) -> bool:
         return any(
             action in grant.actions
-            and re.fullmatch(glob.replace("**", "#").replace("*", "[^/]*").replace("#", ".*"), name)
+            and re.fullmatch(meaning(glob), name)
             for grant in some
             for glob in grant.repositories
         )
