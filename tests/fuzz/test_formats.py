@@ -25,7 +25,7 @@ def running() -> Iterator[Application]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_anything(name: str, data: bytes) -> None:
     """Bytes and text that mean nothing."""

@@ -184,4 +184,4 @@ class Harbour(RuleBasedStateMachine):
 
 
 TestRemovable = Harbour.TestCase
-TestRemovable.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestRemovable.settings = settings(max_examples=300, stateful_step_count=50)

@@ -69,7 +69,7 @@ async def test_what_is_written_is_read(key: bytes | None, size: int) -> None:
     assert await read(form, stored, size) == content
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 async def test_any_span_is_read_from_what_covers_it(data: st.DataObject) -> None:
     """A range costs the frames that it touches, and no more."""

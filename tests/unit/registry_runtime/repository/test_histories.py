@@ -108,7 +108,5 @@ class History(RuleBasedStateMachine):
 
 def test_hypothesis_finds_no_history_that_loses_anything() -> None:
     """Short ones, of its own choice."""
-    bounds = settings(
-        max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    bounds = settings(max_examples=5, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(History, settings=bounds)
