@@ -108,6 +108,15 @@ def test_the_runtime_speaks_s3_in_its_image(unpack: Callable[[str], Unpacked]) -
     assert ended.returncode == 0, ended.stderr
 
 
+def test_the_runtime_prefers_the_cheaper_cipher_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
+    """The pod's user reads the settings that the image names; without them OpenSSL prefers another."""
+    program = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).get_ciphers()[0]['name'])"
+
+    ended = unpack("runtime").run("python3", "-c", program)
+
+    assert ended.stdout.strip() == "TLS_AES_128_GCM_SHA256", ended.stderr
+
+
 def test_the_operator_starts_in_its_image(unpack: Callable[[str], Unpacked]) -> None:
     """All of it is imported, and it asks for the first setting that a Deployment would give it."""
     ended = unpack("operator").run("python3", "-W", "error", "-m", "registry_operator")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -35,6 +36,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(python_packages.PROJECT / file, copy / file)
     monkeypatch.setattr(python_packages, "PROJECT", copy)
     return copy
+
+
+def extracted(tar: tarfile.TarFile, name: str) -> str:
+    file = tar.extractfile(name)
+    assert file is not None
+    return file.read().decode()
 
 
 class Recorder:
@@ -143,6 +150,18 @@ def test_the_wheel_becomes_a_tar_that_is_equal_each_time(project: Path, tmp_path
     assert {"registry_operator/__init__.py", "registry_runtime/__init__.py"} < set(names)
     assert any(name.endswith(".dist-info/METADATA") for name in names)
     assert not any("__pycache__" in name for name in names)
+
+
+def test_the_settings_of_openssl_are_where_the_image_looks_for_them(tmp_path: Path) -> None:
+    """OpenSSL says nothing where its file is missing, and prefers what it always does."""
+    told = re.search(
+        r"^ENV OPENSSL_CONF=/opt/roadstead/(\S+)$", images.CONTAINERFILE.read_text(), re.MULTILINE
+    )
+    assert told
+    python_packages.write_project(tmp_path / "project.tar")
+
+    with tarfile.open(tmp_path / "project.tar") as tar:
+        assert "Ciphersuites = TLS_AES_128_GCM_SHA256:" in extracted(tar, told[1])
 
 
 def test_packages_leave_behind_what_no_image_imports(tmp_path: Path) -> None:
