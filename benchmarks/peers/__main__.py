@@ -23,7 +23,7 @@ from benchmarks.peers import memory, rows, tags
 from benchmarks.peers.distribution import build, distribution
 from benchmarks.peers.ground import Ground, Kind, ground
 from benchmarks.peers.loads import Bulk, Sample
-from benchmarks.peers.roadstead import ENCRYPTED, NAME, roadstead
+from benchmarks.peers.roadstead import ENCRYPTED, NAME, image_python, roadstead
 from benchmarks.peers.rows import Contestant, Row, Sizes
 from benchmarks.peers.server import Server
 from benchmarks.peers.table import HEAD, UNKNOWN, added, line
@@ -63,9 +63,8 @@ class _Scene:
     def run(self, folder: Path, program: Path) -> None:
         with ExitStack() as stack:
             place = stack.enter_context(ground(folder, self._kind, tls=self._tls, s3_tls=self._words.s3_tls))
-            servers = [
-                stack.enter_context(roadstead(place)), stack.enter_context(distribution(place, program)),
-            ]  # fmt: skip
+            ours = stack.enter_context(roadstead(place, self._words.python, self._words.replicas))
+            servers = [ours, stack.enter_context(distribution(place, program))]
             known = [Contestant(server, place.stored(server.name.lower())) for server in servers]
             every = [*known, *(Contestant(server, None) for server in self._given(place))]
             for one in every:
@@ -80,12 +79,12 @@ class _Scene:
 
     def _given(self, place: Ground) -> Iterator[Server]:
         """The registries that were running before, where their TLS is that of the scene."""
-        authorizations, pids = dict(self._words.authorization), dict(self._words.pid)
+        authorizations = dict(self._words.authorization)
         for name, url in self._words.url:
             if url.startswith("https:") == self._tls:
-                pid = int(pids[name]) if name in pids else None
+                pids = tuple(int(pid) for whose, pid in self._words.pid if whose == name)
                 bearer = authorizations.get(name, place.authorization())
-                yield Server(name, url, bearer, self._words.ca_file, pid)
+                yield Server(name, (url,), bearer, self._words.ca_file, pids)
 
     def _contest(self, every_row: Iterator[Row], contestants: list[Contestant]) -> None:
         for row in every_row:
@@ -118,7 +117,7 @@ class _Scene:
         ]
         if not wanted:
             return
-        with roadstead(place, ENCRYPTED) as server:
+        with roadstead(place, self._words.python, self._words.replicas, ENCRYPTED) as server:
             sealed = Contestant(server, place.stored(ENCRYPTED.lower()))
             sealed.prepare(self._bulk, self._sizes)
             for row in wanted:
@@ -170,6 +169,15 @@ def _parser() -> argparse.ArgumentParser:
         ("pid", "its process, for CPU time"),
     ):
         parser.add_argument(f"--{option}", type=_pair, action="append", default=[], help=what)
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        default=os.cpu_count(),
+        help="of Roadstead: each is one event loop, the peers use every core by themselves [%(default)s]",
+    )
+    parser.add_argument(
+        "--python", type=Path, default=image_python(), help="which runs Roadstead [%(default)s]"
+    )
     parser.add_argument("--ca-file", type=Path, help="for https URLs")
     return parser
 

@@ -52,7 +52,7 @@ def distribution(ground: Ground, program: Path) -> Iterator[Server]:
     (folder / "config.yml").write_text(yaml.safe_dump(_configuration(ground, folder, port)))
     with running([program, "serve", str(folder / "config.yml")], folder / "log") as pid:
         url = f"{ground.scheme}://127.0.0.1:{port}"
-        yield until_up(Server(NAME, url, authorization, ground.authority.file, pid), folder / "log")
+        yield until_up(Server(NAME, (url,), authorization, ground.authority.file, (pid,)), folder / "log")
     shutil.rmtree(folder)
 
 

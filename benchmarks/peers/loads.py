@@ -52,7 +52,7 @@ def together(server: Server, clients: int, work: Work) -> Sample:
 
     def client(number: int, barrier: Barrier) -> None:
         try:
-            connection = server.connect()
+            connection = server.connect(number)
             barrier.wait(60)
             begun = time.monotonic()
             results.put((work(connection, number), begun, time.monotonic()))
@@ -78,23 +78,33 @@ def together(server: Server, clients: int, work: Work) -> Sample:
 
 
 def wrk(server: Server, path: str, seconds: float, connections: int = 16) -> Sample:
-    """Requests for one small thing, as fast as they are answered. Raises RuntimeError for any but 200."""
+    """Requests for one small thing, as fast as they are answered; each replica has its share of connections.
+
+    Raises RuntimeError for any but 200.
+    """
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is missing: apt-get install wrk")
     headers = ["-H", f"Authorization: {server.authorization}", "-H", f"Accept: {IMAGE}"]
-    load = ["-t1", f"-c{connections}", f"-d{seconds:g}s"]
+    load = ["-t1", f"-c{connections // len(server.urls)}", f"-d{seconds:g}s"]
     before = server.cpu()
-    output = subprocess.run(
-        ["wrk", *load, *headers, server.url + path], capture_output=True, text=True, check=True
-    ).stdout
+    running = [
+        subprocess.Popen(["wrk", *load, *headers, url + path], stdout=subprocess.PIPE, text=True)
+        for url in server.urls
+    ]
+    outputs = [process.communicate()[0] for process in running]
     time.sleep(_SETTLE)
     after = server.cpu()
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise RuntimeError(f"{server.name}: {output}")
-    found = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output)
-    assert found
     cpu = after - before if after is not None and before is not None else None
-    return Sample(int(found[1]), float(found[2]) / (1000 if found[3] == "ms" else 1), cpu)
+    counts, spans = zip(*(_counted(server, output) for output in outputs), strict=True)
+    return Sample(sum(counts), max(spans), cpu)
+
+
+def _counted(server: Server, output: str) -> tuple[int, float]:
+    """Requests, and in how many seconds, by what wrk says."""
+    found = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output)
+    if not found or "Non-2xx" in output or "Socket errors" in output:
+        raise RuntimeError(f"{server.name}: {output}")
+    return int(found[1]), float(found[2]) / (1000 if found[3] == "ms" else 1)
 
 
 class Bulk:

@@ -123,15 +123,30 @@ def _pulled(one: Contestant, clients: int, rounds: int = 2) -> Sample:
 
 
 def _pulled_cold(one: Contestant, clients: int) -> Sample:
-    _pulled(one, 1, 2)  # a cache that fills at the second pull has them now, and loses them
+    _pulled_by_all(one)  # a cache that fills at the second pull has them now, and loses them
     one.server.forget()
     return _pulled(one, clients, 1)
 
 
 def _pulled_again(one: Contestant, clients: int) -> Sample:
     """What was pulled twice: a cache may wait for the second time."""
-    _pulled(one, 1, 2)
+    _pulled_by_all(one)
     return _pulled(one, clients)
+
+
+def _pulled_by_all(one: Contestant) -> None:
+    """Every blob twice, from each replica, one after the other."""
+
+    def work(connection: Connection) -> None:
+        for digest in one.blobs * 2:
+            connection.pull(f"/v2/{REPOSITORY}/blobs/{digest}")
+
+    for number in range(len(one.server.urls)):
+        connection = one.server.connect(number)
+        try:
+            work(connection)
+        finally:
+            connection.close()
 
 
 def _pushes(kind: Kind, bulk: Bulk) -> Iterator[Row]:

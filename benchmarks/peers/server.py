@@ -20,21 +20,25 @@ _START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """`forget` drops its local cache of blobs; without a `pid` its CPU time and memory are unknown."""
+    """One process or several replicas. `forget` drops its local caches of blobs.
+
+    Without `pids` its CPU time and memory are unknown.
+    """
 
     name: str
-    url: str  # http[s]://host:port
+    urls: tuple[str, ...]  # http[s]://host:port, one of each replica
     authorization: str  # the header of a client that is logged in
     ca_file: Path | None = None
-    pid: int | None = None
+    pids: tuple[int, ...] = ()
     forget: Callable[[], None] = lambda: None
 
     @property
     def tls(self) -> bool:
-        return self.url.startswith("https:")
+        return self.urls[0].startswith("https:")
 
-    def connect(self) -> Connection:
-        parts = urlsplit(self.url)
+    def connect(self, number: int = 0) -> Connection:
+        """The connection of the client with this number: clients take the replicas in turn."""
+        parts = urlsplit(self.urls[number % len(self.urls)])
         assert parts.hostname
         trust = ssl.create_default_context(cafile=self.ca_file) if self.tls else None
         return Connection(
@@ -43,18 +47,16 @@ class Server:
 
     def cpu(self) -> float | None:
         """Seconds that its processes have worked, in user space and in the kernel."""
-        if self.pid is None:
-            return None
-        return sum(map(_cpu, _tree(self.pid)))
+        return sum(map(_cpu, _tree(self.pids))) if self.pids else None
 
     def memory(self, field: str = "VmRSS") -> float:
         """MiB of its processes together; `VmHWM` is the most since `forget_peak`."""
-        assert self.pid is not None
-        return sum(_status(pid, field) for pid in _tree(self.pid)) / 1024
+        assert self.pids
+        return sum(_status(pid, field) for pid in _tree(self.pids)) / 1024
 
     def forget_peak(self) -> None:
-        assert self.pid is not None
-        for pid in _tree(self.pid):
+        assert self.pids
+        for pid in _tree(self.pids):
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -76,25 +78,30 @@ def running(argv: Sequence[str | Path], log: Path, **environment: str) -> Iterat
             process.wait()
 
 
-def until_up(server: Server, log: Path) -> Server:
-    """The server, when it answers. Raises RuntimeError with its log."""
+def until_up(server: Server, *logs: Path) -> Server:
+    """The server, when every replica answers. Raises RuntimeError with its log."""
     ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends:
+    for number, log in enumerate(logs):
+        while not _answers(server, number):
+            if time.monotonic() > ends:
+                raise RuntimeError(f"{server.name} does not answer:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+    return server
+
+
+def _answers(server: Server, number: int) -> bool:
+    try:
+        connection = server.connect(number)
         try:
-            connection = server.connect()
-            try:
-                if connection.request("GET", "/v2/").status == 200:
-                    return server
-            finally:
-                connection.close()
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"{server.name} does not answer:\n{log.read_text()[-2000:]}")
+            return connection.request("GET", "/v2/").status == 200
+        finally:
+            connection.close()
+    except OSError:
+        return False
 
 
-def _tree(pid: int) -> list[int]:
-    found = [pid]
+def _tree(pids: Sequence[int]) -> list[int]:
+    found = [*pids]
     for parent in found:
         for file in Path(f"/proc/{parent}/task").glob("*/children"):
             found += map(int, file.read_text().split())
