@@ -132,8 +132,7 @@ def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Act
 
     def granted(some: tuple[Grant, ...]) -> bool:
         return any(
-            action in grant.actions
-            and re.fullmatch(meaning(glob), name)
+            action in grant.actions and re.fullmatch(meaning(glob), name)
             for grant in some
             for glob in grant.repositories
         )
