@@ -73,24 +73,22 @@ class Directory:
         return files.etag(whole)
 
     def _put(self, key: str, content: bytes, absent: bool, match: str | None) -> None:
+        """What nobody has named yet needs no lock: whoever changes what is there finds nothing to change."""
         path = self._files.path(key)
-        folder = path.rpartition("/")[0]
-
-        def name(temporary: str) -> None:
-            try:
-                files.retried(lambda: os.link(temporary, path), folder)
-            except FileExistsError:
-                raise Conflict(key) from None
-
-        def rename(temporary: str) -> None:
-            with self._files.locked(key):
-                current = None if match is None else files.read(path)
-                if match is not None and (current is None or files.etag(current) != match):
-                    raise Conflict(key)
-                files.retried(lambda: os.replace(temporary, path), folder)  # noqa: PTH105
-
         with translated():
-            self._files.write((content,), name if absent else rename)
+            temporary = self._files.written(content)
+            try:
+                if match is None and files.linked(temporary, path):
+                    return
+                if absent:
+                    raise Conflict(key)
+                with self._files.locked(key):
+                    current = None if match is None else files.read(path)
+                    if match is not None and (current is None or files.etag(current) != match):
+                        raise Conflict(key)
+                    files.retried(lambda: os.replace(temporary, path), path)  # noqa: PTH105
+            finally:
+                files.try_unlink(temporary)
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self._short.run(len(keys) * _DELETED, self._delete, keys)
@@ -111,7 +109,9 @@ class Directory:
         with translated():
             with self._files.locked(key):
                 current = files.read(path)
-                if current is not None and files.etag(current) != match:
+                if current is None:
+                    return  # what comes now is another's, who needs no lock for it
+                if files.etag(current) != match:
                     raise Conflict(key)
                 files.try_unlink(path)
             self._files.prune(path)

@@ -66,6 +66,7 @@ class Files:
         self.objects = root / "objects"
         self.parts = root / "parts"
         self.temporary = root / "temporary"
+        self._temporary = f"{self.temporary}"
         self._locks = root / "locks"
         self._prefix = f"{self.objects}/"
 
@@ -73,28 +74,28 @@ class Files:
         below = key if _PLAIN.fullmatch(key) else "/".join(map(escape, key.split("/")))
         return f"{self._prefix}{below}"
 
-    def write(self, content: Sequence[Buffer], name: Callable[[str], None]) -> None:
-        """Writes a temporary file; `name` gives it its place, or raises."""
-        temporary = f"{self.temporary}/{getrandbits(128):032x}"
+    def written(self, content: bytes) -> str:
+        """A temporary file that holds this, flushed; it is the caller's to name and to unlink."""
+        temporary = f"{self._temporary}/{getrandbits(128):032x}"
         descriptor = retried(
-            lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
-            self.temporary,
+            lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), temporary
         )
         try:
-            try:
-                write_at(descriptor, content, 0)
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
-            name(temporary)
-        finally:
+            while content:
+                content = content[os.write(descriptor, content) :]
+            os.fdatasync(descriptor)
+        except BaseException:
             try_unlink(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+        return temporary
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
         """Only one thread of one process changes what is at the key."""
         path = f"{self._locks}/{zlib.crc32(key.encode()) & 0xFF:02x}"
-        descriptor = retried(lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), self._locks)
+        descriptor = retried(lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -142,14 +143,23 @@ def _reaches(key: str, prefix: str, after: str) -> bool:
     return key.startswith(prefix) and key > after
 
 
-def retried(action: Callable[[], Result], folder: Path | str) -> Result:
-    """Does what needs a folder, which is made when it is missing."""
+def linked(temporary: str, path: str) -> bool:
+    """Gives a file a further name; False where that is another one's."""
+    try:
+        retried(lambda: os.link(temporary, path), path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def retried(action: Callable[[], Result], path: str) -> Result:
+    """Does what needs the folder of this path, which is made when it is missing."""
     for _ in range(_ATTEMPTS):
         try:
             return action()
         except FileNotFoundError:
             with suppress(FileNotFoundError, FileExistsError):  # it, or its parent, was pruned at this moment
-                Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.makedirs(path.rpartition("/")[0], mode=0o700, exist_ok=True)  # noqa: PTH103
     return action()
 
 

@@ -62,7 +62,7 @@ class Pieces:
             os.ftruncate(descriptor, sum(part.size for part in parts))
             os.fdatasync(descriptor)
             source = f"{self._folder(multipart)}/{current}"
-            files.retried(lambda: os.replace(source, path), path.rpartition("/")[0])  # noqa: PTH105
+            files.retried(lambda: os.replace(source, path), path)  # noqa: PTH105
         self.abort(multipart)
 
     def abort(self, multipart: Multipart) -> None:

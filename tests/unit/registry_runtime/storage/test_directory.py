@@ -186,3 +186,22 @@ def test_components_become_safe_names(component: str) -> None:
     assert "\x00" not in name
     others = {escape(other) for other in ("", ".", "..", ".x", "a/b", "%2E", "%", "x") if other != component}
     assert name not in others
+
+
+async def test_erasing_nothing_takes_nothing_that_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who erases saw that there is nothing; another process writes there at this moment, and is told so."""
+    storage, other = Directory(tmp_path), Directory(tmp_path)
+    look = files.read
+
+    def slow(path: str) -> bytes | None:
+        found = look(path)
+        other._put("a/key", b"new", True, None)
+        return found
+
+    monkeypatch.setattr(files, "read", slow)
+    await storage.erase("a/key", "of another time")
+    found = await storage.get("a/key")
+    assert found is not None
+    assert found.content == b"new"
