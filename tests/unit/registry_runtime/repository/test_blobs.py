@@ -21,6 +21,7 @@ from tests.unit.registry_runtime.repository.interposed import Interposed
 from tests.unit.registry_runtime.repository.test_manifests import set_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from registry_runtime.encryption.vault import Vault
@@ -86,6 +87,26 @@ async def test_data_that_is_lost_is_unknown(registry: Registry, storage: Directo
     await storage.delete([data.key])
     with pytest.raises(BlobUnknown):
         await registry.blobs.open(NAME, DIGEST)
+
+
+async def test_data_that_is_lost_is_replaced_by_the_next_push(
+    storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """Whoever has the bytes mends it by pushing them; of few bytes no data is looked for."""
+    looked: list[str] = []
+
+    async def note(operation: str, key: str) -> None:
+        if operation == "size":
+            looked.append(key)
+
+    registry = replica(Interposed(storage, note))
+    await push_blobs(registry, NAME, BLOB, b"{}")
+    (lost,) = (await storage.list("data/")).entries
+    await storage.delete([lost.key])
+    await push_blobs(registry, OTHER, BLOB, b"{}")
+    assert await pull(registry, NAME, DIGEST) == BLOB
+    assert await pull(registry, OTHER, DIGEST) == BLOB
+    assert looked == [lost.key]
 
 
 async def test_few_bytes_lie_in_their_pointer(
