@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -174,6 +175,22 @@ def test_what_is_no_answer_is_an_error(run: Callable[..., None], answer: bytes) 
     run(story())
 
 
+def test_a_head_that_goes_on_and_on_is_no_answer(run: Callable[..., None]) -> None:
+    """The server is not heard to its end, which may never come."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 20_000)
+        await reader.read(-1)
+
+    async def story() -> None:
+        async with served(serve) as pool:
+            with pytest.raises(Broken):
+                await asked(pool)
+
+    run(story())
+
+
 def test_more_than_was_announced_is_nobodys(run: Callable[..., None]) -> None:
     """What comes behind an answer is neither part of it nor taken for the next one."""
 
@@ -185,6 +202,30 @@ def test_more_than_was_announced_is_nobodys(run: Callable[..., None]) -> None:
         async with served(saying(CHUNKED + b"more")) as pool:
             with pytest.raises(Broken):
                 await (await asked(pool)).rest()
+
+    run(story())
+
+
+def test_what_comes_unasked_ends_the_connection(run: Callable[..., None]) -> None:
+    """An idle one hears nothing: what comes late is not taken for the answer to the next request."""
+
+    async def story() -> None:
+        idle = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            await idle.wait()
+            writer.write(OK)
+            await reader.read(-1)
+
+        async with served(serve) as pool:
+            connection = await asked(pool)
+            assert await connection.rest() == b"ok"
+            pool.give_back(connection)
+            idle.set()
+            while connection.alive:
+                await asyncio.sleep(0.01)
 
     run(story())
 
@@ -315,6 +356,9 @@ def test_an_address_that_leads_nowhere_is_passed_over(
             found.pop()
             with pytest.raises(ConnectionRefusedError):
                 await pool.lease(fresh=True)
+            found[:] = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.1"]
+            with pytest.raises(ConnectionRefusedError):  # so many, and no more, are waited for
+                await pool.lease(fresh=True)
             found.clear()
             with pytest.raises(TimeoutError, match="no address"):
                 await pool.lease(fresh=True)
@@ -334,6 +378,15 @@ def test_a_name_is_looked_up(run: Callable[..., None]) -> None:
             await Pool("nowhere.invalid", 1, None).lease()
 
     run(story())
+
+
+async def test_a_name_with_several_addresses_gives_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order that the system prefers; it names an address again for each kind of socket."""
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 1)) for address in ("::1", "::1", "10.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert await Pool("storage.test", 1, None)._addresses() == ["::1", "10.0.0.1"]
 
 
 def test_silence_ends_a_connection(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
