@@ -1,4 +1,4 @@
-"""Manifests that were read lately: fewer reads, bounded memory, and nothing served that is gone."""
+"""What was met lately, manifests and blobs: fewer reads, bounded memory, and nothing served that is gone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
-from registry_runtime.errors import ManifestUnknown
-from registry_runtime.repository.recent import RecentManifests
+from registry_runtime.errors import ManifestBlobUnknown, ManifestUnknown
+from registry_runtime.repository.recent import RecentBlobs, RecentManifests
 from registry_runtime.repository.values import StoredManifest
 from registry_runtime.storage import paths
 from tests.images import image, push_blobs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from registry_runtime.encryption.vault import Vault
     from registry_runtime.repository import Registry
     from registry_runtime.storage.directory import Directory
+    from registry_runtime.storage.records import Records
 
 NAME, V1 = RepositoryName("team/app"), Tag("v1")
 
@@ -94,3 +95,83 @@ def test_memory_is_bounded() -> None:
 
 def _stored(content: bytes) -> StoredManifest:
     return StoredManifest(Descriptor(OCI_IMAGE, Digest.of(content), len(content)), content)
+
+
+class Seen:
+    """A registry's requests to the storage since a manifest's push began, as operations and keys."""
+
+    def __init__(self, storage: Directory, replica: Callable[..., Registry]) -> None:
+        self.steps: list[tuple[str, str]] = []
+        self.registry = replica(Interposed(storage, self._note))
+
+    async def _note(self, operation: str, key: str) -> None:
+        self.steps.append((operation, key))
+
+    async def push(self, name: RepositoryName, content: bytes) -> None:
+        self.steps.clear()
+        await self.registry.manifests.put(name, Digest.of(content), OCI_IMAGE, content)
+
+    def looks(self, key: str, written: str) -> tuple[int, int]:
+        """How often the key was read before and after the other one was written."""
+        place = self.steps.index(("put", written))
+        before, after = self.steps[:place], self.steps[place:]
+        return before.count(("get", key)), after.count(("get", key))
+
+    @property
+    def wrote(self) -> bool:
+        return any(operation == "put" for operation, _ in self.steps)
+
+
+async def test_blobs_that_were_met_are_looked_for_once(
+    storage: Directory, replica: Callable[..., Registry], records: Records
+) -> None:
+    """Before the manifest is written, what was pushed here is believed; behind it everything is looked at."""
+    seen, tree = Seen(storage, replica), records.tree
+    known, strange, content = b"a layer", b"a layer by another replica", image(b"a layer")
+    await push_blobs(seen.registry, NAME, known, b"{}")
+    await seen.push(NAME, content)
+    manifest = tree.manifest(NAME, Digest.of(content))
+    assert seen.looks(tree.link(NAME, Digest.of(known)), manifest) == (0, 1)
+    assert seen.looks(tree.pointer(Digest.of(known)), manifest) == (0, 1)
+    await push_blobs(replica(), NAME, strange)
+    for believed, content in enumerate((image(strange), image(known, strange))):
+        await seen.push(NAME, content)
+        manifest = tree.manifest(NAME, Digest.of(content))
+        assert seen.looks(tree.link(NAME, Digest.of(strange)), manifest) == (1 - believed, 1)
+
+
+async def test_blobs_that_are_gone_are_not_believed_in(
+    storage: Directory, replica: Callable[..., Registry]
+) -> None:
+    """Met elsewhere only, deleted here: nothing is written. Deleted by another replica: taken back."""
+    seen = Seen(storage, replica)
+    content = image(b"a layer")
+    await push_blobs(seen.registry, NAME, b"{}")
+    await push_blobs(seen.registry, RepositoryName("other"), b"a layer")
+    with pytest.raises(ManifestBlobUnknown):
+        await seen.push(NAME, content)
+    assert not seen.wrote
+    await push_blobs(seen.registry, NAME, b"a layer")
+    await seen.registry.blobs.delete(NAME, Digest.of(b"a layer"))
+    with pytest.raises(ManifestBlobUnknown):
+        await seen.push(NAME, content)
+    assert not seen.wrote
+    await push_blobs(seen.registry, NAME, b"a layer")
+    await replica().blobs.delete(NAME, Digest.of(b"a layer"))
+    for believed in (True, False):
+        with pytest.raises(ManifestBlobUnknown):
+            await seen.push(NAME, content)
+        assert seen.wrote is believed
+        with pytest.raises(ManifestUnknown):
+            await replica().manifests.get(NAME, Digest.of(content))
+
+
+def test_so_many_blobs_are_remembered() -> None:
+    """Of more than that the first ones go."""
+    recent = RecentBlobs()
+    digests = [Digest.of(b"%d" % number) for number in range(8200)]
+    for digest in digests:
+        recent.meet(NAME, digest)
+    assert [(NAME, digest) in recent for digest in digests] == [False] * 8 + [True] * 8192
+    recent.forget(NAME, digests[-1])
+    assert (NAME, digests[-1]) not in recent
