@@ -80,6 +80,11 @@ def saying(*answers: bytes, each: int = 1 << 30) -> Serve:
     return serve
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
 async def asked(pool: Pool, *, bodiless: bool = False) -> Connection:
     connection = await pool.lease()
     await connection.ask(REQUEST, (), 0, bodiless=bodiless)
@@ -387,6 +392,47 @@ async def test_a_name_with_several_addresses_gives_each_once(monkeypatch: pytest
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert await Pool("storage.test", 1, None)._addresses() == ["::1", "10.0.0.1"]
+
+
+def test_progress_of_any_kind_is_no_silence(run: Callable[..., None]) -> None:
+    """What is taken of a request, what comes of an answer, and what waited for its reader alone."""
+    large = 8 * 1024 * 1024
+
+    async def story() -> None:
+        go_on, taken = asyncio.Queue[None](), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            await go_on.get()
+            await reader.readexactly(large)
+            taken.set()
+            await go_on.get()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % large + bytes(large))
+            await reader.read(-1)
+
+        async with served(serve) as pool:
+            connection = await pool.lease()
+            head = b"PUT /k HTTP/1.1\r\n\r\n"
+            asking = asyncio.ensure_future(connection.ask(head, [bytes(large)], large, bodiless=False))
+            await until(lambda: connection._write_paused)
+            connection.since = 0.0
+            go_on.put_nowait(None)
+            await until(lambda: not connection._write_paused)
+            assert connection.since > 0, "a part of the request was taken"
+            await taken.wait()
+            connection.since = 0.0
+            go_on.put_nowait(None)
+            await asking
+            assert connection.since > 0, "the answer begins"
+            await until(lambda: connection._read_paused)
+            connection.since = 0.0
+            got = 0
+            while connection._read_paused:
+                got += len(await connection.some())
+            assert connection.since > 0, "it was the reader who was slow"
+            assert got + len(await connection.rest()) == large
+
+    run(story())
 
 
 def test_silence_ends_a_connection(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
