@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from registry_runtime.storage.short_writes import ShortWrites
 async def test_a_slow_disk_is_waited_for_elsewhere() -> None:
     """Two slow writes send the next ones into threads, for a while; a long one goes there in any case."""
     now, takes = [100.0], [0.0]
-    writes = ShortWrites(lambda: now[0])
+    writes = ShortWrites(lambda: now[0], lambda: int(now[0] * 1000))
 
     def write(_what: str) -> bool:
         now[0] += takes[0]
@@ -33,7 +34,7 @@ async def test_a_slow_disk_is_waited_for_elsewhere() -> None:
 async def test_a_write_that_fails_slowly_counts() -> None:
     """A disk in trouble does not hold the loop again and again; its error is the caller's."""
     now = [0.0]
-    writes = ShortWrites(lambda: now[0])
+    writes = ShortWrites(lambda: now[0], lambda: int(now[0]))
 
     def fail() -> None:
         now[0] += 1
@@ -43,3 +44,33 @@ async def test_a_write_that_fails_slowly_counts() -> None:
         with pytest.raises(OSError, match="full"):
             await writes.run(10, fail)
     assert not await writes.run(10, lambda: threading.current_thread() is threading.main_thread())
+
+
+async def test_a_write_that_only_waits_for_a_processor_stays() -> None:
+    """On a busy machine every write may take long, and would take no less in a thread."""
+    now = [0.0]
+    writes = ShortWrites(lambda: now[0], lambda: 7)
+
+    def write() -> bool:
+        now[0] += 0.02
+        return threading.current_thread() is threading.main_thread()
+
+    assert [await writes.run(10, write) for _ in range(10)] == [True] * 10
+
+
+async def test_a_thread_that_sleeps_has_waited() -> None:
+    """What the system counts is what is meant: one that sleeps sends the next away, one that computes not."""
+    waiting, computing = ShortWrites(), ShortWrites()
+
+    def compute() -> bool:
+        ends = time.thread_time() + 0.003
+        while time.thread_time() < ends:
+            pass
+        return threading.current_thread() is threading.main_thread()
+
+    def sleep() -> bool:
+        time.sleep(0.003)
+        return threading.current_thread() is threading.main_thread()
+
+    assert [await waiting.run(10, sleep) for _ in range(3)] == [True, True, False]
+    assert [await computing.run(10, compute) for _ in range(3)] == [True, True, True]
