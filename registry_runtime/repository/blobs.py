@@ -5,7 +5,7 @@ A blob is in a repository when its link is there and its pointer is not dead.
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from registry_runtime.content.buffer import Whole
@@ -14,6 +14,7 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.encryption.frames import opened_blocks
 from registry_runtime.errors import BlobUnknown
 from registry_runtime.repository import facts
+from registry_runtime.repository.parallel import both
 from registry_runtime.repository.pointers import Pointer
 from registry_runtime.repository.recent import RecentBlobs
 from registry_runtime.repository.values import OpenBlob
@@ -126,7 +127,8 @@ class Blobs:
         """
         await self._link(name, digest, by)
         pointer = await self._pointers.publish(digest, new)
-        if pointer.data not in {"", new.data} and await self._storage.size(paths.data(pointer.data)) is None:
+        others = not pointer.is_inline and pointer.data != new.data
+        if others and await self._storage.size(paths.data(pointer.data)) is None:
             pointer = await self._pointers.publish(digest, new, lost=pointer.data)
         self._recent.meet(name, digest)
         return pointer.data
@@ -143,14 +145,17 @@ class Blobs:
         """
         tree = self._records.tree
         link = Record({} if by is None else {"by": by})
-        await asyncio.gather(
-            facts.establish(self._records, tree.link(name, digest), link),
-            self._records.note(tree.placement(digest, name)),
+        await both(
+            partial(self._records.note, tree.placement(digest, name)),
+            partial(facts.establish, self._records, tree.link(name, digest), link),
+            self._records.width,
         )
 
     async def _pointer(self, name: RepositoryName, digest: Digest) -> Pointer:
-        link, pointer = await asyncio.gather(
-            self._records.get(self._records.tree.link(name, digest)), self._pointers.get(digest)
+        link, pointer = await both(
+            partial(self._records.get, self._records.tree.link(name, digest)),
+            partial(self._pointers.get, digest),
+            self._records.width,
         )
         if link is None or pointer is None:
             raise _unknown(name, digest)

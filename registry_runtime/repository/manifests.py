@@ -140,7 +140,7 @@ class Manifests:
         indexes = [paths.catalog(name)]
         if manifest.subject:
             indexes.append(self._records.tree.referrer(name, manifest.subject.digest, digest))
-        await each(self._records.note, indexes)
+        await each(self._records.note, indexes, self._records.width)
         record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
         version = await facts.establish(self._records, self._records.tree.manifest(name, digest), record)
         try:
@@ -164,7 +164,7 @@ class Manifests:
         ):
             needed = {item.digest for item in items if not (optional or item.foreign)}
             wanted = list(dict.fromkeys(item.digest for item in items if keep or item.digest in needed))
-            there = await each(partial(has, name), wanted)
+            there = await each(partial(has, name), wanted, self._records.width)
             lacking = needed - set(compress(wanted, there))
             missing = [digest for digest in wanted if digest in lacking]
             if missing:

@@ -1,4 +1,4 @@
-"""Many reads of the storage at a time, but not all at once."""
+"""Many operations of the storage at a time, where that is sooner, but not all at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Other = TypeVar("Other")
 
 WIDTH = 16
 
@@ -19,8 +20,8 @@ async def each(
 ) -> list[Result]:
     """Results in the order of the items, `width` actions at a time. The first error ends the others."""
     some = list(items)
-    if len(some) == 1:
-        return [await action(some[0])]
+    if width == 1 or len(some) == 1:
+        return [await action(item) for item in some]
     turns = asyncio.Semaphore(width)
 
     async def one(item: Item) -> Result:
@@ -33,3 +34,12 @@ async def each(
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def both(
+    first: Callable[[], Awaitable[Result]], second: Callable[[], Awaitable[Other]], width: int = WIDTH
+) -> tuple[Result, Other]:
+    """Results of two actions; with a width of one the second begins when the first is done."""
+    if width == 1:
+        return await first(), await second()
+    return await asyncio.gather(first(), second())

@@ -98,6 +98,11 @@ class Unfinished:
 class Storage(Protocol):
     """A bucket or a directory."""
 
+    @property
+    def width(self) -> int:
+        """How many operations are sooner done at a time than one after the other, at no greater cost."""
+        ...
+
     async def get(self, key: str) -> Found | None:
         """A small object, or None where there is none."""
         ...

@@ -44,6 +44,8 @@ class Directory:
     Short ones do so where the disk makes them wait.
     """
 
+    width = 1  # who does not wait gains nothing from another's turn
+
     def __init__(self, root: Path) -> None:
         self._files = Files(root)
         self._pieces = Pieces(self._files)

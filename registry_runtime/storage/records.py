@@ -86,6 +86,11 @@ class Records:
         self.tree = Tree(vault.names) if vault else Tree()
 
     @property
+    def width(self) -> int:
+        """Of the storage."""
+        return self._storage.width
+
+    @property
     def sealed(self) -> bool:
         """Whether what is written here is encrypted."""
         return self._envelopes is not None

@@ -113,6 +113,8 @@ class Bucket:
 class Connection:
     """The driver of one replica: it tries again what got no answer, and then meets its own success."""
 
+    width = 16
+
     def __init__(self, bucket: Bucket, scheduler: Scheduler | AtOnce, replica: object) -> None:
         self._bucket = bucket
         self._scheduler = scheduler

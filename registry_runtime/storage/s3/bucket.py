@@ -46,6 +46,8 @@ _RESUMPTIONS = 5  # of one stream; each begins where the one before broke off
 class Bucket:
     """A bucket, or the keys of it that begin with a prefix."""
 
+    width = 16
+
     def __init__(self, settings: S3Storage) -> None:
         session = Session()
         credentials = credentials_of(settings, session)

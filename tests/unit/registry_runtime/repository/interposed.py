@@ -37,7 +37,12 @@ class Killed(BaseException):
 
 
 class Interposed:
-    """`before` and `after` are called with the operation's name and the key; what they raise, it raises."""
+    """`before` and `after` are called with the operation's name and the key; what they raise, it raises.
+
+    As a bucket it does many things at a time.
+    """
+
+    width = 16
 
     def __init__(self, storage: Storage, before: Step = nothing, after: Step = nothing) -> None:
         self.storage = storage

@@ -29,7 +29,7 @@ def test_no_history_loses_anything(seed: int) -> None:
 
 def test_what_is_garbage_goes_and_what_is_not_stays() -> None:
     """Of one long history each kind of garbage was hidden and taken."""
-    world = play(15, 3000)
+    world = play(23, 3000)
     for kind in ("link", "manifest", "blob", "index"):
         assert world.done[f"taken {kind}"], f"no {kind} was ever taken"
     assert world.faults["crash"]
