@@ -42,4 +42,5 @@ async def both(
     """Results of two actions; with a width of one the second begins when the first is done."""
     if width == 1:
         return await first(), await second()
-    return await asyncio.gather(first(), second())
+    one, other = await asyncio.gather(first(), second())
+    return one, other
