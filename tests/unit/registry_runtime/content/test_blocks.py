@@ -37,3 +37,8 @@ def test_the_block_that_was_used_last_comes_first() -> None:
     kept = id(many[-1].obj)
     del many
     assert {id(blocks.take().obj) for _ in range(8)} == {kept}
+    first = blocks.take()
+    second = id(blocks.take().obj)
+    assert second != kept
+    del first
+    assert id(blocks.take().obj) == second

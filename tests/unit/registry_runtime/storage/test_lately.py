@@ -41,6 +41,31 @@ def test_a_file_is_read_once_until_it_is_another(tmp_path: Path) -> None:
     assert lately.read(str(file)) is None
 
 
+def test_a_file_that_somebody_wrote_over_is_another(tmp_path: Path) -> None:
+    """In place, as long as before and with its old time: a restored backup may do so."""
+    lately, file = Lately(), tmp_path / "file"
+    place(file, b"one")
+    written = file.stat().st_mtime_ns
+    assert lately.read(str(file)) == lately.read(str(file))
+    file.write_bytes(b"two")
+    os.utime(file, ns=(written, written))
+    found = lately.read(str(file))
+    assert found is not None
+    assert found.content == b"two"
+
+
+def test_a_file_whose_folder_became_a_file_is_gone(tmp_path: Path) -> None:
+    """A repository may come to have the name of what was a part of another's."""
+    lately, folder = Lately(), tmp_path / "folder"
+    folder.mkdir()
+    place(folder / "file", b"one")
+    assert lately.read(str(folder / "file")) is not None
+    (folder / "file").unlink()
+    folder.rmdir()
+    folder.touch()
+    assert lately.read(str(folder / "file")) is None
+
+
 def test_what_was_written_just_now_is_read_again(tmp_path: Path) -> None:
     """The next file may have its number, and by a coarse clock its time."""
     lately, file = Lately(), tmp_path / "file"

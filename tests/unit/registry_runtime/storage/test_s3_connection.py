@@ -211,8 +211,11 @@ def test_more_than_was_announced_is_nobodys(run: Callable[..., None]) -> None:
     run(story())
 
 
-def test_what_comes_unasked_ends_the_connection(run: Callable[..., None]) -> None:
+def test_what_comes_unasked_ends_the_connection(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An idle one hears nothing: what comes late is not taken for the answer to the next request."""
+    monkeypatch.setattr(pools, "_IDLE_SECONDS", 1000)
 
     async def story() -> None:
         idle = asyncio.Event()

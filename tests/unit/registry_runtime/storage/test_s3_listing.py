@@ -32,10 +32,12 @@ def test_a_page_is_read(namespace: str) -> None:
     listing = parse(page(namespace, "true"), len("tenant/"))
     assert listing.entries == (Entry("k/a:b+c d", 12, datetime(2026, 11, 21, 8, 0, 0, 123000, UTC)),)
     assert listing.more
+    assert not parse(page(namespace, "false"), len("tenant/")).more
 
 
 def test_a_key_is_decoded_where_the_server_says_so() -> None:
     """One that leaves `encoding-type` unheard gives the key as it is, whatever that looks like."""
+    assert parse(page(key="a%2Bb/k"), len("a+b/")).entries[0].key == "k"
     assert parse(page(encoding=""), len("tenant/")).entries[0].key == "k/a%3Ab%2Bc+d"
     odd = page(encoding="<EncodingType></EncodingType>", key="tenant/a%20b")
     assert parse(odd, len("tenant/")).entries[0].key == "a%20b"
