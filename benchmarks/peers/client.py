@@ -10,11 +10,14 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from registry_runtime.content.buffer import Buffer
 
+Way = Literal["monolithic", "PATCH", "PATCH in chunks"]  # docker, podman and skopeo push the last way
 _AT_ONCE = 1024 * 1024
+_CHUNK = 32 * 1024  # bytes: what Go's clients make of a stream
 _HEAD = 64 * 1024
 
 
@@ -80,14 +83,32 @@ class Connection:
             raise RequestFailed(f"GET {path}: {reply.status}")
         return int(reply.headers["content-length"])
 
-    def push(self, repository: str, digest: str, body: Sequence[Buffer], *, patch: bool = False) -> None:
-        """A blob in one PUT; or, as docker does, in a PATCH and an empty PUT. Raises RequestFailed."""
+    def push(self, repository: str, digest: str, body: Sequence[Buffer], way: Way = "monolithic") -> None:
+        """A blob in one PUT, or in a PATCH and an empty PUT. Raises RequestFailed."""
         octets = "Content-Type: application/octet-stream\r\n"
         place = self.expect(202, "POST", f"/v2/{repository}/blobs/uploads/").location
-        if patch:
+        if way == "PATCH":
             place = self.expect(202, "PATCH", place, body, octets).location
-            body = ()
+        elif way == "PATCH in chunks":
+            place = self._patch_in_chunks(place, body, octets).location
+        body = body if way == "monolithic" else ()
         self.expect(201, "PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", body, octets)
+
+    def _patch_in_chunks(self, path: str, body: Sequence[Buffer], headers: str) -> Reply:
+        """As Go's clients send what they do not know the length of. Raises RequestFailed."""
+        self._socket.sendall(
+            f"PATCH {path} HTTP/1.1\r\n{self._always}{headers}Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        for piece in body:
+            view = memoryview(piece)
+            for start in range(0, len(view), _AT_ONCE):
+                self._socket.sendall(_in_chunks(view[start : start + _AT_ONCE]))
+        self._socket.sendall(b"0\r\n\r\n")
+        status, fields = self._head()
+        reply = Reply(status, fields, self._read(int(fields.get("content-length", "0"))))
+        if status != 202:
+            raise RequestFailed(f"PATCH {path}: {status} {reply.body[:300]!r}")
+        return reply
 
     def close(self) -> None:
         self._socket.close()
@@ -153,3 +174,8 @@ class Connection:
             if not piece:
                 return body
             body += piece
+
+
+def _in_chunks(content: memoryview) -> bytes:
+    pieces = (content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK))
+    return b"".join(part for piece in pieces for part in (b"%x\r\n" % len(piece), piece, b"\r\n"))

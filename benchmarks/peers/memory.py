@@ -33,7 +33,7 @@ def footprints(one: Contestant, bulk: Bulk, times: int, mib: int) -> list[Footpr
     before = one.files()
 
     def push(connection: Connection, _number: int) -> float:
-        connection.push(REPOSITORY, digest, pieces, patch=True)
+        connection.push(REPOSITORY, digest, pieces, "PATCH in chunks")
         return 1
 
     def pull(connection: Connection, _number: int) -> float:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.peers import loads
-from benchmarks.peers.client import Connection
+from benchmarks.peers.client import Connection, Way
 from benchmarks.peers.ground import REPOSITORY, Kind
 from benchmarks.peers.loads import Bulk, Sample
 from benchmarks.peers.server import Server
@@ -78,7 +79,9 @@ def rows(kind: Kind, *, tls: bool, bulk: Bulk, sizes: Sizes) -> Iterator[Row]:
 def encryption(kind: Kind, bulk: Bulk) -> Iterator[Row]:
     """What Roadstead does with a tenant's key, and without."""
     pull = partial(_pulled_cold, clients=1) if kind == "s3" else partial(_pulled, clients=1)
-    yield Row("push, 1 client, monolithic", "MiB/s", {}, partial(_pushed, bulk=bulk, clients=1, patch=False))
+    yield Row(
+        "push, 1 client, monolithic", "MiB/s", {}, partial(_pushed, bulk=bulk, clients=1, way="monolithic")
+    )
     yield Row("blob GET, 1 client", "MiB/s", {}, pull)
 
 
@@ -153,13 +156,12 @@ def _pushes(kind: Kind, bulk: Bulk) -> Iterator[Row]:
     for clients in (1, 4):
         many = f"{clients} client{'s' if clients > 1 else ''}"
         bar = (3.0 if clients == 1 else 2.0) if kind == "s3" else (1.2 if clients == 1 else 1.0)
-        for patch in (False, True):
-            how = "PATCH" if patch else "monolithic"
-            load = partial(_pushed, bulk=bulk, clients=clients, patch=patch)
-            yield Row(f"push, {many}, {how}", "MiB/s", _against(bar, bar), load)
+        for way in get_args(Way):
+            load = partial(_pushed, bulk=bulk, clients=clients, way=way)
+            yield Row(f"push, {many}, {way}", "MiB/s", _against(bar, bar), load)
 
 
-def _pushed(one: Contestant, bulk: Bulk, clients: int, *, patch: bool) -> Sample:
+def _pushed(one: Contestant, bulk: Bulk, clients: int, way: Way) -> Sample:
     """New blobs, which are taken away from the storage when it is measured: memory is not endless."""
     blobs = [bulk.blob() for _ in range(max(clients, 2))]
     before = one.files()
@@ -167,7 +169,7 @@ def _pushed(one: Contestant, bulk: Bulk, clients: int, *, patch: bool) -> Sample
     def work(connection: Connection, number: int) -> float:
         mine = blobs[number::clients]
         for digest, pieces in mine:
-            connection.push(REPOSITORY, digest, pieces, patch=patch)
+            connection.push(REPOSITORY, digest, pieces, way)
         return sum(len(piece) for _, pieces in mine for piece in pieces) / _MIB
 
     try:

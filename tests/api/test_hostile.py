@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_runtime import listener
+from registry_runtime import connection
 from tests.api.client import Client, digest_of
 from tests.api.replica import Replica
 
@@ -120,7 +120,7 @@ def test_clients_that_say_nothing(replica: Replica) -> None:
     """A head that does not come is not waited for for ever: idle and dripping connections are cut."""
     wires = [socket.create_connection(("127.0.0.1", replica.ports["public"])) for _ in range(20)]
     try:
-        deadline = time.monotonic() + listener._HEAD_SECONDS + 5
+        deadline = time.monotonic() + connection._HEAD_SECONDS + 5
         for wire in wires:
             wire.settimeout(deadline - time.monotonic())
         for wire in wires[:10]:

@@ -45,21 +45,17 @@ def main() -> None:
 
 
 def every() -> list[str]:
-    from tests.fuzz.answers import ANSWERS  # noqa: PLC0415 - not before it is instrumented
-    from tests.fuzz.encryption import ENCRYPTED  # noqa: PLC0415
-    from tests.fuzz.formats import FORMATS  # noqa: PLC0415
+    from tests.fuzz.every import EVERY  # noqa: PLC0415 - not before it is instrumented
 
-    return [*FORMATS, *ENCRYPTED, *ANSWERS, "http"]
+    return [*EVERY, "http"]
 
 
 def feed(name: str, runs: int) -> None:
     """So many inputs to one format, in this process."""
     with instrumented():
-        from tests.fuzz.answers import ANSWERS  # noqa: PLC0415
-        from tests.fuzz.encryption import ENCRYPTED  # noqa: PLC0415
-        from tests.fuzz.formats import FORMATS  # noqa: PLC0415
+        from tests.fuzz.every import EVERY  # noqa: PLC0415
         from tests.fuzz.heads import application  # noqa: PLC0415
-    found = application() if name == "http" else (FORMATS | ENCRYPTED | ANSWERS)[name]
+    found = application() if name == "http" else EVERY[name]
     if find_spec("atheris"):
         guided(found, runs)  # ends the process
     for data in mutated(random.Random(runs), found.seeds, runs, found.longest):

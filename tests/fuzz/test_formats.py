@@ -10,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import mutated
-from tests.fuzz.answers import ANSWERS
-from tests.fuzz.encryption import ENCRYPTED
-from tests.fuzz.formats import FORMATS, Format
+from tests.fuzz.every import EVERY
+from tests.fuzz.formats import Format
 from tests.fuzz.heads import SEEDS, Application
-
-EVERY = {**FORMATS, **ENCRYPTED, **ANSWERS}
 
 
 @pytest.fixture(scope="module")

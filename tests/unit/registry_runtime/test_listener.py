@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from registry_runtime import listener
+from registry_runtime import connection
 from registry_runtime.listener import Listener
 
 MUCH = 32 * 1024 * 1024  # more than the kernel takes of it
@@ -72,7 +72,7 @@ async def test_a_client_that_takes_nothing_is_cut(
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + closing + b"\r\n")
         await asyncio.sleep(0.3)
         assert not await ended(served, 0.5)
-        monkeypatch.setattr(listener, "_UNTAKEN_SECONDS", 0.2)
+        monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
         assert await ended(served, 5)
 
 
@@ -99,7 +99,7 @@ async def test_a_short_rest_that_nobody_takes(
         await asyncio.sleep(0.3)
         assert not await ended(served, 1)
         assert 0 < held() < 64 * 1024
-        monkeypatch.setattr(listener, "_UNTAKEN_SECONDS", 0.2)
+        monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
         assert await ended(served, 5)
 
 
@@ -116,7 +116,7 @@ async def test_a_slow_client_is_served(
             await send(dict(window))
         await send({**window, "more_body": False})
 
-    monkeypatch.setattr(listener, "_UNTAKEN_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.5)
     served = await serve(windows)
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
