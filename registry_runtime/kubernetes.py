@@ -22,7 +22,7 @@ from registry_runtime.log import fields
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0
-_SILENT_SECONDS = 90.0  # bookmarks come every minute: a stream that says less is dead
+_SILENT_SECONDS = 90.0  # bookmarks come every minute: a stream that says less may be dead
 _WATCH_SECONDS = (240, 300)  # the server ends a watch after a while, and not all of them at once
 _PAUSE_SECONDS = (0.2, 5.0)  # between attempts, doubled from the first to the second
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes: a Secret has 1 MiB, and base64 and JSON around it
@@ -93,7 +93,10 @@ class SecretWatch:
     async def _watch(
         self, session: aiohttp.ClientSession, version: str, changed: Callable[[Secret | None], None]
     ) -> str:
-        """The version to go on from when the server has ended this watch in good order."""
+        """The version to go on from when the server has ended this watch in good order, or fell silent.
+
+        That says nothing yet: a server that was started a moment ago sends no bookmarks of what is unchanged.
+        """
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -102,18 +105,11 @@ class SecretWatch:
         }
         async with self._get(session, query, _SILENT_SECONDS) as response:
             await _check(response)
-            async for line in _lines(response.content):
-                event = json.loads(line)
-                kind, item = event["type"], event["object"]
-                if kind == "ERROR":
-                    if item.get("code") == HTTPStatus.GONE:
-                        raise _Gone
-                    raise _Refused(f"the watch failed: {item.get('message')}")
-                version = item["metadata"]["resourceVersion"]
-                if kind in {"ADDED", "MODIFIED"}:
-                    changed(_data(item))
-                elif kind == "DELETED":
-                    changed(None)
+            try:
+                async for line in _lines(response.content):
+                    version = _event(json.loads(line), changed)
+            except aiohttp.SocketTimeoutError:
+                _log.info("a silent watch begins anew", extra=fields(secret=self._name))
         return version
 
     def _session(self) -> aiohttp.ClientSession:
@@ -129,6 +125,20 @@ class SecretWatch:
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent),
         )
+
+
+def _event(event: dict[str, Any], changed: Callable[[Secret | None], None]) -> str:
+    """The version that it brings. Raises _Gone or _Refused."""
+    kind, item = event["type"], event["object"]
+    if kind == "ERROR":
+        if item.get("code") == HTTPStatus.GONE:
+            raise _Gone
+        raise _Refused(f"the watch failed: {item.get('message')}")
+    if kind in {"ADDED", "MODIFIED"}:
+        changed(_data(item))
+    elif kind == "DELETED":
+        changed(None)
+    return str(item["metadata"]["resourceVersion"])
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:

@@ -102,6 +102,41 @@ async def test_the_policy_is_followed(api: ApiServer, server: kubernetes.ApiServ
         await asyncio.gather(*jobs, return_exceptions=True)
 
 
+async def test_a_silent_watch_is_begun_anew(
+    api: ApiServer,
+    server: kubernetes.ApiServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that has nothing to say is not away: nothing is missed, and nobody is alarmed."""
+    monkeypatch.setattr(kubernetes, "_SILENT_SECONDS", 0.5)
+    caplog.set_level("INFO")
+    allow(api)
+    store(api, SHARDS[0], policy("team", "before"))
+    watch = kubernetes.SecretWatch(server, "default", SHARDS[0])
+    seen: list[kubernetes.Secret | None] = []
+    job = asyncio.create_task(watch.follow(seen.append))
+    try:
+        async with asyncio.timeout(30):
+            while caplog.text.count("a silent watch begins anew") < 3:
+                await asyncio.sleep(0.01)
+        assert watch.connected
+        assert len(seen) == 1
+        await asyncio.to_thread(store, api, SHARDS[0], policy("team", "after"))
+        async with asyncio.timeout(30):
+            while len(seen) < 2:
+                await asyncio.sleep(0.01)
+    finally:
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+    assert [secret and secret["policy.json"] for secret in seen] == [
+        policy("team", "before").encode(),
+        policy("team", "after").encode(),
+    ]
+    assert "away" not in caplog.text
+
+
 async def _in_force(follower: PolicyFollower, expected: Policy) -> None:
     """Returns as soon as the policy is in force. Raises TimeoutError."""
     async with asyncio.timeout(30):
