@@ -107,7 +107,7 @@ class Blobs:
         The pointer is looked at when the link is known to stay: a collection that begins later sees it.
         """
         link = await facts.revive(self._records, self._records.tree.link(name, digest))
-        there = link is not None and await self._pointers.revive(digest) is not None
+        there = link is not None and await self._pointers.stands(digest)
         (self._recent.meet if there else self._recent.forget)(name, digest)
         return there
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from registry_runtime.content.reference import Reference
     from registry_runtime.contract.config import Limits
     from registry_runtime.repository.blobs import Blobs
+    from registry_runtime.repository.recent import Fresh
     from registry_runtime.repository.tags import Tags
     from registry_runtime.storage.records import Records, Version
 
@@ -44,11 +45,12 @@ _SPARSE = Sparse()
 class Manifests:
     """Pushes, reads and deletes manifests."""
 
-    def __init__(self, records: Records, blobs: Blobs, tags: Tags, limits: Limits) -> None:
+    def __init__(self, records: Records, blobs: Blobs, tags: Tags, limits: Limits, fresh: Fresh) -> None:
         self._records = records
         self._blobs = blobs
         self._tags = tags
         self._limits = limits
+        self._fresh = fresh
         self._recent = RecentManifests()
         self._reads = SharedReads[StoredManifest]()
 
@@ -140,7 +142,7 @@ class Manifests:
         indexes = [paths.catalog(name)]
         if manifest.subject:
             indexes.append(self._records.tree.referrer(name, manifest.subject.digest, digest))
-        await each(self._records.note, indexes, self._records.width)
+        await each(self._note, indexes, self._records.width)
         record = Record({"mediaType": manifest.media_type, "digest": str(digest)}, content)
         version = await facts.establish(self._records, self._records.tree.manifest(name, digest), record)
         try:
@@ -149,6 +151,13 @@ class Manifests:
             if version:
                 await self._withdraw(name, digest, version)
             raise
+
+    async def _note(self, index: str) -> None:
+        """Writes an index, if that was not done a moment ago."""
+        if index not in self._fresh:
+            since = self._fresh.now()
+            await self._records.note(index)
+            self._fresh.meet(index, since)
 
     async def _require(
         self, name: RepositoryName, manifest: Manifest, sparse: Sparse, *, keep: bool = False

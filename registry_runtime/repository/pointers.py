@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.digest import Digest
     from registry_runtime.encryption.frames import Form
+    from registry_runtime.repository.recent import Fresh
     from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 20
@@ -87,8 +88,9 @@ class Pointer:
 class Pointers:
     """Reads and moves pointers."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, fresh: Fresh) -> None:
         self._records = records
+        self._fresh = fresh
 
     async def get(self, digest: Digest) -> Pointer | None:
         """A pointer that can be read: live or hidden."""
@@ -105,6 +107,12 @@ class Pointers:
 
         One that leads to `lost`, data that is not there, is replaced.
         """
+        since = self._fresh.now()
+        pointer = await self._publish(digest, new, lost)
+        self._fresh.meet(self._records.tree.pointer(digest), since)
+        return pointer
+
+    async def _publish(self, digest: Digest, new: Pointer, lost: str | None) -> Pointer:
         wanted = new
         expected: Version | None = None
         for _ in range(_ATTEMPTS):
@@ -121,6 +129,19 @@ class Pointers:
             else:
                 return wanted
         raise StorageUnavailable(f"too many writers change {digest} at once; try again")
+
+    async def stands(self, digest: Digest) -> bool:
+        """Whether there is a live pointer that stays, if a link that is there leads to it.
+
+        It is revived where it was hidden, and not looked at where it was live a moment ago.
+        """
+        key, since = self._records.tree.pointer(digest), self._fresh.now()
+        if key in self._fresh:
+            return True
+        there = await self.revive(digest) is not None
+        if there:
+            self._fresh.meet(key, since)
+        return there
 
     async def revive(self, digest: Digest) -> Pointer | None:
         """The pointer, live; None where it is dead or absent."""

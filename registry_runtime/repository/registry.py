@@ -12,6 +12,7 @@ from registry_runtime.repository.collection.collection import Collection
 from registry_runtime.repository.manifests import Manifests
 from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.pointers import Pointers
+from registry_runtime.repository.recent import Fresh, uptime
 from registry_runtime.repository.referrers import Referrers
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.repository.tags import Tags
@@ -36,7 +37,7 @@ class Registry:
 
     `owner` is the UID of the Registry that the storage must belong to; `clock` tells the time in UTC.
     With a `vault` all that is written is encrypted; a check must have unlocked it before anything is asked.
-    A `cache` is this one's own.
+    A `cache` is this one's own. `uptime` tells seconds that pass, whatever time it is.
     """
 
     def __init__(
@@ -49,14 +50,16 @@ class Registry:
         *,
         collecting: CollectionSettings = _COLLECTING,
         cache: Cache | None = None,
+        uptime: Callable[[], float] = uptime,
     ) -> None:
         records = Records(storage, vault)
-        pointers = Pointers(records)
+        fresh = Fresh(collecting.grace_seconds, uptime)
+        pointers = Pointers(records, fresh)
         self.blobs = Blobs(storage, records, pointers, cache)
         self.uploads = Uploads(storage, records, self.blobs, limits, clock)
         self.tags = Tags(records)
         self.catalog = Catalog(records)
-        self.manifests = Manifests(records, self.blobs, self.tags, limits)
+        self.manifests = Manifests(records, self.blobs, self.tags, limits, fresh)
         self.referrers = Referrers(records, self.manifests)
         self.collection = Collection(storage, records, self.uploads.stale, collecting)
         self.rewrap = Rewrap(records, clock) if vault else None

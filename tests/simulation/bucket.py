@@ -63,6 +63,10 @@ class Bucket:
         self.multiparts: dict[str, _Unfinished] = {}
         self._ids = count(1)
 
+    def uptime(self) -> float:
+        """Seconds, of any machine: nobody sets that clock."""
+        return self.now.timestamp()
+
     def date(self) -> datetime:
         return self.now.replace(microsecond=0)
 

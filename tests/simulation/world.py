@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import uuid
 from collections import Counter
@@ -16,7 +17,7 @@ from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Collection
 from registry_runtime.errors import RegistryError
-from registry_runtime.repository import Registry, intake, uploads
+from registry_runtime.repository import Registry, intake, recent, uploads
 from registry_runtime.repository.collection import audit, collection
 from registry_runtime.repository.collection.marks import Marks
 from tests.images import MIXED
@@ -35,11 +36,15 @@ WRITES = {"put", "delete", "erase", "complete", "abort"}
 
 @contextmanager
 def small_parts(seed: int) -> Iterator[None]:
-    """Uploads of some bytes have parts; uuids and salts come again from the seed."""
+    """Uploads of some bytes have parts; uuids and salts come again from the seed.
+
+    What was met is fresh for a whole part of the grace, were it hours.
+    """
     source = random.Random(seed)
     with (
         mock.patch.multiple(intake, BLOCK=16, PART=64, SMALL=24),
         mock.patch.multiple(uploads, PART=64, SMALL=24),
+        mock.patch.object(recent, "_LONGEST", math.inf),
         mock.patch.object(collection, "Marks", partial(Marks, 4096)),
         mock.patch.object(audit, "_SIZE", 4096),
         mock.patch.object(collection, "erases", _erases),
@@ -59,7 +64,14 @@ class Replica:
     def __init__(self, bucket: Bucket, scheduler: Scheduler, skew: timedelta, grace: timedelta) -> None:
         self.storage = Connection(bucket, scheduler, self)
         settings = Collection(grace_seconds=int(grace.total_seconds()))
-        self.registry = Registry(self.storage, MIXED, lambda: bucket.now + skew, "owner", collecting=settings)
+        self.registry = Registry(
+            self.storage,
+            MIXED,
+            lambda: bucket.now + skew,
+            "owner",
+            collecting=settings,
+            uptime=bucket.uptime,
+        )
 
 
 class World:

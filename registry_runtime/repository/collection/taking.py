@@ -14,6 +14,7 @@ from registry_runtime.repository import facts
 from registry_runtime.repository.collection.receipt import Kind, Receipt
 from registry_runtime.repository.parallel import each
 from registry_runtime.repository.pointers import Pointer, State
+from registry_runtime.repository.recent import FRESH
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 WIDTH = 32
 # What was hidden so long before a pass began was hidden before its mark: dates may be in whole seconds.
 LEAST = timedelta(seconds=2)
-AT_WORK = 2  # graces: for which no request is at work, so what it wrote first has its fact by then, or never
+# Graces: no request is at work for two, so what it wrote first has its fact by then, or never. For a part of
+# one more it counts on an index that was written before.
+AT_WORK = 2 + 1 / FRESH
 
 
 @dataclass(frozen=True, slots=True)

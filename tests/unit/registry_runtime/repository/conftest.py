@@ -9,6 +9,7 @@ import pytest
 
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.repository import Registry
+from registry_runtime.repository.recent import uptime
 from registry_runtime.storage import short_writes
 from registry_runtime.storage.directory import Directory
 from registry_runtime.storage.records import Records
@@ -45,10 +46,10 @@ async def vault(request: pytest.FixtureRequest, storage: Directory, tmp_path: Pa
 
 @pytest.fixture
 def replica(storage: Directory, vault: Vault | None) -> Callable[..., Registry]:
-    """Makes replicas: registries that share nothing but the storage."""
+    """Makes replicas: registries that share nothing but the storage; `uptime` in seconds."""
 
-    def make(through: Storage = storage) -> Registry:
-        return Registry(through, MIXED, lambda: datetime.now(UTC), "owner", vault)
+    def make(through: Storage = storage, uptime: Callable[[], float] = uptime) -> Registry:
+        return Registry(through, MIXED, lambda: datetime.now(UTC), "owner", vault, uptime=uptime)
 
     return make
 

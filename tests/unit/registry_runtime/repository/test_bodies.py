@@ -17,6 +17,8 @@ from tests.images import body, pull
 from tests.unit.registry_runtime.repository.interposed import Interposed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.directory import Directory
 
@@ -44,6 +46,17 @@ async def test_few_bytes_in_one_request_are_written_once(storage: Directory, vau
     assert touched
     assert not [key for key in touched if key.startswith(("uploads/", "data/"))]
     assert [await pull(registry, NAME, Digest.of(content)) for content in (FEW, OTHER)] == [FEW, OTHER]
+
+
+async def test_replicas_may_differ_in_what_is_few(
+    registry: Registry, replica: Callable[..., Registry], storage: Directory
+) -> None:
+    """What lies in its pointer stays there when another replica takes it for much, and its data goes."""
+    await registry.uploads.push(NAME, Digest.of(FEW), body(FEW), "me")
+    await replica().uploads.push(NAME, Digest.of(FEW), body(FEW), "me")
+    assert (await storage.list("data/")).entries == ()
+    for one in (registry, replica()):
+        assert await pull(one, NAME, Digest.of(FEW)) == FEW
 
 
 async def test_few_bytes_of_another_digest_are_no_blob(registry: Registry) -> None:

@@ -154,12 +154,12 @@ async def test_an_index_is_withdrawn_when_its_image_goes_meanwhile(
 
 
 async def test_an_image_may_lack_blobs_where_that_is_allowed(
-    records: Records, registry: Registry, storage: Directory
+    records: Records, registry: Registry, replica: Callable[..., Registry]
 ) -> None:
     """What is hidden is revived all the same."""
     await push_blobs(registry, NAME, LAYERS[0])
     await set_state(records, Digest.of(LAYERS[0]), State.HIDDEN)
-    await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE, sparse=Sparse(images=True))
+    await replica().manifests.put(NAME, V1, OCI_IMAGE, IMAGE, sparse=Sparse(images=True))
     assert (await registry.manifests.get(NAME, V1)).content == IMAGE
     assert await state_of(records, Digest.of(LAYERS[0])) is State.LIVE
 
@@ -218,7 +218,9 @@ async def test_deleting_a_digest_takes_its_tags(registry: Registry, replica: Cal
     assert (await replica().tags.list(NAME, 10)).items == ("list", "other", "v1")
 
 
-async def test_hidden_blobs_are_revived(records: Records, registry: Registry, storage: Directory) -> None:
+async def test_hidden_blobs_are_revived(
+    records: Records, registry: Registry, storage: Directory, replica: Callable[..., Registry]
+) -> None:
     """A manifest, a mount and a push that meet a hidden blob make it live; a reader just reads it."""
     digests = [Digest.of(layer) for layer in LAYERS]
     await push_blobs(registry, NAME, b"{}", *LAYERS)
@@ -226,7 +228,7 @@ async def test_hidden_blobs_are_revived(records: Records, registry: Registry, st
         await set_state(records, digest, State.HIDDEN)
         assert (await registry.blobs.stat(NAME, digest)).digest == digest
         assert await state_of(records, digest) is State.HIDDEN
-    await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
+    await replica().manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
     assert [await state_of(records, digest) for digest in digests] == [State.LIVE, State.LIVE]
     await set_state(records, digests[0], State.HIDDEN)
     assert await registry.blobs.mount(RepositoryName("team/mounted"), digests[0], NAME)
@@ -239,16 +241,17 @@ async def test_hidden_blobs_are_revived(records: Records, registry: Registry, st
 async def test_a_blob_that_dies_meanwhile_withdraws_the_manifest(
     records: Records, storage: Directory, replica: Callable[..., Registry]
 ) -> None:
-    """The check passed, then a layer was collected: the push is refused and nothing of it is visible."""
-    killed = Digest.of(LAYERS[1])
+    """The check passed, and a day later a layer was collected: the push is refused, nothing is visible."""
+    killed, now = Digest.of(LAYERS[1]), [0.0]
 
     async def collect(operation: str, key: str) -> None:
         if operation == "put" and key == records.tree.manifest(NAME, DIGEST) and not over.is_set():
             over.set()
+            now[0] += 24 * 3600
             await set_state(records, killed, State.DEAD)
 
     over = asyncio.Event()
-    registry = replica(Interposed(storage, collect))
+    registry = replica(Interposed(storage, collect), lambda: now[0])
     await push_blobs(registry, NAME, b"{}", *LAYERS)
     with pytest.raises(ManifestBlobUnknown) as refused:
         await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)

@@ -9,6 +9,7 @@ import pytest
 
 from registry_runtime.content.digest import Digest
 from registry_runtime.repository.pointers import Pointer, Pointers, State
+from registry_runtime.repository.recent import Fresh
 from registry_runtime.storage.paths import Tree
 from registry_runtime.storage.records import Record, Records
 
@@ -25,23 +26,27 @@ def records(storage: Directory) -> Records:
     return Records(storage)
 
 
+def _pointers(records: Records) -> Pointers:
+    return Pointers(records, Fresh(0))
+
+
 async def test_of_many_publishers_one_wins(records: Records) -> None:
     """All are told the same data, and it is one of theirs."""
     pointers = [Pointer.to(f"data-{number}", 1) for number in range(10)]
-    won = await asyncio.gather(*(Pointers(records).publish(DIGEST, pointer) for pointer in pointers))
+    won = await asyncio.gather(*(_pointers(records).publish(DIGEST, pointer) for pointer in pointers))
     assert len({pointer.data for pointer in won}) == 1
-    assert await Pointers(records).get(DIGEST) == won[0]
-    assert await Pointers(records).names(DIGEST, won[0].data)
-    assert not await Pointers(records).names(DIGEST, "other")
+    assert await _pointers(records).get(DIGEST) == won[0]
+    assert await _pointers(records).names(DIGEST, won[0].data)
+    assert not await _pointers(records).names(DIGEST, "other")
 
 
 async def test_the_dead_are_replaced_by_one(records: Records) -> None:
     """Nobody reads or revives it; of those who push again one wins."""
     await records.put(TREE.pointer(DIGEST), Pointer("old", 1, State.DEAD, {}).encode())
-    assert await Pointers(records).get(DIGEST) is None
-    assert await Pointers(records).revive(DIGEST) is None
+    assert await _pointers(records).get(DIGEST) is None
+    assert await _pointers(records).revive(DIGEST) is None
     pointers = [Pointer.to(f"new-{number}", 1) for number in range(5)]
-    won = await asyncio.gather(*(Pointers(records).publish(DIGEST, pointer) for pointer in pointers))
+    won = await asyncio.gather(*(_pointers(records).publish(DIGEST, pointer) for pointer in pointers))
     assert len({pointer.data for pointer in won}) == 1
     assert won[0].data != "old"
 
@@ -49,7 +54,10 @@ async def test_the_dead_are_replaced_by_one(records: Records) -> None:
 async def test_fields_of_a_later_version_are_carried(records: Records) -> None:
     """A wrapped key survives being revived, by a push and by a mount."""
     later = {"data": "d", "size": 1, "state": "hidden", "key": {"wrapped": "abc", "by": "k1"}}
-    for revive in (Pointers(records).revive(DIGEST), Pointers(records).publish(DIGEST, Pointer.to("e", 1))):
+    for revive in (
+        _pointers(records).revive(DIGEST),
+        _pointers(records).publish(DIGEST, Pointer.to("e", 1)),
+    ):
         await records.put(TREE.pointer(DIGEST), Record(later))
         revived = await revive
         assert revived is not None

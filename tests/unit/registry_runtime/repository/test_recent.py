@@ -11,7 +11,7 @@ from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
 from registry_runtime.errors import ManifestBlobUnknown, ManifestUnknown
-from registry_runtime.repository.recent import RecentBlobs, RecentManifests
+from registry_runtime.repository.recent import Fresh, RecentBlobs, RecentManifests
 from registry_runtime.repository.values import StoredManifest
 from registry_runtime.storage import paths
 from tests.images import image, push_blobs
@@ -102,7 +102,8 @@ class Seen:
 
     def __init__(self, storage: Directory, replica: Callable[..., Registry]) -> None:
         self.steps: list[tuple[str, str]] = []
-        self.registry = replica(Interposed(storage, self._note))
+        self.now = 0.0  # seconds
+        self.registry = replica(Interposed(storage, self._note), lambda: self.now)
 
     async def _note(self, operation: str, key: str) -> None:
         self.steps.append((operation, key))
@@ -129,6 +130,7 @@ async def test_blobs_that_were_met_are_looked_for_once(
     seen, tree = Seen(storage, replica), records.tree
     known, strange, content = b"a layer", b"a layer by another replica", image(b"a layer")
     await push_blobs(seen.registry, NAME, known, b"{}")
+    seen.now += 61
     await seen.push(NAME, content)
     manifest = tree.manifest(NAME, Digest.of(content))
     assert seen.looks(tree.link(NAME, Digest.of(known)), manifest) == (0, 1)
@@ -175,3 +177,38 @@ def test_so_many_blobs_are_remembered() -> None:
     assert [(NAME, digest) in recent for digest in digests] == [False] * 8 + [True] * 8192
     recent.forget(NAME, digests[-1])
     assert (NAME, digests[-1]) not in recent
+
+
+async def test_what_was_live_a_moment_ago_is_not_looked_at_again(
+    storage: Directory, replica: Callable[..., Registry], records: Records
+) -> None:
+    """For a minute a pointer and an index of the catalog are relied on; the link may go at any moment."""
+    seen, tree, layer = Seen(storage, replica), records.tree, b"a layer"
+    await push_blobs(seen.registry, NAME, layer, b"{}")
+    for after, looks in ((0, 0), (59, 0), (1, 1), (59, 0), (1, 1)):
+        seen.now += after
+        content = image(layer, annotations={"at": str(seen.now)})
+        await seen.push(NAME, content)
+        manifest = tree.manifest(NAME, Digest.of(content))
+        assert seen.looks(tree.link(NAME, Digest.of(layer)), manifest) == (0, 1)
+        assert seen.looks(tree.pointer(Digest.of(layer)), manifest) == (0, looks)
+        assert seen.steps.count(("put", paths.catalog(NAME))) == (1 if seen.now in {0, 60, 120} else 0)
+    await replica().blobs.delete(NAME, Digest.of(layer))
+    with pytest.raises(ManifestBlobUnknown):
+        await seen.push(NAME, image(layer, annotations={"behind": "a delete elsewhere"}))
+
+
+def test_what_is_fresh_is_a_part_of_the_grace_at_the_most() -> None:
+    """Never a minute where the grace is short, nothing where there is none, and bounded in number."""
+    now = [100.0]
+    for grace, life in ((86400, 60), (40, 10), (0, 0)):
+        fresh = Fresh(grace, lambda: now[0])
+        fresh.meet("a", now[0])
+        assert ("a" in fresh) == (life > 0)
+        now[0] += life
+        assert "a" not in fresh
+    fresh = Fresh(86400, lambda: now[0])
+    for number in range(10_000):
+        fresh.meet(str(number), now[0])
+    assert "0" not in fresh
+    assert "9999" in fresh
