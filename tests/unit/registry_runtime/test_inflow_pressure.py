@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from registry_runtime.exchange import RECEIVED
 from registry_runtime.inflow import BLOCK
-from tests.unit.registry_runtime.test_inflow import LONG, put, serving
+from tests.unit.registry_runtime.test_inflow import LONG, chunked, put, serving
 
 MUCH = 64 * BLOCK
 
@@ -43,6 +44,35 @@ async def test_an_answer_beside_a_long_body_waits_for_who_reads_it() -> None:
         async with asyncio.timeout(20):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert len(await reader.readexactly(MUCH)) == MUCH
+        writer.close()
+
+
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["measured", "chunked"])
+async def test_a_body_that_nobody_takes_is_not_received(in_chunks: bool) -> None:
+    """Who waits for the storage, or for memory, makes its client wait, and receives all of it in the end."""
+    body, sent, enough, taken = bytes(MUCH), [0], asyncio.Event(), asyncio.Event()
+    request = chunked(body, BLOCK) if in_chunks else put(MUCH) + body
+
+    async def wait(_scope: Scope, receive: Receive, _send: Send) -> None:
+        size = len((await receive())["body"])
+        await enough.wait()
+        while size < MUCH:
+            size += len((await receive())["body"])
+        taken.set()
+
+    async def push(writer: asyncio.StreamWriter) -> None:
+        for start in range(0, len(request), 65536):
+            writer.write(request[start : start + 65536])
+            await writer.drain()
+            sent[0] += 65536
+
+    async with serving(wait) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        pushing = asyncio.create_task(push(writer))
+        assert await settled(lambda: sent[0]) < MUCH // 2
+        enough.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(pushing, taken.wait())
         writer.close()
 
 
