@@ -112,9 +112,9 @@ def _reference(request: Request) -> Reference:
 
 def _extra_tags(request: Request, reference: Reference) -> list[Tag]:
     """Tags of the query, where the manifest is put by its digest. Raises TagInvalid."""
+    if not isinstance(reference, Digest) or not request.scope["query_string"]:
+        return []
     texts = list(dict.fromkeys(request.query_params.getlist("tag")))
-    if not isinstance(reference, Digest):
-        texts = []
     if len(texts) > _MOST_TAGS:
         raise TagInvalid(f"one push sets at most {_MOST_TAGS} tags")
     return [Tag.parse(text) for text in texts]

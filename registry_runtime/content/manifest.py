@@ -115,8 +115,8 @@ def _check_kind(media_type: str, document: dict[str, Any]) -> None:
 def _document(content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-        # A lone surrogate is no text: it could be stored, and never written out again.
-        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        if b"\\u" in content:  # a lone surrogate is no text: it could be stored, and never written out again
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise ManifestInvalid("the manifest is nested too deeply") from None
     except ValueError as error:  # no UTF-8, no JSON, too long a number

@@ -159,8 +159,16 @@ def retried(action: Callable[[], Result], path: str) -> Result:
             return action()
         except FileNotFoundError:
             with suppress(FileNotFoundError, FileExistsError):  # it, or its parent, was pruned at this moment
-                os.makedirs(path.rpartition("/")[0], mode=0o700, exist_ok=True)  # noqa: PTH103
+                _make(path.rpartition("/")[0])
     return action()
+
+
+def _make(folder: str) -> None:
+    """Mostly all above it is there."""
+    try:
+        os.mkdir(folder, 0o700)  # noqa: PTH102 - paths are text here
+    except FileNotFoundError:
+        os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
 
 
 def write_at(descriptor: int, content: Sequence[Buffer], offset: int) -> int:

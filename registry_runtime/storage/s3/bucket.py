@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from html import unescape
 from typing import TYPE_CHECKING, Self
 
@@ -291,6 +292,12 @@ class _Stream:
             self._response = None
 
 
+@lru_cache(64)
+def _date(text: str) -> datetime:
+    """Much was written in the same second, and is read by date again and again."""
+    return parsedate_to_datetime(text)
+
+
 def _said(headers: Mapping[str, str], name: str) -> str:
     """A header of a success that S3 always sends."""
     found = headers.get(name.lower())
@@ -301,6 +308,6 @@ def _said(headers: Mapping[str, str], name: str) -> str:
 
 def _modified(headers: Mapping[str, str]) -> datetime:
     try:
-        return parsedate_to_datetime(_said(headers, "Last-Modified"))
+        return _date(_said(headers, "Last-Modified"))
     except ValueError as error:
         raise StorageUnavailable(f"the storage answers with a Last-Modified that is none: {error}") from error
