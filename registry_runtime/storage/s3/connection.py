@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection to the storage: a request goes out, its answer is received into our own buffers.
 
-In place of a general client: a small request takes a third of the time, and the bytes of a blob are copied
+In place of a general client: a small request takes half of the CPU time, and the bytes of a blob are copied
 once, by the kernel. RFC 9112.
 """
 
