@@ -96,11 +96,10 @@ class Uploads:
         RangeNotSatisfiable where `start` is not what was received, SizeInvalid, and what the body raises,
         after keeping what came.
         """
-        if is_new(id_) and not start:
-            few, body = await begun(body, self._inline)
-            if few is not None and length in {None, len(few)}:
-                with suppress(Conflict):  # it has begun already
-                    return (await self._sessions.begin(name, id_, by, few)).upload
+        few, body = await self._few(id_, body, start, length)
+        if few is not None:
+            with suppress(Conflict):  # it has begun already
+                return (await self._sessions.begin(name, id_, by, few)).upload
         async with self._loaded(name, id_, by) as (held, loan):
             if held.session.commits:
                 raise BlobUploadInvalid("the upload is being committed; begin another")
@@ -128,9 +127,9 @@ class Uploads:
 
         Once more, it answers the same. Raises as `append`, and DigestInvalid, with the upload gone.
         """
-        if body is not None and is_new(id_) and not start:
-            few, body = await begun(body, self._inline)
-            if few is not None and length in {None, len(few)} and Digest.of(few, digest.algorithm) == digest:
+        if body is not None:
+            few, body = await self._few(id_, body, start, length)
+            if few is not None and Digest.of(few, digest.algorithm) == digest:
                 return await self._publish(name, digest, few, by)
         try:
             return await self._finish(name, id_, digest, body, by, start=start, length=length)
@@ -197,6 +196,15 @@ class Uploads:
             return
         self._hashes.forget(held.session.uuid)
         await self.stale.discard(held)
+
+    async def _few(
+        self, id_: str, body: AsyncIterator[Buffer], start: int | None, length: int | None
+    ) -> tuple[bytes | None, AsyncIterator[Buffer]]:
+        """All of a body that may be a whole small blob, None of any other; and the same body once more."""
+        if not is_new(id_) or start or (length is not None and length > self._inline):
+            return None, body
+        few, body = await begun(body, self._inline)
+        return (few if few is not None and length in {None, len(few)} else None), body
 
     @asynccontextmanager
     async def _loaded(self, name: RepositoryName, id_: str, by: str) -> AsyncIterator[tuple[Held, Loan]]:
