@@ -399,7 +399,7 @@ async def test_a_name_with_several_addresses_gives_each_once(monkeypatch: pytest
 
 def test_progress_of_any_kind_is_no_silence(run: Callable[..., None]) -> None:
     """What is taken of a request, what comes of an answer, and what waited for its reader alone."""
-    large = 8 * 1024 * 1024
+    large = 32 * 1024 * 1024  # more than the sockets of both sides hold
 
     async def story() -> None:
         go_on, taken = asyncio.Queue[None](), asyncio.Event()
