@@ -38,7 +38,7 @@ class Signer:
     def __init__(self, region: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._region = region
         self._clock = clock
-        self._key: tuple[str | None, str, bytes] = ("", "", b"")  # of the last secret and day
+        self._key: tuple[str | None, str, hmac.HMAC] | None = None  # of the last secret and day
 
     def sign(
         self,
@@ -58,26 +58,28 @@ class Signer:
         }
         if credentials.token:
             signed["x-amz-security-token"] = credentials.token
-        lines = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
-        names = ";".join(name for name, _ in lines)
-        canonical = "".join(f"{name}:{value}\n" for name, value in lines)
+        lines = sorted([(name.lower(), " ".join(value.split())) for name, value in signed.items()])
+        names = ";".join([name for name, _ in lines])
+        canonical = "".join([f"{name}:{value}\n" for name, value in lines])
         request = f"{method}\n{address.path}\n{address.query}\n{canonical}\n{names}\n{payload_hash}"
         scope = f"{time[:8]}/{self._region}/s3/aws4_request"
         text = f"{_ALGORITHM}\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signature = hmac.digest(self._key_of(credentials.secret_key, time[:8]), text.encode(), "sha256").hex()
+        signature = self._keyed(credentials.secret_key, time[:8])
+        signature.update(text.encode())
         signed["Authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature={signature}"
+            f"SignedHeaders={names}, Signature={signature.hexdigest()}"
         )
         return signed
 
-    def _key_of(self, secret: str | None, day: str) -> bytes:
-        if self._key[:2] != (secret, day):
+    def _keyed(self, secret: str | None, day: str) -> hmac.HMAC:
+        """A running HMAC under the key of the day: to copy one takes half as long as to begin it."""
+        if self._key is None or self._key[:2] != (secret, day):
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, "s3", "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._key = (secret, day, key)
-        return self._key[2]
+            self._key = (secret, day, hmac.new(key, digestmod="sha256"))
+        return self._key[2].copy()
 
 
 def host_of(url: SplitResult) -> str:
