@@ -20,20 +20,25 @@ async def each(
 ) -> list[Result]:
     """Results in the order of the items, `width` actions at a time. The first error ends the others."""
     some = list(items)
-    if width == 1 or len(some) == 1:
+    if width == 1 or len(some) <= 1:
         return [await action(item) for item in some]
-    turns = asyncio.Semaphore(width)
-
-    async def one(item: Item) -> Result:
-        async with turns:
-            return await action(item)
-
+    one = action if len(some) <= width else _in_turn(action, width)
     tasks = [asyncio.ensure_future(one(item)) for item in some]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _in_turn(action: Callable[[Item], Awaitable[Result]], width: int) -> Callable[[Item], Awaitable[Result]]:
+    turns = asyncio.Semaphore(width)
+
+    async def one(item: Item) -> Result:
+        async with turns:
+            return await action(item)
+
+    return one
 
 
 async def both(
