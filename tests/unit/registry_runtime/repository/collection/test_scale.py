@@ -42,16 +42,16 @@ async def fill(records: Records, storage: Connection) -> None:
 
 
 async def test_a_thousand_keys_cost_one_list() -> None:
-    """All that should go goes, nothing else does, and data is deleted by the batch."""
+    """All that should go goes, placements in an audit, nothing else does, and data is deleted by the batch."""
     calls, bucket = AtOnce(), Bucket(erases=True)
     storage = Connection(bucket, calls, None)
     await fill(Records(storage), storage)
     registry = Registry(storage, Limits(), lambda: datetime.now(UTC), "owner")
-    for _ in range(4):
+    for number in range(4):
         bucket.now += timedelta(days=2)
         keys = len(bucket.objects)
         calls.calls.clear()
-        receipt = await registry.collection.run()
+        receipt = await registry.collection.run(audit=number == 3)
         assert receipt is not None
         assert receipt.done
         walks = 8  # each ends with a page that is not full
