@@ -42,7 +42,7 @@ async def fill(records: Records, storage: Connection) -> None:
 
 
 async def test_a_thousand_keys_cost_one_list() -> None:
-    """All that should go goes, placements in an audit, nothing else does, and data is deleted by the batch."""
+    """All that should go goes, placements in an audit; nothing else does; data is deleted by the batch."""
     calls, bucket = AtOnce(), Bucket(erases=True)
     storage = Connection(bucket, calls, None)
     await fill(Records(storage), storage)
