@@ -7,9 +7,10 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from registry_runtime.api.headers import given
-from registry_runtime.api.trace import trace_of
+from registry_runtime.api.trace import Trace, trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
+from registry_runtime.auth.remembered import Key, Passed
 from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.policy import Action, Sparse
 
@@ -32,16 +33,20 @@ class Admission:
         """The repository of the URL, where this may be done. Raises NameInvalid, Unauthorized, Denied."""
         name = named(request)
         trace = trace_of(request.scope)
-        key = (given(request, b"authorization"), trace.endpoint, name.text, action)
-        passed = self._gate.recall(key)
-        if passed is None:
+        key = _key(request, trace, name, action)
+        if self._recall(key, trace) is None:
             asker = self.asker(request)
             decision = self._gate.admit(asker, name, action)
             self._gate.remember(key, asker.identity, decision)
             trace.reason = decision.reason
-        else:
-            trace.token, trace.reason = passed.identity.token, passed.decision.reason
         return name
+
+    def _recall(self, key: Key, trace: Trace) -> Passed | None:
+        """Who was let through with the same before, and whose time is not over."""
+        passed = self._gate.recall(key)
+        if passed is not None:
+            trace.token, trace.reason = passed.identity.token, passed.decision.reason
+        return passed
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:
         """As `repository`, but for the bearer's own time: whether that is over is the caller's to look at.
@@ -49,6 +54,10 @@ class Admission:
         The AccessToken itself is judged as it is now: what was taken away ends no work.
         """
         name = named(request)
+        trace = trace_of(request.scope)
+        passed = self._recall(_key(request, trace, name, action), trace)
+        if passed is not None:
+            return name, Asker(passed.identity, trace.endpoint)
         asker = self.asker(request)
         self.admit(request, replace(asker, identity=asker.identity.renewed()), name, action)
         return name, asker
@@ -76,6 +85,10 @@ class Admission:
     def unnarrowed(asker: Asker) -> Asker:
         """The asker by who it is, without the scopes of its bearer: where a client could not name them."""
         return replace(asker, identity=replace(asker.identity, scopes=None))
+
+
+def _key(request: Request, trace: Trace, name: RepositoryName, action: Action) -> Key:
+    return given(request, b"authorization"), trace.endpoint, name.text, action
 
 
 def named(request: Request) -> RepositoryName:

@@ -32,6 +32,8 @@ class Uploads:
 
     async def post(self, request: Request) -> Response:
         """A new session; or the whole blob at once (`digest`); or no bytes at all (`mount`)."""
+        if not request.scope["query_string"]:
+            return _accepted(self._uploads.start(self._admission.repository(request, Action.PUSH)))
         name = named(request)
         asker = self._admission.asker(request)
         self._admission.admit(request, asker, name, Action.PUSH)
