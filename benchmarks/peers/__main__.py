@@ -38,7 +38,7 @@ def main() -> int:
     parts.build(cache_root(), print, [part for part in parts.ALL if part.name == "versitygw"])
     program = build()
     folder = Path(tempfile.mkdtemp(prefix="roadstead-peers-", dir=words.folder))
-    print(f"\n{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, {folder}")
+    print(f"\n{platform.platform()}, {os.cpu_count()} cores, {words.python}, {folder}")
     print(f"load average {os.getloadavg()[0]:.1f} at the start; {words.rounds} rounds\n\n{HEAD}", flush=True)
     try:
         for kind in words.storage:
@@ -59,11 +59,12 @@ class _Scene:
         self._tls = tls
         self._sizes = Sizes(**{field.name: getattr(words, field.name) for field in fields(Sizes)})
         self._bulk = Bulk(self._sizes.blob)
+        self._replicas = words.replicas or (1 if kind == "s3" else os.cpu_count() or 1)
 
     def run(self, folder: Path, program: Path) -> None:
         with ExitStack() as stack:
             place = stack.enter_context(ground(folder, self._kind, tls=self._tls, s3_tls=self._words.s3_tls))
-            ours = stack.enter_context(roadstead(place, self._words.python, self._words.replicas))
+            ours = stack.enter_context(roadstead(place, self._words.python, self._replicas))
             servers = [ours, stack.enter_context(distribution(place, program))]
             known = [Contestant(server, place.stored(server.name.lower())) for server in servers]
             every = [*known, *(Contestant(server, None) for server in self._given(place))]
@@ -117,7 +118,7 @@ class _Scene:
         ]
         if not wanted:
             return
-        with roadstead(place, self._words.python, self._words.replicas, ENCRYPTED) as server:
+        with roadstead(place, self._words.python, self._replicas, ENCRYPTED) as server:
             sealed = Contestant(server, place.stored(ENCRYPTED.lower()))
             sealed.prepare(self._bulk, self._sizes)
             for row in wanted:
@@ -172,8 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--replicas",
         type=int,
-        default=os.cpu_count(),
-        help="of Roadstead: each is one event loop, the peers use every core by themselves [%(default)s]",
+        help="of Roadstead [one for each core; on S3 one, for its server needs a core too]",
     )
     parser.add_argument(
         "--python", type=Path, default=image_python(), help="which runs Roadstead [%(default)s]"
