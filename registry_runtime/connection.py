@@ -196,7 +196,8 @@ class Connection(HttpToolsProtocol):
         self._chunks = None
         self.parser = HttpRequestParser(self)
         self.on_message_complete()
-        self.data_received(rest)
+        if rest:  # without any, the connection is idle from now on
+            self.data_received(rest)
 
     def body_invalid(self) -> None:
         """Nobody can tell where the next request begins."""

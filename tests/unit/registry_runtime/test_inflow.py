@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from registry_runtime import connection
 from registry_runtime.inflow import BLOCK
 from registry_runtime.listener import Listener
 from registry_runtime.tls import ServedCertificate
@@ -244,3 +245,25 @@ async def test_a_head_that_comes_in_two_parts() -> None:
         writer.close()
     assert answers.count(b"200 OK") == 2
     assert b"".join(app.came) == b"chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["measured", "chunked"])
+async def test_a_connection_is_idle_behind_a_body_that_was_refused(
+    in_chunks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answered before its body had come, it is ended in its time when nothing follows."""
+    monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.1)
+    app = Takes(at_most=1)
+    body = os.urandom(LONG)
+    async with serving(app) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        sent = chunked(body, 32768) if in_chunks else put(LONG) + body
+        writer.write(sent[: LONG // 2])
+        async with asyncio.timeout(20):
+            assert await reader.readuntil(b">")
+            writer.write(sent[LONG // 2 :])
+            await writer.drain()
+            while not reader.at_eof():
+                served.tick(0)
+                await asyncio.sleep(0.05)
+        writer.close()
