@@ -22,7 +22,15 @@ from registry_operator.observed import (
     Waiting,
 )
 from registry_operator.queue import Kind, Work
-from registry_operator.relations import bundle_of, may_target, owner_of, references, registries_of, waits
+from registry_operator.relations import (
+    bundle_of,
+    may_place,
+    may_target,
+    owner_of,
+    references,
+    registries_of,
+    waits,
+)
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
@@ -259,7 +267,7 @@ class Cache:
                 work.add(Work(Kind.REGISTRY, key.namespace, data.labels[names.INSTANCE]))
         owners = {data.labels.get(names.OWNER_UID) for data in seen} - {None}
         for token in self.tokens.objects.values():
-            if token.secret == key or token.meta.uid in owners:
+            if token.secret == key or token.meta.uid in owners or may_place(token, key):
                 work.add(Work(Kind.ACCESS_TOKEN, *token.key))
             if token.secret == key:
                 work |= {one for registry in token.registries for one in access(registry)}

@@ -28,6 +28,11 @@ def may_target(token: AccessToken, namespace: str) -> bool:
     return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
 
 
+def may_place(token: AccessToken, secret: Key) -> bool:
+    """Whether the token may want its pull Secret there: what others have in its place stands in its way."""
+    return secret.name == token.pull_secret_name and may_target(token, secret.namespace)
+
+
 def bundle_of(registry: Registry) -> Key | None:
     """The ConfigMap with the CA of its storage."""
     storage = registry.spec.storage.s3

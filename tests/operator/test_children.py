@@ -146,8 +146,33 @@ def test_a_pull_secret_follows_the_labels_of_namespaces(cluster: Cluster) -> Non
     wait(lambda: cluster.get("Secret", "later", "robot-pull") is None)
 
 
-def test_an_object_of_somebody_else_is_refused_until_it_is_given(cluster: Cluster) -> None:
-    """Stalled by NameConflict, the object untouched; with the annotation it is taken over."""
+def test_a_pull_secret_takes_its_place_when_somebody_else_s_is_gone(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """Until then the token says what stands in the way, and the Secret is untouched."""
+    cluster.namespace("place")
+    cluster.namespace("place-app", consent=SECRETS_ROLE)
+    cluster.registry("place")
+    cluster.secret("place-app", "robot-pull", theirs="yes")
+    cluster.token("place", "robot", pullSecrets={"namespaces": ["place-app"]})
+    taken = wait(lambda: is_false(cluster.condition("AccessToken", "place", "robot", "Distributed")))
+    assert taken["reason"] == "NameConflict"
+    theirs = cluster.get("Secret", "place-app", "robot-pull")
+    assert theirs is not None
+    assert theirs["data"] == {"theirs": base64.b64encode(b"yes").decode()}
+    settled(operator)
+    cluster.delete("Secret", "place-app", "robot-pull")
+    wait(
+        lambda: (
+            ".dockerconfigjson" in (cluster.get("Secret", "place-app", "robot-pull") or {}).get("data", "")
+        )
+    )
+
+
+def test_an_object_of_somebody_else_is_refused_until_it_is_given(
+    operator: Operator, cluster: Cluster
+) -> None:
+    """Stalled by NameConflict, the object untouched; with the annotation it is soon taken over."""
     cluster.namespace("conflict")
     cluster.secret("conflict", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
     path = "/api/v1/namespaces/conflict/configmaps"
@@ -160,14 +185,18 @@ def test_an_object_of_somebody_else_is_refused_until_it_is_given(cluster: Cluste
     found = cluster.get("ConfigMap", "conflict", "harbour-config")
     assert found is not None
     assert found["data"] == {"theirs": "yes"}
+    settled(operator)
     given = {"metadata": {"annotations": {"roadstead.dev/adopt": "harbour"}}}
     cluster.server.ask("PATCH", f"{path}/harbour-config", given, "application/merge-patch+json")
-    cluster.registry("conflict", replicas=2)  # somebody looks at it again
     wait(lambda: "config.json" in (cluster.get("ConfigMap", "conflict", "harbour-config") or {})["data"])
 
 
 def is_true(condition: Object) -> Object | None:
     return condition if condition.get("status") == "True" else None
+
+
+def is_false(condition: Object) -> Object | None:
+    return condition if condition.get("status") == "False" else None
 
 
 def test_a_password_that_somebody_made_is_no_way_in(cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict
+from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import mounts, status
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.apply import apply_all, remove
@@ -13,6 +14,7 @@ from registry_operator.reconcile.context import Context
 from registry_operator.relations import references
 
 LAST = frozenset({"RoleBinding", "Deployment"})
+CONFLICT_LOOK = 15.0  # seconds; what is not labelled as ours is not watched: nobody tells when it goes
 
 
 async def reconcile(at: Context, access: Access, key: Key) -> None:
@@ -32,6 +34,8 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
     await judge(at, key, rendered, conflicts)
+    if conflicts:
+        at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
 
 
 async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> list[Conflict]:

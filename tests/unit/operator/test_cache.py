@@ -110,6 +110,20 @@ def test_a_secret_that_is_seen_after_its_token_went_concerns_the_token(cache: Ca
     assert cache.secret_changed(Key("shop-app", "x"), [strange]) == set()
 
 
+def test_a_secret_in_the_place_of_a_pull_secret_concerns_the_token(cache: Cache) -> None:
+    """Somebody else's, or that of a deleted token of this very name: its place is free when it goes."""
+    before = harbour.token()
+    token = harbour.token(pullSecrets={"namespaces": ["shop-app"], "name": "regcred"})
+    cache.see_token(before.key, replace(token, meta=replace(token.meta, resource_version="8")))
+    predecessor = SecretData(
+        {}, labels={names.OWNER_UID: "gone"}, annotations={names.OWNER: f"AccessToken {token.key}"}
+    )
+    for data in (SecretData({}), predecessor):
+        found = cache.secret_changed(Key("shop-app", "regcred"), [data])
+        assert found == work((Kind.ACCESS_TOKEN, *token.key))
+        assert cache.secret_changed(Key("other", "regcred"), [data]) == set()
+
+
 def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> None:
     """And nobody else's Secret concerns anybody."""
     assert cache.secret_changed(Key("harbour", "s3"), [SecretData({})]) == work((Kind.REGISTRY, *REGISTRY))
