@@ -11,6 +11,7 @@ import hashlib
 import multiprocessing
 import os
 import socket
+import ssl
 import statistics
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.certificates import Authority
+
 _MIB = 1024 * 1024
 _SIZE = 512  # MiB of a measurement
 _ROUNDS = 5
@@ -30,7 +33,7 @@ _CONTEXT = multiprocessing.get_context("fork")
 
 
 def main() -> int:
-    print(f"Python {sys.version.split()[0]}, {_SIZE} MiB each, median of {_ROUNDS} (least to greatest)\n")
+    print(f"{ssl.OPENSSL_VERSION}, {_SIZE} MiB each, median of {_ROUNDS} (least to greatest)\n")
     print("| the least that can be done | MiB by CPU second |\n|---|---|")
     with tempfile.TemporaryDirectory(dir=_FOLDER if _FOLDER.is_dir() else None) as folder:
         for what, measure in _loops(Path(folder)).items():
@@ -48,6 +51,8 @@ def _loops(folder: Path) -> dict[str, Callable[[], float]]:
         "SHA-256, 1 MiB at a time": _hash,
         "AES-256-GCM opened, 256 KiB at a time": _open,
         "a push: received, hashed, written, 1 MiB at a time": lambda: _push(folder / "pushed"),
+        "a push over TLS: OpenSSL reads from the socket": lambda: _push_tls(folder, fed=False),
+        "a push over TLS: OpenSSL is fed through memory": lambda: _push_tls(folder, fed=True),
         "a pull: a file by sendfile(2)": lambda: _pull(folder / "pulled", read=False),
         "a pull: a file read and sent, 256 KiB at a time": lambda: _pull(folder / "pulled", read=True),
         "a cold pull: 1 stream received and sent on, 512 KiB at a time": lambda: _relay(1),
@@ -92,6 +97,57 @@ def _push(path: Path) -> float:
     path.unlink()
     client.join()
     return used
+
+
+def _push_tls(folder: Path, *, fed: bool) -> float:
+    """`fed`: as every event loop does it, 256 KiB from the socket at a time."""
+    tls = Authority(folder / "authority").issue(folder / "tls", "localhost")
+    ours, theirs = _pair()
+    client = _beside(_send_tls, theirs, _SIZE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+    context.num_tickets = 0  # the client would end with them unread, and what it had sent be lost
+    receive = _fed(context, ours) if fed else context.wrap_socket(ours, server_side=True).recv_into
+    block = memoryview(bytearray(_MIB))
+    digest = hashlib.sha256()
+    path = folder / "pushed"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    begun, written = time.process_time(), 0
+    while written < _SIZE * _MIB:
+        filled = 0
+        while filled < _MIB:
+            count = receive(block[filled:])
+            if not count:
+                raise ConnectionError("the client ended")
+            filled += count
+        digest.update(block)
+        written += os.pwrite(file, block, written)
+    used = time.process_time() - begun
+    os.close(file)
+    path.unlink()
+    client.join()
+    return used
+
+
+def _fed(context: ssl.SSLContext, ours: socket.socket) -> Callable[[memoryview], int]:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    end = context.wrap_bio(incoming, outgoing, server_side=True)
+    came = memoryview(bytearray(_FRAME))
+
+    def step(do: Callable[[], int | None]) -> int:
+        while True:
+            try:
+                return do() or 0
+            except ssl.SSLWantReadError:
+                ours.sendall(outgoing.read())
+                count = ours.recv_into(came)
+                if not count:
+                    raise ConnectionError("the client ended") from None
+                incoming.write(came[:count])
+
+    step(end.do_handshake)
+    ours.sendall(outgoing.read())
+    return lambda room: step(lambda: end.read(len(room), room))
 
 
 def _pull(path: Path, *, read: bool) -> float:
@@ -169,6 +225,13 @@ def _send(to: socket.socket, mib: int) -> None:
     for _ in range(mib):
         to.sendall(block)
     to.shutdown(socket.SHUT_WR)
+
+
+def _send_tls(to: socket.socket, mib: int) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the loopback to ourselves
+    with context.wrap_socket(to) as secured:
+        _send(secured, mib)
 
 
 def _drop(source: socket.socket) -> None:
