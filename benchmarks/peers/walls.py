@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -134,10 +135,10 @@ def _fed(context: ssl.SSLContext, ours: socket.socket) -> Callable[[memoryview],
     end = context.wrap_bio(incoming, outgoing, server_side=True)
     came = memoryview(bytearray(_FRAME))
 
-    def step(do: Callable[[], int | None]) -> int:
+    def step(do: Callable[[], Any]) -> Any:
         while True:
             try:
-                return do() or 0
+                return do()
             except ssl.SSLWantReadError:
                 ours.sendall(outgoing.read())
                 count = ours.recv_into(came)
@@ -147,7 +148,7 @@ def _fed(context: ssl.SSLContext, ours: socket.socket) -> Callable[[memoryview],
 
     step(end.do_handshake)
     ours.sendall(outgoing.read())
-    return lambda room: step(lambda: end.read(len(room), room))
+    return lambda room: int(step(lambda: end.read(len(room), room)))
 
 
 def _pull(path: Path, *, read: bool) -> float:
