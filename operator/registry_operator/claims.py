@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from registry_operator import names
 from registry_operator.models import Namespace, Registry
 from registry_operator.observed import KubernetesNamespace
-from registry_runtime.contract.policy import Claim, Sparse
+from registry_runtime.contract.policy import Claim
 
 
 class Outcome(StrEnum):
@@ -71,7 +71,7 @@ def settle(
             outcome = _outcome(owner, accounts[claimant.meta.namespace], taken=name in bound)
             outcomes[claimant.meta.uid] = outcome
             if outcome is Outcome.BOUND:
-                bound[name] = owner.model_copy(update={"sparse": _sparse(claimant)})
+                bound[name] = owner
     return Settlement(outcomes, bound, owners)
 
 
@@ -123,10 +123,6 @@ def _outcome(owner: Claim, account: KubernetesNamespace, *, taken: bool) -> Outc
 
 def _claim(account: KubernetesNamespace) -> Claim:
     return Claim(account=account.name, owner=account.uid)
-
-
-def _sparse(namespace: Namespace) -> Sparse:
-    return Sparse(indexes=namespace.spec.sparse_indexes, images=namespace.spec.sparse_images)
 
 
 def _read(persisted: Mapping[str, str]) -> dict[str, Claim]:

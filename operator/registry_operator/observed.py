@@ -171,14 +171,16 @@ class NamespaceObserved:
     """What a reconcile of one Namespace saw.
 
     `registry` is None where there is none. `rivals` are the other Namespaces of that Registry with the
-    same spec.name. `claims` is the data of its ConfigMap of claims as written; `propagation` is what the
-    last reconcile of the Registry found, None before the first.
+    same spec.name, `tokens` the AccessTokens that its access names. `claims` is the data of its ConfigMap
+    of claims as written; `propagation` is what the last reconcile of the Registry found, None before the
+    first.
     """
 
     namespace: Namespace
     now: datetime
     registry: Registry | None = None
     rivals: tuple[Namespace, ...] = ()
+    tokens: Mapping[Key, AccessToken] = field(default_factory=dict)
     kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
     claims: Mapping[str, str] = field(default_factory=dict)
     propagation: Propagation | None = None

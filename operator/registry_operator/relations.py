@@ -33,6 +33,13 @@ def may_place(token: AccessToken, secret: Key) -> bool:
     return secret.name == token.pull_secret_name and may_target(token, secret.namespace)
 
 
+def guests_of(claim: Namespace) -> frozenset[Key]:
+    """The AccessTokens that a Namespace gives access to."""
+    own = claim.meta.namespace
+    subjects = (subject for entry in claim.spec.access for subject in entry.subjects)
+    return frozenset(one.access_token.key(own) for one in subjects if one.access_token is not None)
+
+
 def bundle_of(registry: Registry) -> Key | None:
     """The ConfigMap with the CA of its storage."""
     storage = registry.spec.storage.s3

@@ -26,7 +26,7 @@ class Admission:
         trace = trace_of(request.scope)
         source = request.client.host if request.client is not None else ""
         identity = self._gate.identify(parse(request.headers.get("authorization")), source)
-        trace.token = identity.token
+        trace.token = identity.who or None
         return Asker(identity, trace.endpoint)
 
     def repository(self, request: Request, action: Action) -> RepositoryName:
@@ -45,7 +45,7 @@ class Admission:
         """Who was let through with the same before, and whose time is not over."""
         passed = self._gate.recall(key)
         if passed is not None:
-            trace.token, trace.reason = passed.identity.token, passed.decision.reason
+            trace.token, trace.reason = passed.identity.who or None, passed.decision.reason
         return passed
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:

@@ -77,10 +77,10 @@ class Manifests:
         """
         if identity.lapsed is None:
             return True
-        if identity.lapsed > _GRACE_SECONDS or identity.token is None:
+        if identity.lapsed > _GRACE_SECONDS or identity.anonymous:
             return False
         for blob in parse(media_type, content).blobs:
-            if await self._blobs.pushed_by(name, blob.digest) == identity.token:
+            if await self._blobs.pushed_by(name, blob.digest) == identity.who:
                 return True
         return False
 

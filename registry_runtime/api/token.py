@@ -51,7 +51,7 @@ class Tokens:
         trace = trace_of(request.scope)
         source = request.client.host if request.client is not None else ""
         identity = self._gate.identify(credentials, source)
-        trace.token = identity.token
+        trace.token = identity.who or None
         issued = self._gate.issue(Asker(identity, trace.endpoint), scopes)
         answer = {
             "token": issued.text,

@@ -134,7 +134,7 @@ def _source(text: str) -> RepositoryName | None:
 
 
 def _by(asker: Asker) -> str:
-    return asker.identity.token or ""
+    return asker.identity.who
 
 
 def _id(request: Request) -> str:

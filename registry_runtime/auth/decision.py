@@ -9,8 +9,10 @@ from enum import StrEnum
 
 from registry_runtime.auth.globs import matches
 from registry_runtime.auth.identity import Endpoint, Identity
+from registry_runtime.auth.networks import contains
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.contract.policy import Action, Grant, Policy, Token
+from registry_runtime.contract import subject
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 
 
 class Reason(StrEnum):
@@ -25,6 +27,9 @@ class Reason(StrEnum):
     BEARER_EXPIRED = "BearerExpired"
     SCOPE_MISSING = "ScopeMissing"
     NAMESPACE_UNBOUND = "NamespaceUnbound"
+    NETWORK_NOT_ALLOWED = "NetworkNotAllowed"
+    PROVIDER_UNKNOWN = "ProviderUnknown"
+    PRIVATE_ONLY = "PrivateOnly"
     OTHER_ACCOUNT = "OtherAccount"
     NOT_GRANTED = "NotGranted"
 
@@ -37,6 +42,7 @@ _OF_CREDENTIALS = frozenset(
         Reason.TOKEN_SUSPENDED,
         Reason.TOKEN_EXPIRED,
         Reason.BEARER_EXPIRED,
+        Reason.PROVIDER_UNKNOWN,
         Reason.SCOPE_MISSING,
     }
 )
@@ -74,58 +80,90 @@ def decide(
 
     It reads nothing but the policy, so an answer never tells whether a repository exists.
     """
-    return Decision(_judge(policy, identity, repository, action, now), endpoint, repository, action)
+    reason = _judge(policy, identity, endpoint, repository, action, now=now)
+    return Decision(reason, endpoint, repository, action)
 
 
 def standing(policy: Policy, identity: Identity, now: datetime) -> Reason:
     """Whether the identity itself is good: GRANTED, ANYBODY, or what is wrong with it."""
-    if identity.token is None:
-        return Reason.ANYBODY if identity.lapsed is None else Reason.BEARER_EXPIRED
-    token = policy.tokens.get(identity.token)
+    reason = Reason.ANYBODY
+    if identity.token is not None:
+        reason = _token_stands(policy.tokens.get(identity.token), identity, now)
+    elif identity.provider:
+        reason = Reason.GRANTED if policy.vouches(identity.provider) else Reason.PROVIDER_UNKNOWN
+    return Reason.BEARER_EXPIRED if reason in _ALLOWING and identity.lapsed is not None else reason
+
+
+def _token_stands(token: Token | None, identity: Identity, now: datetime) -> Reason:
     if token is None:
         return Reason.TOKEN_UNKNOWN
     if token.suspended:
         return Reason.TOKEN_SUSPENDED
     if token.not_after is not None and token.not_after <= now:
         return Reason.TOKEN_EXPIRED
-    return Reason.GRANTED if identity.lapsed is None else Reason.BEARER_EXPIRED
+    if token.networks and not contains(token.networks, identity.source):
+        return Reason.NETWORK_NOT_ALLOWED
+    return Reason.GRANTED
 
 
 def _judge(
-    policy: Policy, identity: Identity, repository: RepositoryName | None, action: Action, now: datetime
+    policy: Policy,
+    identity: Identity,
+    endpoint: Endpoint,
+    repository: RepositoryName | None,
+    action: Action,
+    *,
+    now: datetime,
 ) -> Reason:
     found = standing(policy, identity, now)
     if found not in _ALLOWING:
         return found
     if repository is None:
         return _registry_wide(policy, identity, action)
-    token = policy.tokens[identity.token] if identity.token is not None else None
-    reason = _by_policy(policy, token, repository, action)
-    if reason in _ALLOWING and identity.scopes is not None and not identity.scopes.covers(repository, action):
+    reason = _by_policy(policy, identity, repository, action)
+    if reason not in _ALLOWING:
+        return reason
+    if endpoint is Endpoint.PUBLIC and policy.is_private(repository.namespace):
+        return Reason.PRIVATE_ONLY  # said to those only who may see that there is something
+    if identity.scopes is not None and not identity.scopes.covers(repository, action):
         return Reason.SCOPE_MISSING
     return reason
 
 
 def _registry_wide(policy: Policy, identity: Identity, action: Action) -> Reason:
     """A good identity may always ask; a list shows only what it may see."""
-    if identity.token is None and not policy.anonymous:
+    if identity.anonymous and not policy.anonymous:
         return Reason.CREDENTIALS_MISSING
     if action is Action.LIST and identity.scopes is not None and not identity.scopes.catalog:
         return Reason.SCOPE_MISSING
-    return Reason.ANYBODY if identity.token is None else Reason.GRANTED
+    return Reason.ANYBODY if identity.anonymous else Reason.GRANTED
 
 
-def _by_policy(policy: Policy, token: Token | None, repository: RepositoryName, action: Action) -> Reason:
+def _by_policy(policy: Policy, identity: Identity, repository: RepositoryName, action: Action) -> Reason:
+    """What is granted to anybody; else by the Namespace, or by an AccessToken of the account that owns it."""
     if _granted(policy.anonymous, repository, action):
         return Reason.ANYBODY
-    if token is None:
+    if identity.anonymous:
         return Reason.CREDENTIALS_MISSING
     claim = policy.namespaces.get(repository.namespace)
     if claim is None:
         return Reason.NAMESPACE_UNBOUND
-    if claim.owner != token.owner:
+    mine = subjects_of(identity)
+    if _granted((one for one in claim.access if not mine.isdisjoint(one.subjects)), repository, action):
+        return Reason.GRANTED
+    return _by_own(policy.tokens.get(identity.token or ""), claim, repository, action)
+
+
+def _by_own(token: Token | None, claim: Claim, repository: RepositoryName, action: Action) -> Reason:
+    if token is not None and claim.owner != token.owner:
         return Reason.OTHER_ACCOUNT
-    return Reason.GRANTED if _granted(token.grants, repository, action) else Reason.NOT_GRANTED
+    granted = token is not None and _granted(token.grants, repository, action)
+    return Reason.GRANTED if granted else Reason.NOT_GRANTED
+
+
+def subjects_of(identity: Identity) -> frozenset[str]:
+    """As whom the entries of a Namespace's access know the identity."""
+    return identity.subjects if identity.token is None else frozenset({subject.token(identity.token)})
 
 
 def _granted(grants: Iterable[Grant], repository: RepositoryName, action: Action) -> bool:

@@ -31,7 +31,12 @@ _SENTENCES = {
     Reason.TOKEN_SUSPENDED: "the AccessToken is suspended",
     Reason.TOKEN_EXPIRED: "the AccessToken has expired",
     Reason.BEARER_EXPIRED: "the bearer token has expired: ask for another",
+    Reason.PROVIDER_UNKNOWN: "this registry no longer takes the word of who vouched for you",
     Reason.SCOPE_MISSING: "the bearer token does not cover this: ask for one with the scope of the challenge",
+}
+_REFUSALS = {
+    Reason.PRIVATE_ONLY: "only the private domain of this registry serves this: use its host name",
+    Reason.NETWORK_NOT_ALLOWED: "the AccessToken may not be used from your network",
 }
 
 
@@ -85,7 +90,7 @@ class Gate:
             case Basic(password):
                 return self._login(password, source)
             case Bearer(text):
-                return self._bearer(text)
+                return self._bearer(text, source)
             case _:
                 raise Unauthorized("the Authorization header holds neither Basic nor Bearer credentials")
 
@@ -99,6 +104,8 @@ class Gate:
         self._keep_up()
         ends = [] if identity.expires is None else [float(identity.expires)]
         token = self._policy().tokens.get(identity.token) if identity.token is not None else None
+        if token is not None and (token.networks or token.uses):
+            return  # its answer hangs on more than the key
         if token is not None and token.not_after is not None:
             ends.append(token.not_after.timestamp())
         self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf)))
@@ -122,7 +129,8 @@ class Gate:
         if decision.other_credentials_may_help:
             scope = asking(repository, action) if repository is not None else _registry_scope(action)
             raise Unauthorized(_SENTENCES[decision.reason], scope=scope, reason=decision.reason)
-        raise Denied(f"{action} is not granted to you here", reason=decision.reason)
+        sentence = _REFUSALS.get(decision.reason, f"{action} is not granted to you here")
+        raise Denied(sentence, reason=decision.reason)
 
     def ping(self, asker: Asker) -> Reason:
         """Whether `/v2/` is open to the asker. Raises Unauthorized.
@@ -130,7 +138,7 @@ class Gate:
         Many clients decide here, once, whether they ever send their credentials: so while there is
         a token to log in with, nobody is let through without.
         """
-        if asker.identity == ANYBODY and self._policy().tokens:
+        if asker.identity.anonymous and asker.identity.scopes is None and self._policy().tokens:
             raise Unauthorized(_SENTENCES[Reason.CREDENTIALS_MISSING], reason=Reason.CREDENTIALS_MISSING)
         return self.admit(asker, None, Action.PULL).reason
 
@@ -148,6 +156,9 @@ class Gate:
             issued,
             issued + self._bearer_seconds,
             Scopes(granted, asked.catalog),
+            asker.identity.provider,
+            asker.identity.name,
+            asker.identity.subjects,
         )
         return Issued(self._bearers.sign(claims), issued, self._bearer_seconds)
 
@@ -167,9 +178,11 @@ class Gate:
         good = [hmac.compare_digest(password.sha256, known) for known in hashes]
         if not any(good):
             raise self._refused(source, password.id)
-        identity = Identity(password.id)
+        identity = Identity(password.id, source=source)
         reason = standing(policy, identity, self._clock())
         if reason is not Reason.GRANTED:
+            if reason in _REFUSALS:
+                raise Denied(_REFUSALS[reason], reason=reason)
             raise Unauthorized(_SENTENCES[reason], reason=reason)
         return identity
 
@@ -179,13 +192,22 @@ class Gate:
             return TooManyRequests("too many failed logins: wait, and mend the password", retry_after=wait)
         return Unauthorized(_SENTENCES[Reason.TOKEN_UNKNOWN], reason=Reason.TOKEN_UNKNOWN)
 
-    def _bearer(self, text: str) -> Identity:
+    def _bearer(self, text: str, source: str) -> Identity:
         claims = self._claims(text)
         now = self._clock().timestamp()
         if claims.issued > now + CLOCK_SKEW:
             raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
         lapsed = now - claims.expires if claims.expires <= now else None
-        return Identity(claims.token or None, claims.scopes, lapsed, claims.expires)
+        return Identity(
+            claims.token or None,
+            claims.scopes,
+            lapsed,
+            claims.expires,
+            claims.provider,
+            claims.name,
+            claims.subjects,
+            source,
+        )
 
     def _claims(self, text: str) -> Claims:
         self._keep_up()

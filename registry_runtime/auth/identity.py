@@ -18,17 +18,32 @@ class Endpoint(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """An AccessToken by its id, or anybody (`token` is None).
+    """An AccessToken by its id, somebody for whom a provider vouches, or anybody.
 
     `scopes` narrows what a bearer may be used for (None: a password, not narrowed).
     `lapsed` is for how many seconds the bearer's own time is over (None: it is not); only work that
     it began may still be ended. `expires` is when that time is over, in seconds of Unix.
+    `subjects` are those of the policy (`contract.subject`) that a provider's word makes of `name`.
+    `source` is the address of the client.
     """
 
     token: str | None = None
     scopes: Scopes | None = None
     lapsed: float | None = None
     expires: int | None = None
+    provider: str = ""
+    name: str = ""
+    subjects: frozenset[str] = frozenset()
+    source: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        return self.token is None and not self.provider
+
+    @property
+    def who(self) -> str:
+        """As it stands in logs and in what it pushed; "" for anybody."""
+        return self.token or (f"{self.provider}:{self.name}" if self.provider else "")
 
     def renewed(self) -> Self:
         return replace(self, lapsed=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from registry_runtime.auth.decision import Reason, standing
+from registry_runtime.auth.decision import Reason, standing, subjects_of
 from registry_runtime.auth.identity import Identity
 from registry_runtime.content.name import NameRange
 from registry_runtime.contract.policy import Action, Grant, Policy
@@ -19,6 +19,11 @@ def sight(policy: Policy, identity: Identity, *, now: datetime) -> tuple[NameRan
     if standing(policy, identity, now) not in {Reason.GRANTED, Reason.ANYBODY}:
         return ()
     ranges = [_range(glob) for glob in _listing(policy.anonymous)]
+    mine = subjects_of(identity)
+    for name, claim in policy.namespaces.items():
+        for one in claim.access:
+            if not mine.isdisjoint(one.subjects):
+                ranges += [found for glob in _listing([one]) for found in _within(glob, [name])]
     if identity.token is not None:
         token = policy.tokens[identity.token]
         own = [name for name, claim in policy.namespaces.items() if claim.owner == token.owner]

@@ -29,12 +29,18 @@ class BearerInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Claims:
-    """`token` is the AccessToken's id ("" for anybody), times are seconds of Unix."""
+    """`token` is the AccessToken's id, times are seconds of Unix.
+
+    Without a token: who has a `provider` is what that calls `name`, with these `subjects`; else anybody.
+    """
 
     token: str
     issued: int
     expires: int
     scopes: Scopes
+    provider: str = ""
+    name: str = ""
+    subjects: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class Bearers:
             "exp": claims.expires,
             "access": claims.scopes.claim(),
         }
+        if claims.provider:
+            body |= {"idp": claims.provider, "name": claims.name, "subjects": sorted(claims.subjects)}
         keys = self._keys
         key = next((key for key in reversed(keys) if key.since <= claims.issued), keys[0])
         signed = f"{key.header}.{_encode(_json(body))}"
@@ -140,7 +148,13 @@ class Bearers:
             if (read["iss"], read["aud"]) != (self._registry, self._registry):
                 raise BearerInvalid
             return Claims(
-                str(read["sub"]), int(read["iat"]), int(read["exp"]), Scopes.from_claim(read["access"])
+                str(read["sub"]),
+                int(read["iat"]),
+                int(read["exp"]),
+                Scopes.from_claim(read["access"]),
+                str(read.get("idp", "")),
+                str(read.get("name", "")),
+                frozenset(read.get("subjects", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BearerInvalid from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import AwareDatetime, Field
 
 from registry_runtime.contract.config import Frozen
+from registry_runtime.contract.subject import KUBERNETES, KubernetesProvider, OidcProvider
 
+G = TypeVar("G", bound="Grant")
 KEY = "policy.json"  # the key of the policy Secret
 
 
@@ -29,14 +31,6 @@ class Sparse(Frozen):
     images: bool = False  # config and layers: nobody could run what lacks one
 
 
-class Claim(Frozen):
-    """A Namespace that is bound: its name belongs to one account, and its repositories have these rules."""
-
-    account: str  # name of the Kubernetes namespace that owns it
-    owner: str  # UID of that Kubernetes namespace: one made again inherits nothing
-    sparse: Sparse = Sparse()
-
-
 class Grant(Frozen):
     """Actions on the repositories that one of the globs matches.
 
@@ -48,6 +42,34 @@ class Grant(Frozen):
     actions: frozenset[Action]
 
 
+class Access(Grant):
+    """A grant of a Namespace to subjects, whichever account they belong to."""
+
+    subjects: tuple[str, ...]  # as `contract.subject` writes them
+
+
+class Claim(Frozen):
+    """A Namespace that is bound: its name belongs to one account, and its repositories have these rules."""
+
+    account: str  # name of the Kubernetes namespace that owns it
+    owner: str  # UID of that Kubernetes namespace: one made again inherits nothing
+    sparse: Sparse = Sparse()
+    access: tuple[Access, ...] = ()
+    private_only: bool = False
+
+
+class Uses(Frozen):
+    """How many images a token may push: each is one new tag, or one digest where no tag is given.
+
+    `repository`, `tag` and `bytes` (of the manifest and all that it names) bind each of them further.
+    """
+
+    limit: int
+    repository: str | None = None
+    tag: str | None = None
+    bytes: int | None = None
+
+
 class Token(Frozen):
     """An AccessToken as the runtime knows it: hashes, never a password."""
 
@@ -57,6 +79,8 @@ class Token(Frozen):
     grants: tuple[Grant, ...]
     not_after: AwareDatetime | None = None
     suspended: bool = False
+    uses: Uses | None = None  # None: as many pushes as it likes
+    networks: tuple[str, ...] = ()  # subnets (CIDR) that it may be used from; none: from everywhere
 
 
 class KeyUse(Frozen):
@@ -79,7 +103,8 @@ class KeyUse(Frozen):
 class Policy(Frozen):
     """Namespaces by name, tokens by id, what may be done without credentials, and the key in use.
 
-    `sparse` is for repositories whose namespace nobody claims.
+    `sparse` is for repositories whose namespace nobody claims. `oidc` (by name) and `kubernetes` vouch for
+    identities of their own. `private_only`: content is served by the private domain only.
     """
 
     namespaces: dict[str, Claim] = Field(default_factory=dict)
@@ -87,6 +112,18 @@ class Policy(Frozen):
     anonymous: tuple[Grant, ...] = ()
     sparse: Sparse | None = None
     encryption: KeyUse | None = None
+    oidc: dict[str, OidcProvider] = Field(default_factory=dict)
+    kubernetes: KubernetesProvider | None = None
+    private_only: bool = False
+
+    def vouches(self, provider: str) -> bool:
+        """Whether the word of this provider still counts."""
+        return self.kubernetes is not None if provider == KUBERNETES else provider in self.oidc
+
+    def is_private(self, namespace: str) -> bool:
+        """Whether the repositories of this namespace are served by the private domain only."""
+        claim = self.namespaces.get(namespace)
+        return self.private_only or (claim is not None and claim.private_only)
 
     def sparse_in(self, namespace: str) -> Sparse:
         """The rule for repositories of this namespace, claimed or not."""
@@ -113,27 +150,31 @@ class Policy(Frozen):
                 anonymous=merged.anonymous + shard.anonymous,
                 sparse=merged.sparse or shard.sparse,
                 encryption=merged.encryption or shard.encryption,
+                oidc=merged.oidc | shard.oidc,
+                kubernetes=merged.kubernetes or shard.kubernetes,
+                private_only=merged.private_only or shard.private_only,
             )
         return merged
 
 
 def _canonical(policy: Policy) -> bytes:
     """Sets and mappings in one order: a hash seed must not make another revision of the same policy."""
-    ordered = Policy.model_construct(
-        namespaces=dict(sorted(policy.namespaces.items())),
-        tokens={
-            name: token.model_copy(update={"grants": _ordered(token.grants)})
-            for name, token in sorted(policy.tokens.items())
-        },
-        anonymous=_ordered(policy.anonymous),
-        sparse=policy.sparse,
-        encryption=policy.encryption,
+    ordered = policy.model_copy(
+        update={
+            "namespaces": {
+                name: claim.model_copy(update={"access": _ordered(claim.access)}) if claim.access else claim
+                for name, claim in sorted(policy.namespaces.items())
+            },
+            "tokens": {
+                name: token.model_copy(update={"grants": _ordered(token.grants)})
+                for name, token in sorted(policy.tokens.items())
+            },
+            "anonymous": _ordered(policy.anonymous),
+            "oidc": dict(sorted(policy.oidc.items())),
+        }
     )
     return ordered.model_dump_json(exclude_defaults=True, warnings=False).encode()
 
 
-def _ordered(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-    return tuple(
-        Grant.model_construct(repositories=grant.repositories, actions=sorted(grant.actions))
-        for grant in grants
-    )
+def _ordered(grants: tuple[G, ...]) -> tuple[G, ...]:
+    return tuple(grant.model_copy(update={"actions": sorted(grant.actions)}) for grant in grants)

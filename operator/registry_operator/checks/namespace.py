@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from registry_operator import names
 from registry_operator.checks.finding import Finding, conditions, kept, no, progress, unknown, yes
 from registry_operator.claims import Outcome, owner_of, settle
+from registry_operator.desired.policy import rules
 from registry_operator.models import NamespaceStatus
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def judge(observed: NamespaceObserved) -> NamespaceStatus:
     """The whole status."""
     namespace = observed.namespace
     bound = _bound(observed)
-    ready = _ready(observed, bound)
+    ready = _ready(observed, observed.registry, bound)
     findings = (ready, *progress(ready), bound)
     place = f"{observed.registry.spec.hostname}/{namespace.spec.name}" if observed.registry else None
     return NamespaceStatus(
@@ -74,15 +75,16 @@ def _refusal(outcome: Outcome, observed: NamespaceObserved, registry: Registry) 
             )
 
 
-def _ready(observed: NamespaceObserved, bound: Finding) -> Finding:
+def _ready(observed: NamespaceObserved, registry: Registry | None, bound: Finding) -> Finding:
     """Bound, and every replica serves it."""
     namespace, reached = observed.namespace, observed.propagation
-    if bound.status != "True":
+    if bound.status != "True" or registry is None:
         return Finding(READY, bound.status, bound.reason, bound.message, bound.mend)
     before = kept(READY, namespace.status, namespace.meta.generation)
     if reached is None:
         return before or unknown(READY, "NotReported", "the Registry has not been looked at yet")
-    expected = owner_of(namespace.spec.name, observed.claims)
+    owner = owner_of(namespace.spec.name, observed.claims)
+    expected = rules(registry, namespace, owner, observed.tokens) if owner is not None else None
     if reached.policy.namespaces.get(namespace.spec.name) != expected:
         return no(READY, "Propagating", "it is not part of the Registry's policy yet")
     if reached.everywhere or (before and before.status == "True"):

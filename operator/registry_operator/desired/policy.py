@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from registry_operator import names
-from registry_operator.claims import Settlement, allowed, settle
+from registry_operator.claims import Outcome, Settlement, allowed, settle
+from registry_operator.desired import access
 from registry_operator.desired.encryption import key_use
+from registry_operator.models import Image
 from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.policy import KEY, Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import KEY, Action, Claim, Grant, Policy, Sparse, Token, Uses
 
 if TYPE_CHECKING:
-    from registry_operator.models import AccessToken, Permission
+    from collections.abc import Mapping
+
+    from registry_operator.models import AccessToken, Key, Namespace, Permission, Registry
     from registry_operator.observed import KubernetesNamespace
 
 ACTIONS = {
@@ -42,9 +46,34 @@ def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
             tokens[token_id(token.meta.uid)] = entry(token, account, valid)
     carried = unread(observed, before)
     return Policy(
-        namespaces={**carried.namespaces, **settled.bound},
+        namespaces={**carried.namespaces, **bound(observed, settled)},
         tokens={**carried.tokens, **tokens},
         encryption=key_use(observed, before),
+        oidc=access.oidc(observed.registry),
+        kubernetes=access.kubernetes(observed.registry),
+        private_only=observed.registry.spec.private_only,
+    )
+
+
+def bound(observed: RegistryObserved, settled: Settlement) -> dict[str, Claim]:
+    """The names that are bound, each with the rules of the Namespace that has it."""
+    tokens = {token.key: token for token in observed.tokens}
+    return {
+        one.spec.name: rules(observed.registry, one, settled.bound[one.spec.name], tokens)
+        for one in observed.namespaces
+        if settled.outcomes.get(one.meta.uid) is Outcome.BOUND
+    }
+
+
+def rules(registry: Registry, namespace: Namespace, claim: Claim, tokens: Mapping[Key, AccessToken]) -> Claim:
+    """A claim with what its Namespace says of the repositories."""
+    spec = namespace.spec
+    return claim.model_copy(
+        update={
+            "sparse": Sparse(indexes=spec.sparse_indexes, images=spec.sparse_images),
+            "access": access.access(registry, namespace, tokens),
+            "private_only": spec.private_only,
+        }
     )
 
 
@@ -111,7 +140,17 @@ def entry(token: AccessToken, account: KubernetesNamespace, hashes: tuple[str, .
         grants=tuple(grant(permission) for permission in token.spec.permissions),
         not_after=token.expires,
         suspended=token.spec.suspended,
+        uses=uses(token),
+        networks=token.spec.networks,
     )
+
+
+def uses(token: AccessToken) -> Uses | None:
+    """How many images it may push, and what each of them may be."""
+    if token.spec.uses is None:
+        return None
+    image = token.spec.image or Image()
+    return Uses(limit=token.spec.uses, repository=image.repository, tag=image.tag, bytes=image.max_bytes)
 
 
 def grant(permission: Permission) -> Grant:

@@ -1,12 +1,15 @@
 """The custom resources as values. The CRDs in crds/ are printed from these classes by `crd`."""
 
+from registry_operator.models.access import Access, OidcSubject, Role, Subject
 from registry_operator.models.access_token import (
     AccessToken,
     AccessTokenSpec,
     AccessTokenStatus,
     Domain,
+    Image,
     Permission,
     PullSecrets,
+    Rotation,
     Targets,
 )
 from registry_operator.models.base import (
@@ -39,6 +42,7 @@ __all__ = [
     "GROUP",
     "S3",
     "VERSION",
+    "Access",
     "AccessToken",
     "AccessTokenSpec",
     "AccessTokenStatus",
@@ -50,11 +54,13 @@ __all__ = [
     "EncryptionStatus",
     "Endpoints",
     "HeldKey",
+    "Image",
     "Key",
     "Meta",
     "Namespace",
     "NamespaceSpec",
     "NamespaceStatus",
+    "OidcSubject",
     "OwnStatus",
     "Permission",
     "PullSecrets",
@@ -63,10 +69,13 @@ __all__ = [
     "RegistrySpec",
     "RegistryStatus",
     "Rewrapping",
+    "Role",
+    "Rotation",
     "SecretRef",
     "Selector",
     "ServerSideEncryption",
     "Storage",
+    "Subject",
     "Targets",
     "WorkloadIdentity",
     "parse_time",

@@ -22,19 +22,20 @@ from registry_operator.models.base import (
     rules,
     seconds,
 )
+from registry_operator.models.glob import Glob
 from registry_operator.models.reference import RegistryRef
 
 Domain = Literal["Public", "Private"]
-COMPONENT = r"[a-z0-9*._-]+"
+SUBNET = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*(\.[0-9]{1,3}){0,3})/[0-9]{1,3}$"
+REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"  # distribution-spec
+TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
 
 class Permission(Value):
     """Actions on repositories of the account's own Namespaces."""
 
     repositories: Annotated[
-        tuple[
-            Annotated[str, Field(min_length=1, max_length=255, pattern=rf"^{COMPONENT}(/{COMPONENT})*$")], ...
-        ],
+        tuple[Glob, ...],
         Field(
             min_length=1,
             max_length=64,
@@ -91,6 +92,50 @@ class PullSecrets(Value):
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = ("Public", "Private")
+    service_accounts: Annotated[
+        tuple[ObjectName, ...],
+        Field(
+            max_length=16,
+            description=(
+                "ServiceAccounts of these Kubernetes namespaces whose `imagePullSecrets` name the Secret; "
+                "entries of others stay."
+            ),
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
+
+
+class Image(Value):
+    """What each use of a token may push."""
+
+    repository: Annotated[
+        str | None, Field(max_length=255, pattern=REPOSITORY, description="The only repository.")
+    ] = None
+    tag: Annotated[str | None, Field(pattern=TAG, description="The only tag.")] = None
+    max_bytes: Annotated[
+        int | None,
+        Field(ge=1, le=2**53, description="Most bytes of the manifest with all that it names."),
+    ] = None
+
+
+class Rotation(Value):
+    """A new password now and then, and a time in which both are good."""
+
+    every: Annotated[
+        str,
+        Field(max_length=7, pattern=DURATION, description="A number and s, m, h or d, such as 30d."),
+    ]
+    overlap: Annotated[
+        str,
+        Field(
+            max_length=7,
+            pattern=DURATION,
+            description=(
+                "How long the password of before stays good after every target has the new one, such as 1h; "
+                "at most spec.rotation.every."
+            ),
+        ),
+    ] = "1h"
 
 
 class AccessTokenSpec(Value):
@@ -101,6 +146,17 @@ class AccessTokenSpec(Value):
             (
                 "!(has(self.expiresAfter) && has(self.expiresAt))",
                 "spec.expiresAfter and spec.expiresAt exclude each other",
+            ),
+            (
+                "!has(self.image) || has(self.uses)",
+                "spec.image binds the uses of a token: set spec.uses with it",
+            ),
+            (
+                (
+                    "!has(self.uses) || !has(self.permissions)"
+                    " || self.permissions.all(one, !('delete' in one.actions))"
+                ),
+                "a token with spec.uses must not have the action delete: it could push again what it deleted",
             ),
         )
     )
@@ -122,6 +178,30 @@ class AccessTokenSpec(Value):
         ),
     ] = None
     expires_at: Annotated[Time | None, Field(description="When it ends (RFC 3339).")] = None
+    when_expired: Annotated[
+        Literal["Keep", "Delete"], Field(description="What becomes of this resource at its end.")
+    ] = "Keep"
+    uses: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description=(
+                "How many images it may push, each one new tag, or one digest where no tag is given; "
+                "1 is a one-time token."
+            ),
+        ),
+    ] = None
+    image: Annotated[Image | None, Field(description="What each use may push, at most.")] = None
+    networks: Annotated[
+        tuple[Annotated[str, Field(max_length=49, pattern=SUBNET)], ...],
+        Field(
+            max_length=32,
+            description="Subnets (CIDR) that it may be used from, as the replicas see clients; none: all.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
+    rotation: Annotated[Rotation | None, Field(description="When the password changes by itself.")] = None
     suspended: Annotated[bool, Field(description="Refused on every replica while true.")] = False
     secret_name: Annotated[
         ObjectName | None,
@@ -146,6 +226,14 @@ class AccessTokenStatus(OwnStatus):
     secret_name: Annotated[str | None, Field(description="Secret that holds the password.")] = None
     expires_at: Annotated[Time | None, Field(description="When it ends; none: never.")] = None
     targets: Annotated[Targets | None, Field(description="How far the pull secrets have come.")] = None
+    uses_left: Annotated[int | None, Field(description="Of spec.uses, as the replicas found.")] = None
+    last_used_at: Annotated[
+        Time | None, Field(description="When it was last used; told at most once a minute.")
+    ] = None
+    rotated_at: Annotated[Time | None, Field(description="Since when the password of now is given out.")] = (
+        None
+    )
+    rotates_at: Annotated[Time | None, Field(description="When the next one is due.")] = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from registry_operator.models.access import Access
 from registry_operator.models.base import Key, OwnStatus, Resource, Value, rules
 from registry_operator.models.reference import RegistryRef
 
@@ -55,6 +56,20 @@ class NamespaceSpec(Value):
                 "partial mirrors do. Whoever pulls such an image may fail."
             )
         ),
+    ] = False
+    access: Annotated[
+        tuple[Access, ...],
+        Field(
+            max_length=64,
+            description=(
+                "Who may do what here, whichever account they belong to. AccessTokens of this account need "
+                "no entry: their own permissions say it."
+            ),
+        ),
+    ] = ()
+    private_only: Annotated[
+        bool,
+        Field(description="The public domain refuses pulls and pushes here; the private domain serves them."),
     ] = False
 
 

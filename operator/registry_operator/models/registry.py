@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
+from registry_operator.models.authentication import Authentication
 from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
 from registry_operator.models.encryption import Encryption, EncryptionStatus
 from registry_operator.models.storage import Collection, SecretRef, Storage
@@ -165,6 +166,18 @@ class RegistrySpec(Value):
         AllowedNamespaces,
         Field(description="Which Kubernetes namespaces may claim Namespaces and AccessTokens here."),
     ] = AllowedNamespaces()
+    private_only: Annotated[
+        bool,
+        Field(
+            description=(
+                "The public domain refuses pulls and pushes; the private domain serves them. Logins, and the "
+                "management by Kubernetes, stay as they are."
+            )
+        ),
+    ] = False
+    authentication: Annotated[
+        Authentication, Field(description="Who, beside AccessTokens, may say who somebody is.")
+    ] = Authentication()
     resources: Annotated[Resources, Field(description="CPU and memory of one replica.")] = Resources()
     image_pull_secrets: Annotated[
         tuple[SecretRef, ...],

@@ -13,7 +13,7 @@ from registry_operator.claims import Outcome, settle
 from registry_operator.models import Namespace
 from registry_operator.observed import KubernetesNamespace
 
-from registry_runtime.contract.policy import Claim, Sparse
+from registry_runtime.contract.policy import Claim
 from tests.unit.operator.harbour import MADE, accounts, claim, registry
 
 ALL = {"allowedNamespaces": {"from": "All"}}
@@ -27,16 +27,6 @@ def test_the_oldest_claim_wins_and_is_persisted() -> None:
     assert settled.outcomes == {older.meta.uid: Outcome.BOUND, younger.meta.uid: Outcome.NAME_TAKEN}
     assert settled.bound == {"pier-one": Claim(account="west", owner="uid-of-west")}
     assert settled.data == {"pier-one": '{"account":"west","owner":"uid-of-west"}'}
-
-
-def test_what_the_holder_says_of_its_repositories_is_bound_with_the_name() -> None:
-    """It may say something else later, and owns the name as before: the ConfigMap holds the owner only."""
-    first = claim(spec={"sparseIndexes": False, "sparseImages": True})
-    settled = settle(registry(**ALL), [first], accounts("harbour"), {})
-    assert settled.bound["pier-one"].sparse == Sparse(indexes=False, images=True)
-    assert settled.data == {"pier-one": '{"account":"harbour","owner":"uid-of-harbour"}'}
-    later = settle(registry(**ALL), [claim()], accounts("harbour"), settled.data)
-    assert later.bound["pier-one"].sparse == Sparse(indexes=True, images=False)
 
 
 def test_what_was_won_is_kept_against_an_older_resource() -> None:

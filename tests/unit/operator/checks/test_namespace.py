@@ -14,6 +14,8 @@ from registry_operator.observed import KubernetesNamespace, NamespaceObserved, P
 from tests.unit.operator.harbour import NOW, accounts, claim, observed, registry, running
 from tests.unit.operator.kstatus import kstatus
 
+PODS_READ = {"role": "Reader", "subjects": [{"serviceAccount": {"name": "web"}}]}
+
 
 def bound(*rivals: Namespace, mine: Namespace | None = None, **spec: Any) -> NamespaceObserved:
     """A claim that the Registry's reconcile has settled, written and propagated."""
@@ -22,12 +24,26 @@ def bound(*rivals: Namespace, mine: Namespace | None = None, **spec: Any) -> Nam
     known = accounts("east")
     seen, rendered = running(observed(of, namespaces=(mine, *rivals), kubernetes_namespaces=known))
     return NamespaceObserved(
-        mine, NOW, of, rivals, known, rendered.settlement.data, propagation(seen, rendered)
+        mine,
+        NOW,
+        of,
+        rivals,
+        kubernetes_namespaces=known,
+        claims=rendered.settlement.data,
+        propagation=propagation(seen, rendered),
     )
 
 
 def said(seen: NamespaceObserved) -> dict[str, tuple[str, str]]:
     return {one.type: (one.status, one.reason) for one in judge(seen).conditions}
+
+
+def test_a_claim_with_rules_of_its_own_is_ready() -> None:
+    """What it says of its repositories is part of what must be in force."""
+    for spec in ({"sparseIndexes": False}, {"privateOnly": True}, {"access": [PODS_READ]}):
+        assert said(bound(mine=claim(spec=spec)))["Ready"] == ("True", "InForce")
+        older = replace(bound(), namespace=claim(spec=spec))
+        assert said(older)["Ready"] == ("False", "Propagating")
 
 
 def message(seen: NamespaceObserved, kind: str = "Bound") -> str:
@@ -145,5 +161,7 @@ def test_a_claim_alone_and_all_together_come_to_the_same() -> None:
     one, two = claim(), claim(account="east")
     of = registry(allowedNamespaces={"from": "All"})
     together = settle(of, [one, two], accounts("east"), {})
-    seen = NamespaceObserved(two, NOW, of, (one,), accounts("east"), together.data)
+    seen = NamespaceObserved(
+        two, NOW, of, (one,), kubernetes_namespaces=accounts("east"), claims=together.data
+    )
     assert said(seen)["Bound"][1] == together.outcomes[two.meta.uid]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,8 @@ from registry_runtime.auth.decision import Reason, decide
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Access, Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.subject import KubernetesProvider
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TOKEN = Token(
@@ -27,6 +29,27 @@ POLICY = Policy(
     tokens={"robot": TOKEN},
 )
 ROBOT = Identity("robot")
+POD = Identity(provider="kubernetes", subjects=frozenset({"serviceaccount:shop/web"}))
+NEARBY = Identity("robot", source="10.1.2.3")
+PRIVATE = POLICY.model_copy(update={"private_only": True})
+SHARED = Policy(
+    namespaces={
+        "team": Claim(
+            account="team-a",
+            owner="uid-a",
+            access=(
+                Access(
+                    repositories=("team/**",),
+                    actions=frozenset({Action.PULL}),
+                    subjects=("serviceaccount:shop/web", "token:guest"),
+                ),
+            ),
+        ),
+        "other": Claim(account="b", owner="uid-b"),
+    },
+    tokens={"guest": TOKEN.model_copy(update={"account": "b", "owner": "uid-b"})},
+    kubernetes=KubernetesProvider(audience="here"),
+)
 
 
 def reason(
@@ -60,11 +83,47 @@ def test_what_is_granted_is_allowed() -> None:
         (POLICY, Identity("robot", lapsed=0), "team/app", Action.PULL, Reason.BEARER_EXPIRED),
         (with_token(suspended=True), ROBOT, "team/app", Action.PULL, Reason.TOKEN_SUSPENDED),
         (with_token(not_after=NOW), ROBOT, "team/app", Action.PULL, Reason.TOKEN_EXPIRED),
+        (with_token(networks=("10.0.0.0/8",)), ROBOT, "team/app", Action.PULL, Reason.NETWORK_NOT_ALLOWED),
+        (with_token(networks=("x",)), NEARBY, "team/app", Action.PULL, Reason.NETWORK_NOT_ALLOWED),
+        (PRIVATE, ROBOT, "team/app", Action.PULL, Reason.PRIVATE_ONLY),
+        (PRIVATE, ROBOT, "team/app", Action.DELETE, Reason.NOT_GRANTED),
+        (PRIVATE, ANYBODY, "team/app", Action.PULL, Reason.CREDENTIALS_MISSING),
+        (POLICY, POD, "team/app", Action.PULL, Reason.PROVIDER_UNKNOWN),
+        (SHARED, POD, "team/app", Action.PUSH, Reason.NOT_GRANTED),
+        (SHARED, POD, "other/app", Action.PULL, Reason.NOT_GRANTED),
+        (SHARED, POD, "free/app", Action.PULL, Reason.NAMESPACE_UNBOUND),
     ],
 )
 def test_refusals(policy: Policy, identity: Identity, name: str, action: Action, expected: Reason) -> None:
     """Each refusal has its own reason."""
     assert reason(policy, identity, name, action) is expected
+
+
+def test_a_namespace_lets_others_in() -> None:
+    """A ServiceAccount, and another account's token: to what the Namespace gives them, and no further."""
+    assert reason(SHARED, POD) is Reason.GRANTED
+    assert reason(SHARED, Identity("guest")) is Reason.GRANTED
+    assert reason(SHARED, Identity("guest"), action=Action.PUSH) is Reason.OTHER_ACCOUNT
+
+
+def test_the_private_domain_serves_what_the_public_one_refuses() -> None:
+    """By the door that the request came in through, and for one Namespace as for all."""
+    one = POLICY.model_copy(
+        update={"namespaces": {"team": Claim(account="team-a", owner="uid-a", private_only=True)}}
+    )
+    for policy in (PRIVATE, one):
+        assert reason(policy) is Reason.PRIVATE_ONLY
+        found = decide(
+            policy, ROBOT, Endpoint.PRIVATE, RepositoryName.parse("team/app"), Action.PULL, now=NOW
+        )
+        assert found.reason is Reason.GRANTED
+
+
+def test_a_token_works_from_its_networks() -> None:
+    """An address of a subnet, also as IPv6 writes it."""
+    policy = with_token(networks=("10.1.0.0/16", "fd00::/8"))
+    for source in ("10.1.2.3", "::ffff:10.1.2.3", "fd00::1"):
+        assert reason(policy, Identity("robot", source=source)) is Reason.GRANTED
 
 
 def test_a_namespace_made_again_inherits_nothing() -> None:
@@ -108,29 +167,60 @@ tokens = st.builds(
     grants=st.lists(grants, max_size=2).map(tuple),
     not_after=st.sampled_from([None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(seconds=1)]),
     suspended=st.booleans(),
+    networks=st.sampled_from([(), ("10.1.0.0/16",), ("10.2.0.0/16", "10.1.2.3")]),
+)
+subjects = st.sampled_from(["token:t", "token:u", "serviceaccount:n/x", "serviceaccount:n/*"])
+access = st.builds(
+    lambda grant, some: Access(repositories=grant.repositories, actions=grant.actions, subjects=some),
+    grants,
+    st.lists(subjects, max_size=2).map(tuple),
 )
 policies = st.builds(
     Policy,
     namespaces=st.dictionaries(
-        st.sampled_from(["a", "b"]), st.builds(Claim, account=st.just("n"), owner=owners)
+        st.sampled_from(["a", "b"]),
+        st.builds(
+            Claim,
+            account=st.just("n"),
+            owner=owners,
+            access=st.lists(access, max_size=2).map(tuple),
+            private_only=st.booleans(),
+        ),
     ),
+    kubernetes=st.none() | st.just(KubernetesProvider(audience="here")),
+    private_only=st.booleans(),
     tokens=st.dictionaries(st.sampled_from(["t", "u"]), tokens),
     anonymous=st.lists(grants, max_size=1).map(tuple),
 )
 scopes = st.none() | st.builds(Scopes, st.dictionaries(names, st.frozensets(actions)), st.booleans())
-identities = st.builds(
-    Identity, st.sampled_from([None, "t", "u", "x"]), scopes, st.sampled_from([None, 0, 5])
+tokens_asking = st.builds(
+    Identity,
+    st.sampled_from([None, "t", "u", "x"]),
+    scopes,
+    st.sampled_from([None, 0, 5]),
+    source=st.sampled_from(["10.1.2.3", "10.1.2.4", "::ffff:10.1.2.4", "10.9.9.9", ""]),
 )
+vouched_for = st.builds(
+    Identity,
+    st.none(),
+    scopes,
+    st.sampled_from([None, 0]),
+    provider=st.sampled_from(["kubernetes", "gone"]),
+    subjects=st.frozensets(st.sampled_from(["serviceaccount:n/x", "serviceaccount:n/*"])),
+)
+identities = tokens_asking | vouched_for
 
 
 def meaning(glob: str) -> str:
     return glob.replace("**", "#").replace("*", "[^/]*").replace("#", ".*")
 
 
-def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Action) -> bool:
+def obviously_allowed(  # noqa: PLR0911 - a condition a line
+    policy: Policy, identity: Identity, endpoint: Endpoint, name: str, action: Action
+) -> bool:
     """All conditions, each on its own, without order and without reasons."""
 
-    def granted(some: tuple[Grant, ...]) -> bool:
+    def granted(some: Iterable[Grant]) -> bool:
         return any(
             action in grant.actions and re.fullmatch(meaning(glob), name)
             for grant in some
@@ -141,14 +231,23 @@ def obviously_allowed(policy: Policy, identity: Identity, name: str, action: Act
         return False
     if identity.scopes is not None and action not in identity.scopes.repositories.get(name, frozenset()):
         return False
-    if identity.token is None:
-        return granted(policy.anonymous)
-    token = policy.tokens.get(identity.token)
-    if token is None or token.suspended or (token.not_after is not None and token.not_after <= NOW):
-        return False
     claim = policy.namespaces.get(name.split("/", maxsplit=1)[0])
-    own = claim is not None and claim.owner == token.owner and granted(token.grants)
-    return own or granted(policy.anonymous)
+    closed = policy.private_only or (claim is not None and claim.private_only)
+    if closed and endpoint is Endpoint.PUBLIC:
+        return False
+    token = policy.tokens.get(identity.token or "")
+    if identity.token is not None:
+        if token is None or token.suspended or (token.not_after is not None and token.not_after <= NOW):
+            return False
+        near = {"10.1.2.3", *(("10.1.2.4", "::ffff:10.1.2.4") if "10.1.0.0/16" in token.networks else ())}
+        if token.networks and identity.source not in near:
+            return False
+    if identity.provider and not (identity.provider == "kubernetes" and policy.kubernetes is not None):
+        return False
+    mine = {f"token:{identity.token}"} if identity.token else identity.subjects
+    shared = claim is not None and granted(one for one in claim.access if set(one.subjects) & mine)
+    own = claim is not None and token is not None and claim.owner == token.owner and granted(token.grants)
+    return own or shared or granted(policy.anonymous)
 
 
 @given(policies, identities, names, actions, st.sampled_from(Endpoint))
@@ -157,6 +256,6 @@ def test_agrees_with_the_obvious(
 ) -> None:
     """Whatever policy, identity and repository: both formulations allow the same."""
     decision = decide(policy, identity, endpoint, RepositoryName.parse(name), action, now=NOW)
-    assert decision.allowed is bool(obviously_allowed(policy, identity, name, action))
+    assert decision.allowed is bool(obviously_allowed(policy, identity, endpoint, name, action))
     assert decision.endpoint is endpoint
     assert not (decision.allowed and decision.other_credentials_may_help)

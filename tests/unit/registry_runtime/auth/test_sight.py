@@ -13,6 +13,7 @@ from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.sight import sight
 from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.subject import KubernetesProvider
 from registry_runtime.storage.paths import escape
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -62,6 +63,19 @@ def test_anybody_looks_where_anybody_may() -> None:
     open_ = (NameRange("z/open", "z/open"), NameRange("z/free/", "z/free/~"))
     assert sight(given_, ANYBODY, now=NOW) == open_
     assert sight(given_, ROBOT, now=NOW) == (*open_, NameRange("a/", "a/~"))
+
+
+def test_a_guest_looks_where_a_namespace_lets_it_in() -> None:
+    """A robot of another account, and a pod: by the globs of the entries that name them."""
+    entry = {"repositories": ["z/**", "a/**"], "actions": ["list"], "subjects": ["token:robot", "pod"]}
+    shared = Claim.model_validate({"account": "them", "owner": "them", "access": [entry]})
+    given_ = policy([], [], ["a"]).model_copy(
+        update={"namespaces": {"z": shared}, "kubernetes": KubernetesProvider(audience="here")}
+    )
+    pod = Identity(provider="kubernetes", subjects=frozenset({"pod"}))
+    for guest in (ROBOT, pod):
+        assert sight(given_, guest, now=NOW) == (NameRange("z/", "z/~"),)
+    assert sight(given_, Identity(provider="kubernetes"), now=NOW) == ()
 
 
 def test_who_may_nothing_looks_nowhere() -> None:
