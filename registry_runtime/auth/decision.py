@@ -119,7 +119,7 @@ def _judge(
     if found not in _ALLOWING:
         return found
     if repository is None:
-        return _registry_wide(policy, identity, action)
+        return _registry_wide(policy, identity, endpoint, action)
     reason = _by_policy(policy, identity, repository, action)
     if reason not in _ALLOWING:
         return reason
@@ -130,10 +130,12 @@ def _judge(
     return reason
 
 
-def _registry_wide(policy: Policy, identity: Identity, action: Action) -> Reason:
-    """A good identity may always ask; a list shows only what it may see."""
+def _registry_wide(policy: Policy, identity: Identity, endpoint: Endpoint, action: Action) -> Reason:
+    """A good identity may always ask, and log in; a list shows only what it may see."""
     if identity.anonymous and not policy.anonymous:
         return Reason.CREDENTIALS_MISSING
+    if action is Action.LIST and endpoint is Endpoint.PUBLIC and policy.private_only:
+        return Reason.PRIVATE_ONLY
     if action is Action.LIST and identity.scopes is not None and not identity.scopes.catalog:
         return Reason.SCOPE_MISSING
     return Reason.ANYBODY if identity.anonymous else Reason.GRANTED

@@ -24,6 +24,7 @@ from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
 
 CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
 _NO_PASSWORD = "0" * 64  # compared with, so that an unknown id takes as long as a known one
+_PASSWORDS = 2  # that a token has at most, while it is rotated
 
 _SENTENCES = {
     Reason.CREDENTIALS_MISSING: "log in with the password of an AccessToken",
@@ -174,7 +175,8 @@ class Gate:
             raise self._refused(source, None) from None
         policy = self._policy()
         token = policy.tokens.get(password.id)
-        hashes = token.hashes if token is not None else (_NO_PASSWORD,)
+        hashes = token.hashes if token is not None else ()
+        hashes += (_NO_PASSWORD,) * (_PASSWORDS - len(hashes))
         good = [hmac.compare_digest(password.sha256, known) for known in hashes]
         if not any(good):
             raise self._refused(source, password.id)

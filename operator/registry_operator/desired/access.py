@@ -29,7 +29,7 @@ def access(registry: Registry, namespace: Namespace, tokens: Mapping[Key, Access
         found = (_subject(registry, namespace, one, tokens) for one in entry.subjects)
         subjects = tuple(one for one in found if one is not None)
         if subjects:
-            globs = entry.repositories or (f"{name}/**",)
+            globs = entry.repositories or (name, f"{name}/**")
             made.append(Access(repositories=globs, actions=ROLES[entry.role], subjects=subjects))
     return tuple(made)
 

@@ -35,7 +35,8 @@ def test_roles_are_actions_on_the_namespace_or_on_globs_of_it() -> None:
         {Action.PULL, Action.PUSH, Action.DELETE},
         set(Action),
     ]
-    assert [one.repositories for one in found] == [("pier-one/**",), ("pier-one/web",), ("pier-one/**",)]
+    whole = ("pier-one", "pier-one/**")
+    assert [one.repositories for one in found] == [whole, ("pier-one/web",), whole]
     assert found[0].subjects == ("serviceaccount:harbour/*",)
 
 

@@ -119,6 +119,14 @@ def test_the_private_domain_serves_what_the_public_one_refuses() -> None:
         assert found.reason is Reason.GRANTED
 
 
+def test_the_catalog_is_the_private_domains_too() -> None:
+    """Of a registry that is private only; a login stays possible by both doors."""
+    for endpoint, expected in ((Endpoint.PUBLIC, Reason.PRIVATE_ONLY), (Endpoint.PRIVATE, Reason.GRANTED)):
+        assert decide(PRIVATE, ROBOT, endpoint, None, Action.LIST, now=NOW).reason is expected
+        assert decide(PRIVATE, ROBOT, endpoint, None, Action.PULL, now=NOW).allowed
+    assert decide(PRIVATE, ANYBODY, Endpoint.PUBLIC, None, Action.LIST, now=NOW).other_credentials_may_help
+
+
 def test_a_token_works_from_its_networks() -> None:
     """An address of a subnet, also as IPv6 writes it."""
     policy = with_token(networks=("10.1.0.0/16", "fd00::/8"))

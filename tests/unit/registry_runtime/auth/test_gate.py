@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from registry_runtime.auth import gate
 from registry_runtime.auth.credentials import Basic, Bearer, Unreadable
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
@@ -189,6 +192,29 @@ def test_a_right_id_with_a_wrong_secret_is_wrong() -> None:
     world.change(hashes=(world.password.sha256, other.sha256))
     world.may(Basic(other.text))
     world.may(Basic(world.password.text))
+
+
+@pytest.mark.parametrize("passwords", [None, 0, 1, 2])
+def test_a_login_takes_the_same_way_for_every_id(
+    monkeypatch: pytest.MonkeyPatch, passwords: int | None
+) -> None:
+    """Unknown, without a password, with one, or with two: as many comparisons, of as many characters."""
+    world = World()
+    others = [Password.generate(world.password.id).sha256 for _ in range(2)]
+    if passwords is not None:
+        world.change(hashes=tuple(others[:passwords]))
+    asked = Password.generate(world.password.id if passwords is not None else "f" * 16)
+    compared: list[tuple[int, int]] = []
+
+    def comparing(one: str, other: str) -> bool:
+        compared.append((len(one), len(other)))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(gate, "hmac", SimpleNamespace(compare_digest=comparing))
+    with pytest.raises(Unauthorized) as refused:
+        world.gate.identify(Basic(asked.text), "192.0.2.1")
+    assert compared == [(64, 64)] * 2
+    assert refused.value.reason == "TokenUnknown"
 
 
 def test_unreadable_credentials_are_not_taken_for_none() -> None:
