@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class _Shard:
     file: Path
     watch: SecretWatch | None = None
     policy: Policy | None = None
+    keyed: int = 0  # of the policy
     problem: str | None = None
     stamp: tuple[int, int] | None = None
     mounted: bytes = b""  # digest of what the file held when it was last looked into
@@ -117,6 +118,7 @@ class PolicyFollower:
         shard = self._shards[name]
         try:
             shard.policy = Policy.model_validate_json(content)
+            shard.keyed = shard.policy.keyed()
         except ValidationError as error:
             self.refusals += 1
             shard.problem = _problem(error)
@@ -132,11 +134,17 @@ class PolicyFollower:
         known = tuple(shard.policy for shard in self._shards.values() if shard.policy is not None)
         if len(known) == len(self._shards):
             policy = Policy.merge(known)
-            revision = policy.revision
+            revision = policy.revision_with(self._keyed(policy, known))
             if revision != self._revision:
                 self._policy, self._revision, self.since = policy, revision, time.time()
                 _log.info("a policy is in force", extra=fields(revision=revision, origin=origin))
         self._changed()
+
+    def _keyed(self, policy: Policy, parts: Iterable[Policy]) -> int:
+        """The parts' sum, unless a name stands in two of them, of which only one counts."""
+        if policy.size == sum(part.size for part in parts):
+            return sum(shard.keyed for shard in self._shards.values())
+        return policy.keyed()
 
 
 def _problem(error: ValidationError) -> str:

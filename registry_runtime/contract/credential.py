@@ -11,6 +11,7 @@ import re
 import secrets
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Self
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -44,6 +45,7 @@ class Password:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+@lru_cache(maxsize=65536)
 def token_id(uid: str) -> str:
     """The id of the AccessToken with this Kubernetes UID: 16 characters of [0-9a-z], not secret."""
     number = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:10], "big")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -114,8 +115,14 @@ def in_force(observed: RegistryObserved) -> Policy:
         if isinstance(secret, Absence) or observed.registry.meta.uid not in secret.owners:
             continue
         with suppress(ValidationError):
-            parts.append(Policy.model_validate_json(secret.values.get(KEY, b"")))
+            parts.append(_read(secret.values.get(KEY, b"")))
     return Policy.merge(tuple(parts))
+
+
+@lru_cache(maxsize=64)
+def _read(document: bytes) -> Policy:
+    """Raises ValidationError. A shard of thousands of tokens takes long to read, and is seldom another."""
+    return Policy.model_validate_json(document)
 
 
 def hashes(token: AccessToken, secret: SecretData | Absence, before: Policy) -> tuple[str, ...]:

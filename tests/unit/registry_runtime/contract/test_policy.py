@@ -61,3 +61,15 @@ def test_what_manifests_may_lack_is_the_namespace_s_to_say() -> None:
     assert whole.sparse_in("nobody-s") == lean
     assert Policy().sparse_in("nobody-s") == Sparse()
     assert Policy.model_validate_json(whole.encode()) == whole
+
+
+def test_a_revision_is_known_by_its_parts() -> None:
+    """Whoever has the numbers of the shards need not look at what has not changed; any change is another."""
+    one = Policy(namespaces=POLICY.namespaces, anonymous=(GRANT,))
+    other = Policy(tokens=POLICY.tokens)
+    assert POLICY.revision_with(one.keyed() + other.keyed()) == POLICY.revision
+    moved = {"t1": POLICY.tokens["t1"], "t3": POLICY.tokens["t2"]}
+    closed = POLICY.model_copy(update={"private_only": True})
+    fewer = {"t1": POLICY.tokens["t1"]}
+    changed = [POLICY.model_copy(update={"tokens": tokens}).revision for tokens in (moved, fewer, {})]
+    assert len({POLICY.revision, closed.revision, *changed}) == 5
