@@ -101,6 +101,8 @@ def peers(given: list[Object], namespace: str, side: str, seen: Seen) -> Iterato
     if not given:
         yield Peer("", tuple(seen.networked()))
     for peer in given:
+        if ":" in peer.get("ipBlock", {}).get("cidr", ""):
+            continue  # nobody here has an IPv6 address
         if "ipBlock" in peer:
             outside = peer["ipBlock"].get("except") or []
             inside = f"ip {side} {peer['ipBlock']['cidr']}"

@@ -89,6 +89,7 @@ def under(kind: str, **more: Any) -> Object:
 
 KEYS = {"keySecretRef": {"name": "keys"}, "activeKey": "k1"}
 ONE_OF = {"s3": S3, "ephemeral": {}}
+ROBOT = {"accessToken": {"name": "robot"}}
 REFUSED = [
     (resource("Registry", "h" * 41), "metadata.name must be at most 40"),
     (resource("Registry", "7seas"), "metadata.name must be at most 40"),
@@ -149,6 +150,10 @@ REFUSED = [
         resource("Registry", allowedNamespaces={"from": "All", "selector": {}}),
         "spec.allowedNamespaces.selector is required with from: Selector",
     ),
+    *((resource("Registry", exposure={"privateNetworks": [text]}), "a subnet is written as") for text in (
+        "10.0.0.0/33", "10.0.0/8", "1:2:3/64", "10.0.0.300/8",
+    )),
+    (resource("Registry", exposure={"privateNetworks": ["anybody"]}), "spec.exposure.privateNetworks[0]"),
     (resource("Registry", resources={"limits": {"memory": "much"}}), "spec.resources.limits.memory"),
     (resource("Registry", encryption={"activeKey": "k1"}), "spec.encryption.keySecretRef: Required value"),
     (resource("Registry", encryption={"keySecretRef": {"name": "keys"}}), "encryption.activeKey: Required"),
@@ -164,6 +169,20 @@ REFUSED = [
         "abc", "a" * 31, "-pier", "pier-", "Pier", "pier.one", "pier/one", "pier___one", "pier_-one",
     )),
     (resource("Namespace", registryRef={}), "spec.registryRef.name: Required value"),
+    *((resource("Namespace", access=[{"role": "Reader", "subjects": [subject]}]), said) for subject, said in (
+        ({}, "a subject has exactly one of accessToken, serviceAccount and oidc"),
+        (ROBOT | {"serviceAccount": {}}, "a subject has exactly one of"),
+        ({"oidc": {"provider": "forge"}}, "it would be everybody"),
+        ({"oidc": {"provider": "forge", "claims": {}}}, "it would be everybody"),
+        ({"serviceAccount": {"namespace": "no/name"}}, "subjects[0].serviceAccount.namespace"),
+    )),
+    (resource("Namespace", access=[{"role": "Owner", "subjects": [ROBOT]}]), "spec.access[0].role"),
+    (resource("Namespace", access=[{"role": "Reader", "subjects": []}]), "spec.access[0].subjects"),
+    (
+        resource("Namespace", access=[{"role": "Reader", "subjects": [ROBOT], "repositories": ["/../x"]}]),
+        "spec.access[0].repositories[0]",
+    ),
+    (resource("AccessToken", networks=["10.0.0.0/33"]), "a subnet is written as"),
     (resource("AccessToken", "t" * 59), "metadata.name must be at most 58"),
     (resource("AccessToken", registryRefs=[]), "spec.registryRefs"),
     (
@@ -210,6 +229,7 @@ ACCEPTED = [
     resource("Registry", tls={}),
     resource("Registry", tls={"secretRef": {"name": "public"}}),
     resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
+    resource("Registry", exposure={"privateNetworks": ["198.51.100.0/24", "0.0.0.0/0", "::/0", "fd00::/8"]}),
     resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
     resource("Registry", encryption=KEYS),
     resource("Registry", encryption=KEYS | {"activeKey": "2026-11_a.key"}),

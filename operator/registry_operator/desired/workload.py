@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PRE_STOP_SECONDS = 5  # by then no node sends new connections here
 SPARE_SECONDS = 10
 PORTS = {"https": 443, "http": 80}
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 
 def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
@@ -71,6 +72,7 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
     return {
         "selector": names.selector(registry),
         **config.listeners.model_dump(mode="json", include={"public", "private", "internal", "probes"}),
+        "private_networks": registry.spec.exposure.private_networks or PRIVATE,
         "operator_namespace": settings.namespace,
         "operator_labels": names.OPERATOR_LABELS,
         "egress_ports": sorted({_port(url) for url in asked or [None]} | set(settings.api_ports)),

@@ -17,6 +17,7 @@ from registry_operator.models.base import (
     OwnStatus,
     Resource,
     Selector,
+    Subnet,
     Time,
     Value,
     rules,
@@ -26,7 +27,6 @@ from registry_operator.models.glob import Glob
 from registry_operator.models.reference import RegistryRef
 
 Domain = Literal["Public", "Private"]
-SUBNET = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*(\.[0-9]{1,3}){0,3})/[0-9]{1,3}$"
 REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"  # distribution-spec
 TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
@@ -194,7 +194,7 @@ class AccessTokenSpec(Value):
     ] = None
     image: Annotated[Image | None, Field(description="What each use may push, at most.")] = None
     networks: Annotated[
-        tuple[Annotated[str, Field(max_length=49, pattern=SUBNET)], ...],
+        tuple[Subnet, ...],
         Field(
             max_length=32,
             description="Subnets (CIDR) that it may be used from, as the replicas see clients; none: all.",

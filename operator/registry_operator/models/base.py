@@ -47,6 +47,16 @@ def rules(*pairs: tuple[str, str]) -> JsonDict:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
+Subnet = Annotated[
+    str,
+    Field(
+        max_length=49,
+        pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$",
+        json_schema_extra=rules(("isCIDR(self)", "a subnet is written as 10.0.0.0/8 or fd00::/8")),
+    ),
+]
+
+
 def parse_time(text: str) -> datetime:
     """A time of the Kubernetes API (RFC 3339). Raises ValueError."""
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.authentication import Authentication
-from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Value, rules
+from registry_operator.models.base import (
+    HostName,
+    OwnStatus,
+    Resource,
+    Selector,
+    Subnet,
+    Value,
+    rules,
+)
 from registry_operator.models.encryption import Encryption, EncryptionStatus
 from registry_operator.models.storage import Collection, SecretRef, Storage
 
@@ -63,7 +71,7 @@ class Tls(Value):
 
 
 class Exposure(Value):
-    """How clients outside of the cluster reach the public domain."""
+    """How clients reach the two domains."""
 
     service_type: Annotated[
         Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Type of the public Service.")
@@ -73,6 +81,17 @@ class Exposure(Value):
         Field(
             max_length=16,
             description="Further host names of the public domain.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
+    private_networks: Annotated[
+        tuple[Subnet, ...],
+        Field(
+            max_length=32,
+            description=(
+                "Subnets (CIDR) that reach the private domain, beside the pods of the cluster; "
+                "the nodes' must be among them. None: every private address (RFC 1918, 4193, 6598)."
+            ),
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = ()
@@ -161,7 +180,7 @@ class RegistrySpec(Value):
         Collection, Field(description="When content that nothing refers to is deleted.")
     ] = Collection()
     tls: Annotated[Tls, Field(description="Certificate of both domains; default: selfSigned.")] = Tls()
-    exposure: Annotated[Exposure, Field(description="How clients reach the public domain.")] = Exposure()
+    exposure: Annotated[Exposure, Field(description="How clients reach the two domains.")] = Exposure()
     allowed_namespaces: Annotated[
         AllowedNamespaces,
         Field(description="Which Kubernetes namespaces may claim Namespaces and AccessTokens here."),

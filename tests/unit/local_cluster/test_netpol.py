@@ -116,6 +116,14 @@ def test_an_address_block_has_holes() -> None:
     )
 
 
+def test_an_address_block_of_ipv6_is_nobody_here() -> None:
+    """nft would refuse the whole script for it."""
+    blocks = [{"ipBlock": {"cidr": "fc00::/7"}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
+
+    assert ingress(policy(ingress=[{"from": blocks}])) == ["ip saddr 10.0.0.0/8 return", "drop"]
+    assert ingress(policy(ingress=[{"from": blocks[:1]}])) == ["drop"]
+
+
 def test_a_rule_without_peers_is_for_everyone() -> None:
     """And one without ports for all of them."""
     assert ingress(policy(ingress=[{}])) == ["return", "drop"]

@@ -388,12 +388,12 @@ def test_replicas_may_reach_the_sts(identity: dict[str, Any], ports: set[int]) -
 
 
 def test_the_state_port_is_open_to_the_operator_alone() -> None:
-    """Everybody may come to the two domains, and nobody else to the rest."""
+    """Everybody may come to the public domain, and nobody else to the rest."""
     policy = render(observed(), SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
     assert policy
-    public, internal, probes = policy["spec"]["ingress"]
+    public, _, internal, probes = policy["spec"]["ingress"]
     assert "from" not in public
-    assert {port["port"] for port in public["ports"]} == {8443, 8444}
+    assert {port["port"] for port in public["ports"]} == {8443}
     (peer,) = internal["from"]
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "roadstead-system"}
     assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "roadstead-operator"}
@@ -431,3 +431,26 @@ def test_labels_of_accounts_reach_the_policy_only_through_consent() -> None:
     assert render(seen, SETTINGS).policy.tokens == {}
     open_ = replace(seen, registry=registry(allowedNamespaces={"from": "All"}))
     assert set(render(open_, SETTINGS).policy.tokens) == {made.id}
+
+
+@pytest.mark.parametrize(
+    ("exposure", "expected"),
+    [
+        ({}, {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}),
+        ({"privateNetworks": ["198.51.100.0/24"]}, {"198.51.100.0/24"}),
+        ({"privateNetworks": ["0.0.0.0/0", "::/0"]}, {"0.0.0.0/0", "::/0"}),
+    ],
+)
+def test_the_private_domain_is_for_pods_and_private_networks(
+    exposure: dict[str, Any], expected: set[str]
+) -> None:
+    """Nobody on the Internet reaches it, whatever stands in front of it; other subnets are named."""
+    policy = render(observed(registry(exposure=exposure)), SETTINGS).child(
+        "NetworkPolicy", Key("harbour", "harbour")
+    )
+    assert policy
+    _, private, *_ = policy["spec"]["ingress"]
+    assert [port["port"] for port in private["ports"]] == [8444]
+    pods, *blocks = private["from"]
+    assert pods == {"namespaceSelector": {}}
+    assert {one["ipBlock"]["cidr"] for one in blocks} == expected
