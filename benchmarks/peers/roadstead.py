@@ -21,6 +21,7 @@ NAME = "Roadstead"
 ENCRYPTED = "Encrypted"  # the same, with a tenant's key
 _CACHE = 4 * 1024**3  # bytes
 _KEY = "k1"
+_NO_MORE = Policy()
 _ENVIRONMENT = {  # as images/Containerfile sets it
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
@@ -39,12 +40,17 @@ def image_python() -> Path:
 
 
 @contextmanager
-def roadstead(ground: Ground, python: Path, replicas: int, name: str = NAME) -> Iterator[Server]:
-    """So many replicas on the same storage, each with a port and a cache of its own."""
+def roadstead(
+    ground: Ground, python: Path, replicas: int, name: str = NAME, policy: Policy = _NO_MORE
+) -> Iterator[Server]:
+    """So many replicas on the same storage, each with a port and a cache of its own.
+
+    The policy comes beside what allows all that a comparison needs.
+    """
     folder = ground.own(name.lower())
     (folder / "signing.pem").write_bytes(ground.signing)
     (folder / "policy" / "shard").mkdir(parents=True)
-    (folder / "policy" / "shard" / "policy.json").write_bytes(_policy(name).encode())
+    (folder / "policy" / "shard" / "policy.json").write_bytes(Policy.merge((_policy(name), policy)).encode())
     (folder / "keys").mkdir()
     (folder / "keys" / _KEY).write_bytes(os.urandom(32))
     storage = _storage(ground, name, folder)
