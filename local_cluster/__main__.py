@@ -66,6 +66,8 @@ def run(cluster: Cluster, arguments: argparse.Namespace) -> None:
             cluster.write_host_entries(dict(entry.split("=", 1) for entry in arguments.entry))
         case "trust":
             cluster.trust_registry(arguments.registry, arguments.ca.read_bytes())
+        case "keyless":
+            cluster.pull_keyless(arguments.audience, arguments.registry)
         case verb if verb in ZONE_VERBS:
             getattr(cluster, verb)(arguments.zone)
         case verb:
@@ -109,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
     trust = verbs.add_parser("trust", help="make every node's containerd trust a registry's authority")
     trust.add_argument("registry", help="HOST or HOST:PORT")
     trust.add_argument("ca", type=Path, help="PEM file")
+    keyless = verbs.add_parser("keyless", help="make kubelets pull with the tokens of pods' ServiceAccounts")
+    keyless.add_argument("audience", help="whom the tokens are for")
+    keyless.add_argument("registry", nargs="+", help="HOST or HOST:PORT")
     return top
 
 

@@ -112,7 +112,7 @@ class Bringup:
 
     def start_node(self, which: Node) -> None:
         for daemon in (
-            node.kubelet(which, self.parts),
+            node.kubelet(which, self.parts, keyless=(which.etc / node.KEYLESS).exists()),
             node.coredns(self.parts),
             node.kube_proxy(self.parts),
         ):
@@ -135,6 +135,12 @@ class Bringup:
         self.wait(machine.daemons, node.DAEMONS, ready, f"{which.name} is not Ready")
         self.wait(machine.daemons, node.DAEMONS, resolves, f"the DNS of {which.name} does not answer")
         self.wait(machine.daemons, node.DAEMONS, serves, f"no Service is reached from {which.name}")
+
+    def renew_kubelet(self, which: Node) -> None:
+        """What it reads at its start, it reads again; its pods go on meanwhile."""
+        self.machines[which.name].daemons.stop("kubelet")
+        self.start_node(which)
+        self.wait_for_node(which)
 
     def wait_for_services(self) -> None:
         """Until Services are reached from the control plane, and so through relays."""

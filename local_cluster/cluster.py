@@ -161,6 +161,19 @@ class Cluster:
         for each in self.layout.nodes:
             etc.write(each.etc, node.registry_files(etc.checked_registry(host), pem))
 
+    def pull_keyless(self, audience: str, registries: Iterable[str]) -> None:
+        """Kubelets give these registries (host[:port]) the token of a pod's ServiceAccount, for `audience`.
+
+        In place of what was set before. To a kubelet that runs it is news: it is started anew.
+        """
+        files = node.keyless_files(audience, [etc.checked_registry(each) for each in registries])
+        with locked(self.layout.state):
+            news = [each for each in self.layout.nodes if not etc.holds(each.etc, files)]
+            for each in news:
+                etc.write(each.etc, files)
+            running = [each for each in news if self.machines[each.name].daemons.running("kubelet")]
+            in_parallel(self.bringup.renew_kubelet, running)
+
     # What the above stands on
 
     def api(self) -> Api:

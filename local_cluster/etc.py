@@ -60,6 +60,11 @@ def checked_address(address: str) -> IPv4Address:
         raise BadRequest(f"{address!r} is no IPv4 address: {error}") from error
 
 
+def holds(etc: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether each file is there, with this content."""
+    return all((etc / name).exists() and (etc / name).read_bytes() == files[name] for name in files)
+
+
 def write(etc: Path, files: Mapping[str, bytes]) -> None:
     """Each file appears whole, readable by root alone where it holds a key."""
     for name, content in files.items():

@@ -1,6 +1,7 @@
 """What a node runs and reads: command lines and files as values. Paths are those inside the machine."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from local_cluster.control_plane import API
 from local_cluster.daemon import Daemon
 from local_cluster.layout import DNS_ADDRESS, DNS_DOMAIN, POD_RANGE, Node
 from local_cluster.machine import SYSTEM_PATH
-from local_cluster.parts import Parts
+from local_cluster.parts import CREDENTIAL_PROVIDER, Parts
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 SANDBOX = "localhost/pause:1"
 CERTS_D = "/etc/containerd/certs.d"
+KEYLESS = "kubernetes/credential-provider.json"  # below /etc; there where nodes pull without Secrets
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CAP_SYS_RESOURCE = 24
 ENV = {"PATH": SYSTEM_PATH, "TMPDIR": "/run"}  # /tmp is the host's, and runc puts a file there for each exec
@@ -44,7 +46,12 @@ def containerd(parts: Parts) -> Daemon:
     return Daemon("containerd", (str(parts.binary("containerd")),), {**ENV, "PATH": path})
 
 
-def kubelet(node: Node, parts: Parts) -> Daemon:
+def kubelet(node: Node, parts: Parts, *, keyless: bool) -> Daemon:
+    """`keyless`: the file of that name is there, which it reads once, at its start."""
+    flags = (
+        f"--image-credential-provider-config=/etc/{KEYLESS}",
+        f"--image-credential-provider-bin-dir={parts.binary(CREDENTIAL_PROVIDER).parent}",
+    )
     return Daemon(
         "kubelet",
         (
@@ -54,6 +61,7 @@ def kubelet(node: Node, parts: Parts) -> Daemon:
             f"--hostname-override={node.name}",
             f"--node-ip={node.address}",
             f"--node-labels={ZONE_LABEL}={node.zone}",
+            *(flags if keyless else ()),
         ),
         ENV,
     )
@@ -99,6 +107,27 @@ def kubelet_config(node: Node) -> dict[str, Any]:
         "evictionHard": {"imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%"},
         "imageGCHighThresholdPercent": 100,
     }
+
+
+def keyless_files(audience: str, registries: Sequence[str]) -> dict[str, bytes]:
+    """Path below /etc → content: these registries (host[:port]) get the tokens of pods' ServiceAccounts.
+
+    https://kubernetes.io/docs/reference/config-api/kubelet-config.v1/#kubelet-config-k8s-io-v1-CredentialProviderConfig
+    """
+    provider = {
+        "name": CREDENTIAL_PROVIDER,
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "matchImages": list(registries),
+        "args": list(registries),
+        "defaultCacheDuration": "0s",
+        "tokenAttributes": {
+            "serviceAccountTokenAudience": audience,
+            "cacheType": "Token",
+            "requireServiceAccount": True,
+        },
+    }
+    config = {"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig"}
+    return {KEYLESS: as_json({**config, "providers": [provider]})}
 
 
 def kube_proxy_config(node: Node) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The programs that the local cluster consists of, built from pinned sources into a cache.
 
 Each folder of `parts/` pins one part: a go.mod whose `tool` lines name the programs (no source of theirs is
-copied here), or a C file. A part is built once for each content of its folder and each set of flags.
+copied here), or a C file. The kubelets' credential provider is a product of this clone, with a folder of its
+own. A part is built once for each content of its folder and each set of flags.
 Go's own version is not in the key: each go.mod states the least one, a newer Go must not cost anyone another
 five minutes, and a built cluster must start where Go is no longer installed.
 """
@@ -18,6 +19,7 @@ from local_cluster.errors import PartMissing
 from local_cluster.process import run
 
 SOURCES = Path(__file__).parent / "parts"
+CREDENTIAL_PROVIDER = "roadstead-credential-provider"
 KUBERNETES = "1.36.3"
 MAJOR, MINOR, _PATCH = KUBERNETES.split(".")
 PROGRESS_SECONDS = 10.0
@@ -26,17 +28,21 @@ NEEDED = {"go": "Go 1.26.6 or newer (https://go.dev/dl/)", "cc": "a C compiler (
 
 @dataclass(frozen=True)
 class Part:
-    """Programs built together, by `command` with `-o OUTPUT package` added to it."""
+    """Programs built together, by `command` with `-o OUTPUT package` added to it.
+
+    `at` is the folder of the sources, where that is not the one of this name in `parts/`.
+    """
 
     name: str
     binaries: tuple[str, ...]
     command: tuple[str, ...]
     package: str
     env: tuple[tuple[str, str], ...] = ()
+    at: Path | None = None
 
     @property
     def sources(self) -> Path:
-        return SOURCES / self.name
+        return self.at or SOURCES / self.name
 
     @property
     def key(self) -> str:
@@ -57,6 +63,7 @@ def go(
     variables: tuple[str, ...] = (),
     tags: str = "",
     static_cgo: bool = False,
+    at: Path | None = None,
 ) -> Part:
     """A part built by Go: all `tool` packages of its go.mod, or the program in its folder (`package="."`).
 
@@ -67,7 +74,7 @@ def go(
         link += ["-linkmode external", '-extldflags "-static"']
     command = ("go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", tags)
     env = (("CGO_ENABLED", "1" if static_cgo else "0"), ("GOWORK", "off"))
-    return Part(name, binaries or (name,), (*command, "-ldflags", " ".join(link)), package, env)
+    return Part(name, binaries or (name,), (*command, "-ldflags", " ".join(link)), package, env, at)
 
 
 VERSION = "k8s.io/component-base/version"
@@ -83,6 +90,7 @@ CLUSTER = (
     go("coredns", package="."),
     go("versitygw"),
     go("hello", package="."),
+    go(CREDENTIAL_PROVIDER, package=".", at=Path(__file__).parent.parent / "credential_provider"),
     go(
         "kubernetes",
         *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),

@@ -38,7 +38,8 @@ class KindProvider:
     def build(self) -> Images:
         return build.everything(self.cache, self.report, docker=True, programs=IN_IMAGES)[1]
 
-    def up(self) -> None:
+    def up(self, _hostname: str, /) -> None:
+        """Without keyless pulls: docs/keyless.md has what kind-config.yaml needs for them."""
         self.state.mkdir(parents=True, exist_ok=True)
         if self.name not in run("kind", "get", "clusters").split():
             config = ("--config", str(CONFIG), "--kubeconfig", str(self.kubeconfig), "--wait", "120s")

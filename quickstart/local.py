@@ -36,7 +36,8 @@ class LocalProvider:
     def build(self) -> Images:
         return build.everything(self.cache, self.report)[1]
 
-    def up(self) -> None:
+    def up(self, hostname: str, /) -> None:
+        self.cluster.pull_keyless(hostname, [hostname, f"private.{hostname}"])
         self.cluster.up()
 
     def down(self) -> None:

@@ -26,7 +26,8 @@ class Provider(Protocol):
     def build(self) -> Images:
         """Build what the cluster consists of, and the images; skipped where it is built."""
 
-    def up(self) -> None: ...
+    def up(self, hostname: str, /) -> None:
+        """Nodes can pull from this registry, in both its domains, without a Secret too (docs/keyless.md)."""
 
     def down(self) -> None:
         """Leave nothing behind."""

@@ -34,7 +34,7 @@ class Story:
         with step("build: the cluster's programs and the images (skipped where built)"):
             images = self.provider.build()
         with step("cluster: three nodes in three zones"):
-            self.provider.up()
+            self.provider.up(HOSTNAME)
         kubectl = Kubectl(self.provider.kubectl, self.provider.kubeconfig)
         with step("images: into the nodes"):
             self.provider.load(images.preloaded)

@@ -45,6 +45,17 @@ def test_every_file_that_a_daemon_is_told_to_read_is_written() -> None:
     assert len(told) > 15
 
 
+def test_a_kubelet_has_a_credential_provider_where_it_is_configured() -> None:
+    """The file is told to it where it is there, and only there: it would not start without."""
+    which = LAYOUT.node("zone-a")
+    with_it, without = (" ".join(node.kubelet(which, PARTS, keyless=each).argv) for each in (True, False))
+
+    (name,) = node.keyless_files("registry.example", ["registry.example"])
+    assert f"--image-credential-provider-config=/etc/{name} " in with_it
+    assert f"--image-credential-provider-bin-dir={PARTS.binary('kubelet').parent}" in with_it
+    assert "credential-provider" not in without
+
+
 def test_nodes_have_no_key_but_their_own() -> None:
     """Neither an authority's, nor another node's, nor the one that signs ServiceAccounts' tokens."""
     own = node.files(LAYOUT.node("zone-a"), PKI, Path("/cni"), may_lower_oom_score=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local_cluster.errors import BadRequest
-from local_cluster.etc import base_files, checked_registry, hosts_file, write
+from local_cluster.etc import base_files, checked_registry, holds, hosts_file, write
 from local_cluster.layout import Layout
 
 LAYOUT = Layout("one")
@@ -74,3 +74,13 @@ def test_keys_are_readable_by_root_alone(tmp_path: Path) -> None:
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.rglob("*") if file.is_file()}
     assert modes == {"a.key": 0o600, "x.kubeconfig": 0o600, "a.crt": 0o644}
     assert (tmp_path / "pki" / "a.key").read_bytes() == b"new"
+
+
+def test_what_is_written_is_held(tmp_path: Path) -> None:
+    """A missing file and another content are news."""
+    files = {"a/b": b"1", "c": b"2"}
+    write(tmp_path, files)
+
+    assert holds(tmp_path, files)
+    assert not holds(tmp_path, {"c": b"3"})
+    assert not holds(tmp_path, {**files, "d": b""})

@@ -38,6 +38,10 @@ def test_the_page_describes_every_verb_and_no_other() -> None:
         (["load", "a.tar", "b.tar"], ("load", [Path("a.tar"), Path("b.tar")])),
         (["forward", "127.0.0.1:0", "web.shop:80"], ("forward", "127.0.0.1:0", "web.shop:80")),
         (["hosts", "a=10.0.0.1", "b=10.0.0.2"], ("write_host_entries", {"a": "10.0.0.1", "b": "10.0.0.2"})),
+        (
+            ["keyless", "a.example", "a.example", "b:5000"],
+            ("pull_keyless", "a.example", ["a.example", "b:5000"]),
+        ),
         (["exec", "zone-a", "--", "ls", "-l"], ("become", "zone-a", ["ls", "-l"])),
     ],
 )

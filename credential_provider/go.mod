@@ -1,0 +1,3 @@
+module roadstead.dev/credential-provider
+
+go 1.26.0
