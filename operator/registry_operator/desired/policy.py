@@ -16,19 +16,13 @@ from registry_operator.desired.encryption import key_use
 from registry_operator.models import Image
 from registry_operator.observed import Absence, RegistryObserved, SecretData
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.policy import KEY, Action, Claim, Grant, Policy, Sparse, Token, Uses
+from registry_runtime.contract.policy import KEY, Claim, Policy, Sparse, Token, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from registry_operator.models import AccessToken, Key, Namespace, Permission, Registry
+    from registry_operator.models import AccessToken, Key, Namespace, Registry
     from registry_operator.observed import KubernetesNamespace
-
-ACTIONS = {
-    "pull": frozenset({Action.PULL, Action.LIST}),  # clients that pull ask for tags, too
-    "push": frozenset({Action.PUSH}),
-    "delete": frozenset({Action.DELETE}),
-}
 
 
 def settlement(observed: RegistryObserved) -> Settlement:
@@ -144,7 +138,7 @@ def entry(token: AccessToken, account: KubernetesNamespace, hashes: tuple[str, .
         account=account.name,
         owner=account.uid,
         hashes=hashes,
-        grants=tuple(grant(permission) for permission in token.spec.permissions),
+        grants=token.grants,
         not_after=token.expires,
         suspended=token.spec.suspended,
         uses=uses(token),
@@ -158,11 +152,6 @@ def uses(token: AccessToken) -> Uses | None:
         return None
     image = token.spec.image or Image()
     return Uses(limit=token.spec.uses, repository=image.repository, tag=image.tag, bytes=image.max_bytes)
-
-
-def grant(permission: Permission) -> Grant:
-    actions = frozenset[Action]().union(*(ACTIONS[action] for action in permission.actions))
-    return Grant(repositories=permission.repositories, actions=actions)
 
 
 def password(token: AccessToken, secret: SecretData | Absence) -> Password | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
@@ -25,7 +26,13 @@ from registry_operator.models.base import (
 )
 from registry_operator.models.glob import Glob
 from registry_operator.models.reference import RegistryRef
+from registry_runtime.contract.policy import Action, Grant
 
+ACTIONS = {
+    "pull": frozenset({Action.PULL, Action.LIST}),  # clients that pull ask for tags, too
+    "push": frozenset({Action.PUSH}),
+    "delete": frozenset({Action.DELETE}),
+}
 Domain = Literal["Public", "Private"]
 REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"  # distribution-spec
 TAG = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
@@ -54,6 +61,11 @@ class Permission(Value):
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ]
+
+    @property
+    def grant(self) -> Grant:
+        actions = frozenset[Action]().union(*(ACTIONS[action] for action in self.actions))
+        return Grant(repositories=self.repositories, actions=actions)
 
 
 class PullSecrets(Value):
@@ -241,6 +253,11 @@ class AccessToken(Resource[AccessTokenSpec, AccessTokenStatus]):
     """An AccessToken."""
 
     KIND = "AccessToken"
+
+    @cached_property
+    def grants(self) -> tuple[Grant, ...]:
+        """Its permissions in the words of the policy."""
+        return tuple(permission.grant for permission in self.spec.permissions)
 
     @property
     def registries(self) -> tuple[Key, ...]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator import names
-from registry_operator.desired.policy import grant, password, policy, settlement, shards
+from registry_operator.desired.policy import password, policy, settlement, shards
 from registry_operator.desired.registry import render_access
 from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Permission
@@ -49,8 +49,8 @@ def test_a_token_is_known_by_the_hash_of_its_password() -> None:
 def test_who_pulls_may_list_tags() -> None:
     """The actions of a permission in the words of the contract."""
     permission = Permission(repositories=("pier-one/*",), actions=("pull", "delete"))
-    assert grant(permission).actions == {Action.PULL, Action.LIST, Action.DELETE}
-    assert grant(permission).repositories == ("pier-one/*",)
+    assert permission.grant.actions == {Action.PULL, Action.LIST, Action.DELETE}
+    assert permission.grant.repositories == ("pier-one/*",)
 
 
 @pytest.mark.parametrize(
