@@ -55,6 +55,7 @@ class Client:
     tls: ssl.SSLContext | None = None
     password: str | None = None
     repository: str = field(default_factory=lambda: f"team/{uuid.uuid4().hex[:12]}")
+    source: str = ""  # an address of this machine to come from
     _bearers: dict[str, str] = field(default_factory=dict)
 
     def send(
@@ -107,9 +108,12 @@ class Client:
             connection.close()
 
     def connect(self) -> http.client.HTTPConnection:
+        source = (self.source, 0) if self.source else None
         if self.tls is not None:
-            return http.client.HTTPSConnection(self.host, self.port, timeout=30, context=self.tls)
-        return http.client.HTTPConnection(self.host, self.port, timeout=30)
+            return http.client.HTTPSConnection(
+                self.host, self.port, timeout=30, context=self.tls, source_address=source
+            )
+        return http.client.HTTPConnection(self.host, self.port, timeout=30, source_address=source)
 
     # What most tests need first.
 

@@ -191,8 +191,11 @@ class Replica:
     def bearer(self, repository: str, seconds: int) -> dict[str, str]:
         """A bearer of ROBOT's for everything in the repository, as another replica may have signed it."""
         now = int(time.time())
-        claims = Claims(ROBOT.id, now - 60, now + seconds, Scopes({repository: EVERYTHING}))
-        return {"Authorization": f"Bearer {Bearers.load(_NAME, self._signing_key).sign(claims)}"}
+        return self.sign(Claims(ROBOT.id, now - 60, now + seconds, Scopes({repository: EVERYTHING})))
+
+    def sign(self, claims: Claims, registry: str = _NAME) -> dict[str, str]:
+        """A bearer with these claims, under this replica's key."""
+        return {"Authorization": f"Bearer {Bearers.load(registry, self._signing_key).sign(claims)}"}
 
     def terminate(self) -> None:
         assert self.process is not None

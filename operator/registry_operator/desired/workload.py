@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PRE_STOP_SECONDS = 5  # by then no node sends new connections here
 SPARE_SECONDS = 10
 PORTS = {"https": 443, "http": 80}
+EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 
@@ -72,13 +73,20 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
     return {
         "selector": names.selector(registry),
         **config.listeners.model_dump(mode="json", include={"public", "private", "internal", "probes"}),
-        "private_networks": registry.spec.exposure.private_networks or PRIVATE,
+        "private_networks": _private_networks(registry),
         "operator_namespace": settings.namespace,
         "operator_labels": names.OPERATOR_LABELS,
         "egress_ports": sorted({_port(url) for url in asked or [None]} | set(settings.api_ports)),
         "storage_namespace": _service_namespace(host) if host else None,
         "injected_identity": identity is not None and identity.role_arn is None,
     }
+
+
+def _private_networks(registry: Registry) -> tuple[str, ...]:
+    """Subnets that reach the private listener, beside pods; () for everybody, which no subnet says for all
+    implementations of NetworkPolicy: Cilium's takes none of them for a node."""
+    wanted = registry.spec.exposure.private_networks or PRIVATE
+    return () if set(wanted) >= EVERYWHERE else wanted
 
 
 def _port(url: str | None) -> int:

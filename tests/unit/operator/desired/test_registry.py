@@ -438,7 +438,7 @@ def test_labels_of_accounts_reach_the_policy_only_through_consent() -> None:
     [
         ({}, {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}),
         ({"privateNetworks": ["198.51.100.0/24"]}, {"198.51.100.0/24"}),
-        ({"privateNetworks": ["0.0.0.0/0", "::/0"]}, {"0.0.0.0/0", "::/0"}),
+        ({"privateNetworks": ["0.0.0.0/0"]}, {"0.0.0.0/0"}),
     ],
 )
 def test_the_private_domain_is_for_pods_and_private_networks(
@@ -454,3 +454,11 @@ def test_the_private_domain_is_for_pods_and_private_networks(
     pods, *blocks = private["from"]
     assert pods == {"namespaceSelector": {}}
     assert {one["ipBlock"]["cidr"] for one in blocks} == expected
+
+
+def test_the_private_domain_is_opened_by_naming_every_subnet() -> None:
+    """To all, nodes included, whatever takes a subnet for what."""
+    seen = observed(registry(exposure={"privateNetworks": ["::/0", "0.0.0.0/0"]}))
+    policy = render(seen, SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    assert "from" not in policy["spec"]["ingress"][1]
