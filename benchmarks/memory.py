@@ -28,16 +28,16 @@ def idle_memory(stage: Platform) -> list[Row]:
         stage.kubectl.until_ready("reg", name, TENANT, 180)
     time.sleep(SETTLE)
     replicas = {pod["metadata"]["name"] for pod in stage.kubectl.list("pod", "-n", TENANT, "-l", REPLICA)}
-    resident = _resident(stage)
-    operator = [mib for pod, mib in resident.items() if pod.startswith(f"{OPERATOR[0]}-")]
+    found = resident(stage)
+    operator = [mib for pod, mib in found.items() if pod.startswith(f"{OPERATOR[0]}-")]
     stage.kubectl("delete", "reg", "-n", TENANT, *names)
     return [
         median(f"operator idle with {REGISTRIES} Registries, resident", "MiB", operator, 120),
-        median("runtime replica on S3 idle, resident", "MiB", [resident[name] for name in replicas], 100),
+        median("runtime replica on S3 idle, resident", "MiB", [found[name] for name in replicas], 100),
     ]
 
 
-def _resident(stage: Platform) -> dict[str, float]:
+def resident(stage: Platform) -> dict[str, float]:
     """MiB by pod name."""
     found = {}
     for node in stage.kubectl.list("node"):

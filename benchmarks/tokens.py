@@ -19,9 +19,10 @@ from tests.e2e.platform import Platform
 COUNT = 200
 
 
-async def propagation(stage: Platform) -> list[Row]:
+async def propagation(stage: Platform, count: int = COUNT, among: str = "") -> list[Row]:
     """One token after another: applied → accepted everywhere, suspended and deleted → refused.
 
+    `among` says beside what, for the table.
     Requests go straight to the Kubernetes API and to each replica; a poll every 10 ms is in the figure.
     """
     clients = stage.replica_clients(stage.kubectl.secret(TOKEN, TENANT)["password"])
@@ -30,16 +31,17 @@ async def propagation(stage: Platform) -> list[Row]:
     ) as registry:  # fmt: skip
         addresses = [client.address for client in clients]
         accepted, suspended, refused = [], [], []
-        for number in range(COUNT):
+        for number in range(count):
             one = _Token(stage, api, registry, addresses, f"bench-{number}")
             accepted.append(await one.create())
             suspended.append(await one.suspend())
             await one.resume()
             refused.append(await one.delete())
+    where = f"by all {len(addresses)} replicas{among}"
     return [
-        p99(f"AccessToken applied → accepted by all {len(addresses)} replicas", "s", accepted, 1),
-        p99(f"AccessToken suspended → refused by all {len(addresses)} replicas", "s", suspended, 1),
-        p99(f"AccessToken deleted → refused by all {len(addresses)} replicas", "s", refused, 1),
+        p99(f"AccessToken applied → accepted {where}", "s", accepted, 1),
+        p99(f"AccessToken suspended → refused {where}", "s", suspended, 1),
+        p99(f"AccessToken deleted → refused {where}", "s", refused, 1),
     ]
 
 
