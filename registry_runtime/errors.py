@@ -103,25 +103,30 @@ class PageInvalid(RegistryError):
 class Unauthorized(RegistryError):
     """No identity, or one that is no longer valid: the answer carries the challenge.
 
-    `scope` is what to ask a bearer for, `reason` the decision's, for the log only.
+    `scope` is what to ask a bearer for, `reason` the decision's, and `token` whose password was good: these
+    two for the log only.
     """
 
     code, status = "UNAUTHORIZED", 401
 
-    def __init__(self, message: str, *, scope: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, scope: str | None = None, reason: str | None = None, token: str | None = None
+    ) -> None:
         super().__init__(message)
         self.scope = scope
         self.reason = reason
+        self.token = token
 
 
 class Denied(RegistryError):
-    """The identity is good, and may not; `reason` is the decision's, for the log only."""
+    """The identity is good, and may not; `reason` and `token` as in Unauthorized."""
 
     code, status = "DENIED", 403
 
-    def __init__(self, message: str, *, reason: str | None = None) -> None:
+    def __init__(self, message: str, *, reason: str | None = None, token: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.token = token
 
 
 class TooManyRequests(RegistryError):

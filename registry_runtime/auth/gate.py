@@ -184,8 +184,8 @@ class Gate:
         reason = standing(policy, identity, self._clock())
         if reason is not Reason.GRANTED:
             if reason in _REFUSALS:
-                raise Denied(_REFUSALS[reason], reason=reason)
-            raise Unauthorized(_SENTENCES[reason], reason=reason)
+                raise Denied(_REFUSALS[reason], reason=reason, token=password.id)
+            raise Unauthorized(_SENTENCES[reason], reason=reason, token=password.id)
         return identity
 
     def _refused(self, source: str, token: str | None) -> Unauthorized | TooManyRequests:
