@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +72,11 @@ def apply(server: ApiServer, obj: Object, query: str = STRICT) -> Object:
     return server.ask("PATCH", f"{place(obj)}?{query}", obj, "application/apply-patch+yaml")
 
 
-PLURALS = {"Registry": "registries", "NetworkPolicy": "networkpolicies"}
+PLURALS = {
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "NetworkPolicy": "networkpolicies",
+    "Registry": "registries",
+}
 
 
 def place(obj: Object) -> str:
@@ -253,6 +260,93 @@ def test_a_tenants_admin_may_use_and_grant(server: ApiServer) -> None:
         assert granted <= rights(held)
     read = server.ask("GET", f"{roles}/system:aggregate-to-view")["rules"]
     assert not any("secrets" in rule["resources"] for rule in read)
+
+
+@pytest.fixture(scope="module")
+def audience(server: ApiServer) -> str:
+    """Of the sample Registry, once what keyless pulls need of the cluster is installed, and in force."""
+    for obj in kustomized("manifests/keyless"):
+        apply(server, obj)
+    account = {"name": "default", "namespace": "harbour"}
+    apply(server, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    name = str(sample("registry.yaml", "Registry")["spec"]["hostname"])
+    until(lambda: lifetime(server, [name]) == 600)
+    return name
+
+
+def lifetime(server: ApiServer, audiences: list[str], seconds: int = 3600) -> int:
+    """Seconds that a ServiceAccount's token for these lives."""
+    path = "/api/v1/namespaces/harbour/serviceaccounts/default/token"
+    spec = {"audiences": audiences, "expirationSeconds": seconds}
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    claims = server.ask("POST", path, asked)["status"]["token"].split(".")[1]
+    read = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    return int(read["exp"] - read["iat"])
+
+
+def test_tokens_for_a_registry_live_ten_minutes(server: ApiServer, audience: str) -> None:
+    """Whatever is asked for; tokens for anybody else live as long as was asked."""
+    assert lifetime(server, [audience], 86400) == 600
+    assert lifetime(server, ["vault", audience]) == 600
+    assert lifetime(server, ["vault"]) == 3600
+    assert lifetime(server, []) == 3600
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "allowed"),
+    [
+        ("system:nodes", "harbour.roadstead.test", True),
+        ("system:nodes", "vault", False),
+        ("system:serviceaccounts", "harbour.roadstead.test", False),
+    ],
+)
+def test_nodes_ask_for_tokens_of_the_named_audiences_alone(
+    server: ApiServer, audience: str, group: str, resource: str, *, allowed: bool
+) -> None:
+    """What the API server asks itself before it gives a kubelet a token."""
+    verb = "request-serviceaccounts-token-audience"
+    assert audience == "harbour.roadstead.test"
+    assert may(server, "somebody", group, verb=verb, resource=resource, namespace="shop") is allowed
+
+
+def test_who_is_bound_reviews_tokens(server: ApiServer) -> None:
+    """A Registry's replicas have this right from an administrator, by the command of the comment."""
+    text = (ROOT / "manifests" / "token-review.yaml").read_text()
+    assert "--clusterrole=roadstead-token-review --serviceaccount=NAMESPACE:REGISTRY" in text
+    asked = {"verb": "create", "group": "authentication.k8s.io", "resource": "tokenreviews"}
+    replica, other = (f"system:serviceaccount:harbour:{name}" for name in ("harbour", "other"))
+    assert not may(server, replica, "system:serviceaccounts", **asked)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "roadstead-token-review"}
+    bound = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "roadstead-token-review:harbour:harbour"},
+        "roleRef": role,
+        "subjects": [{"kind": "ServiceAccount", "name": "harbour", "namespace": "harbour"}],
+    }
+    apply(server, bound)
+    until(lambda: may(server, replica, "system:serviceaccounts", **asked))
+    assert not may(server, other, "system:serviceaccounts", **asked)
+
+
+def may(server: ApiServer, user: str, group: str, /, **attributes: str) -> bool:
+    """Whether RBAC lets somebody of this group."""
+    asked = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": [group], "resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(server.ask("POST", path, asked)["status"]["allowed"])
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """The API server's informers hear of what was just applied a moment later."""
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never held")
 
 
 def rights(rules: list[Object]) -> set[tuple[str, str, str]]:
