@@ -83,8 +83,10 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
 
 
 def _private_networks(registry: Registry) -> tuple[str, ...]:
-    """Subnets that reach the private listener, beside pods; () for everybody, which no subnet says for all
-    implementations of NetworkPolicy: Cilium's takes none of them for a node."""
+    """Subnets that reach the private listener, beside pods; () for everybody.
+
+    A list of all subnets would not say that to each implementation: for Cilium a node is in none of them.
+    """
     wanted = registry.spec.exposure.private_networks or PRIVATE
     return () if set(wanted) >= EVERYWHERE else wanted
 
