@@ -4,7 +4,7 @@ RegistryError
 ├── BlobUnknown, BlobUploadUnknown, BlobUploadInvalid, RangeNotSatisfiable, DigestInvalid, SizeInvalid
 ├── ManifestUnknown, ManifestInvalid, ManifestTooLarge, ManifestBlobUnknown
 ├── NameUnknown, NameInvalid, TagInvalid, PageInvalid
-├── Unauthorized, Denied, LoginTooLarge, TooManyRequests
+├── Unauthorized, Denied, LoginTooLarge, TooManyRequests, IssuerUnavailable
 └── StorageError          the bucket or directory
     ├── StorageUnavailable    unreachable, slow or failing: worth a retry
     └── StorageRefused        wrong credentials, no such bucket, wrong bucket: somebody must mend it
@@ -133,6 +133,17 @@ class TooManyRequests(RegistryError):
     """`retry_after` in seconds."""
 
     code, status = "TOOMANYREQUESTS", 429
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class IssuerUnavailable(RegistryError):
+    """Who would have to be asked about the credentials does not answer; `retry_after` in seconds."""
+
+    code, status = "UNAVAILABLE", 503
+    reason = "IssuerUnavailable"
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)

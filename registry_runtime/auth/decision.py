@@ -29,6 +29,12 @@ class Reason(StrEnum):
     NAMESPACE_UNBOUND = "NamespaceUnbound"
     NETWORK_NOT_ALLOWED = "NetworkNotAllowed"
     PROVIDER_UNKNOWN = "ProviderUnknown"
+    ID_TOKEN_REFUSED = "IdTokenRefused"  # noqa: S105
+    ID_TOKEN_EXPIRED = "IdTokenExpired"  # noqa: S105
+    ID_TOKEN_EARLY = "IdTokenNotYetValid"  # noqa: S105
+    ID_TOKEN_AUDIENCE = "IdTokenForOthers"  # noqa: S105
+    ID_TOKEN_CLAIMS = "IdTokenClaims"  # noqa: S105
+    ID_TOKEN_REVOKED = "IdTokenRevoked"  # noqa: S105
     PRIVATE_ONLY = "PrivateOnly"
     OTHER_ACCOUNT = "OtherAccount"
     NOT_GRANTED = "NotGranted"
