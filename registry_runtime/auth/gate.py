@@ -33,6 +33,12 @@ _SENTENCES = {
     Reason.TOKEN_EXPIRED: "the AccessToken has expired",
     Reason.BEARER_EXPIRED: "the bearer token has expired: ask for another",
     Reason.PROVIDER_UNKNOWN: "this registry no longer takes the word of who vouched for you",
+    Reason.ID_TOKEN_REFUSED: "the token is of no issuer that this registry trusts, or not signed by it",
+    Reason.ID_TOKEN_EXPIRED: "the token has expired: ask its issuer for another",
+    Reason.ID_TOKEN_EARLY: "the token is not valid yet: compare the clocks of its issuer and of this registry",
+    Reason.ID_TOKEN_AUDIENCE: "the token is for others: ask its issuer for one of this registry's audience",
+    Reason.ID_TOKEN_CLAIMS: "the token's claims are not those that this registry wants of its issuer",
+    Reason.ID_TOKEN_REVOKED: "the cluster takes the token no more: its pod or its ServiceAccount is gone",
     Reason.SCOPE_MISSING: "the bearer token does not cover this: ask for one with the scope of the challenge",
 }
 _REFUSALS = {
@@ -139,12 +145,17 @@ class Gate:
         Many clients decide here, once, whether they ever send their credentials: so while there is
         a token to log in with, nobody is let through without.
         """
-        if asker.identity.anonymous and asker.identity.scopes is None and self._policy().tokens:
+        policy = self._policy()
+        logins = policy.tokens or policy.oidc or policy.kubernetes
+        if asker.identity.anonymous and asker.identity.scopes is None and logins:
             raise Unauthorized(_SENTENCES[Reason.CREDENTIALS_MISSING], reason=Reason.CREDENTIALS_MISSING)
         return self.admit(asker, None, Action.PULL).reason
 
     def issue(self, asker: Asker, asked: Scopes) -> Issued:
-        """A bearer for what was asked for and is granted. Raises Unauthorized, or Denied."""
+        """A bearer for what was asked for and is granted, no longer good than what it was given for.
+
+        Raises Unauthorized, or Denied.
+        """
         self.admit(asker, None, Action.PULL)
         granted = {
             name: allowed
@@ -152,16 +163,18 @@ class Gate:
             if (allowed := self._granted(asker, RepositoryName(name), actions))
         }
         issued = int(self._clock().timestamp())
+        ends = asker.identity.expires or math.inf
+        seconds = int(min(self._bearer_seconds, ends - issued))
         claims = Claims(
             asker.identity.token or "",
             issued,
-            issued + self._bearer_seconds,
+            issued + seconds,
             Scopes(granted, asked.catalog),
             asker.identity.provider,
             asker.identity.name,
             asker.identity.subjects,
         )
-        return Issued(self._bearers.sign(claims), issued, self._bearer_seconds)
+        return Issued(self._bearers.sign(claims), issued, seconds)
 
     def _granted(
         self, asker: Asker, repository: RepositoryName, actions: frozenset[Action]
@@ -172,14 +185,14 @@ class Gate:
         try:
             password = Password.parse(text)
         except ValueError:
-            raise self._refused(source, None) from None
+            raise self.refused(source, None) from None
         policy = self._policy()
         token = policy.tokens.get(password.id)
         hashes = token.hashes if token is not None else ()
         hashes += (_NO_PASSWORD,) * (_PASSWORDS - len(hashes))
         good = [hmac.compare_digest(password.sha256, known) for known in hashes]
         if not any(good):
-            raise self._refused(source, password.id)
+            raise self.refused(source, password.id)
         identity = Identity(password.id, source=source)
         reason = standing(policy, identity, self._clock())
         if reason is not Reason.GRANTED:
@@ -188,11 +201,14 @@ class Gate:
             raise Unauthorized(_SENTENCES[reason], reason=reason, token=password.id)
         return identity
 
-    def _refused(self, source: str, token: str | None) -> Unauthorized | TooManyRequests:
+    def refused(
+        self, source: str, token: str | None, reason: Reason = Reason.TOKEN_UNKNOWN
+    ) -> Unauthorized | TooManyRequests:
+        """The error for a login that failed, which is counted."""
         wait = self._throttle.failed(source, token)
         if wait:
             return TooManyRequests("too many failed logins: wait, and mend the password", retry_after=wait)
-        return Unauthorized(_SENTENCES[Reason.TOKEN_UNKNOWN], reason=Reason.TOKEN_UNKNOWN)
+        return Unauthorized(_SENTENCES[reason], reason=reason)
 
     def _bearer(self, text: str, source: str) -> Identity:
         claims = self._claims(text)
