@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local_cluster.build import cache_root
 from local_cluster.parts import TESTS, build
 
 CONFIG = Path(__file__).parents[2] / "kind-config.yaml"
+KEYLESS = Path(__file__).parents[2] / "docs" / "keyless.md"
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -33,6 +36,22 @@ def test_kind_accepts_the_file_and_sees_three_zones(kindconfig: Path) -> None:
     nodes = json.loads(result.stdout)
     assert [node["role"] for node in nodes] == ["control-plane", "worker", "worker", "worker"]
     assert [node["labels"][ZONE] for node in nodes[1:]] == ["zone-a", "zone-b", "zone-c"]
+
+
+def test_kind_accepts_the_way_to_keyless_pulls(kindconfig: Path, tmp_path: Path) -> None:
+    """What docs/keyless.md puts in place of the nodes is read, with the same zones and the folder in each."""
+    (block,) = re.findall(r"```yaml\n(kubeadmConfigPatches:.*?)```", KEYLESS.read_text(), re.DOTALL)
+    change = yaml.safe_load(block)
+    config = tmp_path / "kind-config.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(CONFIG.read_text()) | change))
+
+    result = judged(kindconfig, config)
+
+    assert result.returncode == 0, result.stderr
+    assert [node["labels"][ZONE] for node in json.loads(result.stdout)[1:]] == ["zone-a", "zone-b", "zone-c"]
+    assert {mount["containerPath"] for node in change["nodes"][1:] for mount in node["extraMounts"]} == {
+        "/etc/keyless"
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from local_cluster.build import cache_root
 from local_cluster.node import keyless_files
 from local_cluster.parts import CLUSTER, CREDENTIAL_PROVIDER, build
 
+PAGE = Path(__file__).parents[3] / "docs" / "keyless.md"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOlsiaGFyYm91ci5leGFtcGxlIl19.c2lnbmF0dXJl"
 HOST = "harbour.example"
 
@@ -148,17 +152,12 @@ def test_it_is_static_and_speaks_to_nobody(program: Path) -> None:
     assert "require" not in (module.sources / "go.mod").read_text()
 
 
-def test_the_local_clusters_configuration_names_it(program: Path) -> None:
-    """The kubelet finds the program by the provider's name, and gives it the hosts that it asks for."""
-    ((name, content),) = keyless_files(HOST, [HOST, f"private.{HOST}"]).items()
-    (provider,) = json.loads(content)["providers"]
+def test_the_documented_configuration_is_that_of_the_local_clusters_nodes(program: Path) -> None:
+    """So what the end-to-end tests run is what the page says; the name is that of the program."""
+    blocks = re.findall(r"```yaml\n(.*?)\n *```", PAGE.read_text(), re.DOTALL)
+    (told,) = [one for one in map(textwrap.dedent, blocks) if "kind: CredentialProviderConfig" in one]
+    sample = "harbour.roadstead.test"
+    (content,) = keyless_files(sample, [sample, f"private.{sample}"]).values()
 
-    assert name.startswith("kubernetes/")
-    assert provider["name"] == program.name
-    assert provider["args"] == provider["matchImages"] == [HOST, f"private.{HOST}"]
-    assert provider["apiVersion"] == request()["apiVersion"]
-    assert provider["tokenAttributes"] == {
-        "serviceAccountTokenAudience": HOST,
-        "cacheType": "Token",
-        "requireServiceAccount": True,
-    }
+    assert yaml.safe_load(told) == json.loads(content)
+    assert [one["name"] for one in json.loads(content)["providers"]] == [program.name]
