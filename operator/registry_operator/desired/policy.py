@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from registry_operator import names
 from registry_operator.claims import Outcome, Settlement, allowed, settle
-from registry_operator.desired import access
+from registry_operator.desired import access, rotation
 from registry_operator.desired.encryption import key_use
 from registry_operator.models import Image
 from registry_operator.observed import Absence, RegistryObserved, SecretData
@@ -128,8 +128,8 @@ def hashes(token: AccessToken, secret: SecretData | Absence, before: Policy) -> 
     if secret is Absence.NOT_PERMITTED:
         known = before.tokens.get(token_id(token.meta.uid))
         return known.hashes if known else ()
-    found = password(token, secret)
-    return (found.sha256,) if found else ()
+    found = rotation.read(token, secret)
+    return found.hashes if found else ()
 
 
 def entry(token: AccessToken, account: KubernetesNamespace, hashes: tuple[str, ...]) -> Token:
@@ -155,17 +155,9 @@ def uses(token: AccessToken) -> Uses | None:
 
 
 def password(token: AccessToken, secret: SecretData | Absence) -> Password | None:
-    """The token's password, where the Secret is this token's own and holds one of this token's id.
-
-    A Secret that somebody else made, or copied from another token, never becomes a way in.
-    """
-    if isinstance(secret, Absence) or secret.deleting or token.meta.uid not in secret.owners:
-        return None
-    try:
-        found = Password.parse(secret.values.get("password", b"").decode())
-    except ValueError:
-        return None
-    return found if found.id == token_id(token.meta.uid) else None
+    """The password that is given out; None where the Secret holds none that was made for this token."""
+    found = rotation.read(token, secret)
+    return found.current if found else None
 
 
 def shards(whole: Policy, count: int) -> tuple[Policy, ...]:
