@@ -43,9 +43,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         else:
             config, surroundings = alone.configuration(options), alone.surroundings(options)
         bearers = _bearers(config)
-        replica = Replica(config, surroundings, bearers, AccessLog(log.configure()))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(replica))
+        lines = log.configure()
+        replica = Replica(config, surroundings, bearers, AccessLog(lines))
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(replica))
+        finally:
+            lines.flush()
     except (ConfigInvalid, alone.Misused, CertificateInvalid, ListenError) as error:
         sys.stderr.write(f"registry_runtime: {error}\n")
         return _MISUSED

@@ -8,7 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
+from registry_runtime.api.activity import Activities
 from registry_runtime.api.admission import Admission
 from registry_runtime.api.blobs import Blobs
 from registry_runtime.api.catalog import Base, Catalog
@@ -38,8 +40,11 @@ def registry_app(
     *,
     access: AccessLog,
     doubt: Callable[[], None],
+    board: ActivityBoard,
 ) -> ASGIApp:
-    """What docker, containerd and their like talk to; `doubt` is told of errors of the storage.
+    """What docker, containerd and their like talk to.
+
+    `doubt` is told of errors of the storage, `board` of who came.
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints
     """
@@ -68,7 +73,7 @@ def registry_app(
         ("/v2", Resource("base", GET=base.get, HEAD=base.get)),
         (TOKEN_PATH, Resource("token", GET=tokens.get, POST=tokens.post)),
     ]
-    return Front(Routes(routes, _nowhere), hosts, traffic, access, doubt)
+    return Front(Routes(routes, _nowhere), hosts, traffic, access, doubt=doubt, board=board)
 
 
 def probes_app(health: Health) -> ASGIApp:
@@ -83,9 +88,10 @@ def probes_app(health: Health) -> ASGIApp:
     )
 
 
-def internal_app(states: States) -> ASGIApp:
+def internal_app(states: States, activities: Activities) -> ASGIApp:
     """What the operator asks, by mTLS only."""
-    return Router([Route("/state", states.get)], redirect_slashes=False)
+    routes = [Route("/state", states.get), Route("/activity", activities.get)]
+    return Router(routes, redirect_slashes=False)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

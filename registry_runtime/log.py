@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
+import os
 import sys
+import threading
 import traceback
-from collections import deque
-from contextlib import nullcontext
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from functools import partial
+from typing import Any
 
 FIELDS = "fields"
+AUDIT = {"audit": 1}  # the fields that make a line an audit record: docs/audit.md
 _GATHER_SECONDS = 0.05
+_MOST = 8 * 1024 * 1024  # characters that wait for a reader that is slower than we are
+_LAST_SECONDS = 5.0  # for what waits, at the end
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,34 +37,100 @@ class JsonFormatter(logging.Formatter):
 
 
 class Lines:
-    """Writes lines together, twenty times a second: a system call for each costs as much as a request."""
+    """Writes lines together, twenty times a second, in a thread of its own once that was started.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._waiting: deque[str] = deque()  # never replaced: threads may add while it is emptied
+    So a reader that stands still stops nobody. What it does not take waits, up to `most` characters; of
+    what comes then, each line is counted as lost, and a line says how many they were. Lines keep their order.
+    """
+
+    def __init__(self, write: Callable[[memoryview], int], most: int = _MOST) -> None:
+        """`write` takes bytes and says how many it took, as os.write does; it may block."""
+        self._write = write
+        self._most = most
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting: list[str] = []
+        self._told = 0  # of `lost`
+        self._torn = False  # whether what was written last ends in the middle of a line
+        self._hurried = False
+        self._writer: threading.Thread | None = None
+        self.held = 0  # characters that were not written yet
+        self.lost = 0  # lines
+
+    def start(self) -> None:
+        """From now on nobody waits for a write but the thread that does it."""
+        self._writer = threading.Thread(target=self._run, name="log", daemon=True)
+        self._writer.start()
 
     def add(self, line: str) -> None:
-        """The line is written soon where an event loop runs, else at once."""
-        self._waiting.append(line)
-        if len(self._waiting) == 1:
-            loop = _running_loop()
-            if loop is None:
-                self.flush()
-            else:
-                loop.call_later(_GATHER_SECONDS, self.flush)
+        """The line is written soon; without the thread, at once."""
+        with self._lock:
+            self.held += len(line)
+            if self.held > self._most:
+                self.held -= len(line)
+                self.lost += 1
+                return
+            self._waiting.append(line)
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
+        if self._writer is None:
+            self._put()
 
-    def flush(self) -> None:
-        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if lines:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
+    def hurry(self) -> None:
+        """What waits is written now, and nobody waits for it."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+
+    def flush(self, seconds: float = _LAST_SECONDS) -> bool:
+        """Whether all that was said before was written; waits for it so long."""
+        if self._writer is None:
+            return True
+        self.hurry()
+        with self._changed:
+            return self._changed.wait_for(lambda: self.held == 0, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._hurried, _GATHER_SECONDS)
+                self._hurried = False
+            self._put()
+
+    def _put(self) -> None:
+        with self._lock:
+            lines, self._waiting = self._waiting, []
+            lost = self.lost
+        gap = [_gap(lost - self._told)] if lost > self._told else []
+        failed = self._written([*lines, *gap])
+        with self._changed:
+            if failed:
+                self.lost += failed - len(gap)
+            else:
+                self._told = lost
+            self.held -= sum(map(len, lines))
+            self._changed.notify_all()
+
+    def _written(self, lines: list[str]) -> int:
+        """How many lines, of the last ones, could not be written."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        left = memoryview(content)
+        try:
+            if self._torn:
+                self._write(memoryview(b"\n"))
+                self._torn = False
+            while left:
+                left = left[self._write(left) :]
+        except OSError:  # nobody reads it any more, or the disk is full: there is nowhere to say so
+            done = content[: len(content) - len(left)]
+            self._torn = self._torn or (done != b"" and not done.endswith(b"\n"))
+            return bytes(left).count(b"\n")
+        return 0
 
 
 class GatheringHandler(logging.Handler):
-    """Hands lines to `Lines`. A warning goes out at once, and with it all that was said before.
-
-    So does what no event loop says.
-    """
+    """Hands lines to `Lines`. A warning hurries, and with it all that was said before."""
 
     def __init__(self, lines: Lines) -> None:
         super().__init__()
@@ -68,12 +138,12 @@ class GatheringHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.add(self.format(record))
-        if record.levelno >= logging.WARNING or _running_loop() is None:
-            self._lines.flush()
+        if record.levelno >= logging.WARNING:
+            self._lines.hurry()
 
     def flush(self) -> None:
-        with self.lock or nullcontext():
-            self._lines.flush()
+        """At the end of the process, by logging itself."""
+        self._lines.flush()
 
 
 def configure(level: int = logging.INFO) -> Lines:
@@ -81,7 +151,9 @@ def configure(level: int = logging.INFO) -> Lines:
 
     The lines are for who writes its own, of the same form.
     """
-    lines = Lines(sys.stdout)
+    out = sys.stdout.fileno()
+    os.set_blocking(out, True)  # whatever shares it with us
+    lines = Lines(partial(os.write, out))
     handler = GatheringHandler(lines)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -90,16 +162,16 @@ def configure(level: int = logging.INFO) -> Lines:
     logging.getLogger("registry_runtime").setLevel(level)
     # Each request has its own line, and its fault stands there.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    lines.start()
     return lines
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def fields(**values: Any) -> dict[str, Any]:
     """For `extra=`: fields of the line beside its message."""
     return {FIELDS: values}
+
+
+def _gap(lost: int) -> str:
+    told = logging.LogRecord(__name__, logging.ERROR, "", 0, "lines of the log were lost", None, None)
+    told.__dict__.update(fields(**AUDIT, event="log.lost", lost=lost))
+    return JsonFormatter().format(told)

@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from registry_runtime import app
+from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
+from registry_runtime.api.activity import Activities
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.health import Health
 from registry_runtime.api.host import Hosts
@@ -87,6 +89,7 @@ class Replica:
             bearer_seconds=config.limits.bearer_seconds,
             clock=_now,
         )
+        self._activity = ActivityBoard(self._policy.policy)
         file = config.signing_key
         self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
@@ -141,7 +144,14 @@ class Replica:
             config.registry,
         )
         front = app.registry_app(
-            registry, self._gate, hosts, config.limits, self._traffic, access=self._access, doubt=watch.doubt
+            registry,
+            self._gate,
+            hosts,
+            config.limits,
+            self._traffic,
+            access=self._access,
+            doubt=watch.doubt,
+            board=self._activity,
         )
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
@@ -163,12 +173,16 @@ class Replica:
                 tls=self._server_certificate,
             )
         if ports.internal is not None and self._internal_certificate is not None:
-            internal = app.internal_app(States(self._board))
+            internal = app.internal_app(States(self._board), Activities(self._activity))
             made["internal"] = Listener(
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )
         if ports.probes is not None:
-            own = [*gauges(self._board, self._policy, self.listeners), *self._collecting.metrics()]
+            own = [
+                *gauges(self._board, self._policy, self.listeners),
+                *self._collecting.metrics(),
+                *self._access.metrics(),
+            ]
             probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *own]))
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
@@ -194,6 +208,7 @@ class Replica:
                     certificate.refresh()
             if self._signing_key is not None:
                 self._signing_key.refresh(now)
+            self._activity.fold()
             self._poll()
             await asyncio.sleep(1)
 

@@ -1,4 +1,4 @@
-"""The access log: a line for every request.
+"""A line for every request, which is its audit record too: docs/audit.md says what each field means.
 
 Put together by hand, in the form of `registry_runtime.log`: what the logging machinery costs is a fifth of
 what a pull of a manifest may.
@@ -6,14 +6,47 @@ what a pull of a manifest may.
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
 from starlette.types import Scope
 
 from registry_runtime.api.trace import Trace
 from registry_runtime.log import Lines
+from registry_runtime.metrics import Gauge, Metric
+
+Headers = Iterable[tuple[bytes, bytes]]
+_REFUSED = frozenset({401, 403, 429})
+_PATH = 1024  # characters of a path or an error that a record holds at most
+_REFERENCE = 256
+_AGENT = 200
+_AGENTS = 256  # that are remembered as they stand in a line
+_EVENTS = {
+    ("base", "GET"): "ping",
+    ("base", "HEAD"): "ping",
+    ("token", "GET"): "login",
+    ("token", "POST"): "login",
+    ("manifest", "GET"): "manifest.pull",
+    ("manifest", "HEAD"): "manifest.look",
+    ("manifest", "PUT"): "manifest.push",
+    ("manifest", "DELETE"): "manifest.delete",
+    ("blob", "GET"): "blob.pull",
+    ("blob", "HEAD"): "blob.look",
+    ("blob", "DELETE"): "blob.delete",
+    ("upload", "POST"): "upload.begin",
+    ("upload", "PATCH"): "upload.append",
+    ("upload", "PUT"): "blob.push",
+    ("upload", "GET"): "upload.look",
+    ("upload", "DELETE"): "upload.cancel",
+    ("tags", "GET"): "tags.list",
+    ("referrers", "GET"): "referrers.list",
+    ("catalog", "GET"): "catalog.list",
+    ("why", "GET"): "why",
+}
 
 
 class AccessLog:
@@ -21,19 +54,51 @@ class AccessLog:
         self._lines = lines
         self._second = 0
         self._written = ""  # that second, as it stands in a line
+        self._agents: dict[bytes, str] = {}
 
-    def write(self, scope: Scope, trace: Trace, status: int, seconds: float) -> None:
-        """`seconds` is how long the request took."""
-        client = scope.get("client")
-        error = f', "error": {quoted(trace.error)}' if trace.error else ""
+    def metrics(self) -> list[Metric]:
+        lines = self._lines
+        return [
+            Gauge("roadstead_log_lost", "Lines lost since the start.", (), lambda: {(): float(lines.lost)}),
+            Gauge(
+                "roadstead_log_waiting_bytes",
+                "Of lines that nobody has read yet.",
+                (),
+                lambda: {(): float(lines.held)},
+            ),
+        ]
+
+    def write(self, scope: Scope, trace: Trace, status: int, seconds: float, headers: Headers = ()) -> None:
+        """`seconds` is how long the request took, `headers` are the answer's."""
+        client, method, place = scope.get("client"), scope["method"], scope.get("path_params")
+        event = trace.event or _EVENTS.get((trace.noun, method), "request")
+        decision = '"refused"' if status in _REFUSED else '"allowed"' if trace.reason else "null"
         self._lines.add(
             f'{{"ts": "{self._time()}", "level": "info", "logger": "registry_runtime.access", '
-            f'"message": "request", "request": "{trace.id}", "endpoint": "{trace.endpoint.value}", '
-            f'"method": {quoted(scope["method"])}, "path": {quoted(scope["path"])}, "status": {status}, '
-            f'"bytes_in": {trace.bytes_in}, "bytes_out": {trace.bytes_out}, "ms": {seconds * 1000:.3f}, '
-            f'"client": {_text(client[0] if client else None)}, "token": {_text(trace.token)}, '
-            f'"reason": {_text(trace.reason)}{error}}}'
+            f'"message": "request", "audit": 1, "event": "{event}", "decision": {decision}, '
+            f'"reason": {_text(trace.reason)}, "who": {_text(trace.who)}, '
+            f'"account": {_text(trace.account)}, "client": {_text(client[0] if client else None)}, '
+            f'"agent": {self._agent(scope["headers"])}, '
+            f'"endpoint": "{trace.endpoint._value_}", "action": {_text(trace.action)}, '
+            f'"repository": {_text(trace.repository)}, "reference": {_reference(place)}, '
+            f'"digest": {_digest(headers)}, "request": "{trace.id}", '
+            f'"method": {quoted(method)}, "path": {quoted(scope["path"][:_PATH])}, "status": {status}, '
+            f'"bytes_in": {trace.bytes_in}, "bytes_out": {trace.bytes_out}, "ms": {seconds * 1000:.3f}'
+            f"{_more(trace, headers) if trace.error or trace.more or method == 'PUT' else ''}}}"
         )
+
+    def _agent(self, headers: Headers) -> str:
+        """The User-Agent as it stands in a line."""
+        for name, value in headers:
+            if name == b"user-agent":
+                return self._agents.get(value) or self._met(value)
+        return "null"
+
+    def _met(self, agent: bytes) -> str:
+        text = quoted(agent[:_AGENT].decode("latin-1"))
+        if len(self._agents) < _AGENTS:
+            self._agents[agent] = text
+        return text
 
     def _time(self) -> str:
         now = time.time()
@@ -46,3 +111,29 @@ class AccessLog:
 
 def _text(value: str | None) -> str:
     return "null" if value is None else quoted(value)
+
+
+def _reference(place: Mapping[str, str] | None) -> str:
+    """The tag, digest or session that the URL names."""
+    if place is None:
+        return "null"
+    found = place.get("reference") or place.get("digest") or place.get("uuid")
+    return "null" if found is None else quoted(found[:_REFERENCE])
+
+
+def _digest(headers: Headers) -> str:
+    """What was served or made, as the client was told."""
+    for name, value in headers:
+        if name == b"docker-content-digest":
+            return f'"{value.decode()}"'
+    return "null"
+
+
+def _more(trace: Trace, headers: Headers) -> str:
+    """Fields that few records have."""
+    more: dict[str, Any] = dict(trace.more or ())
+    if tags := [value.decode() for name, value in headers if name == b"oci-tag"]:
+        more["tags"] = tags
+    if trace.error:
+        more["error"] = trace.error[:_PATH]
+    return "".join(f', "{name}": {json.dumps(value)}' for name, value in more.items())

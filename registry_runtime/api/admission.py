@@ -7,7 +7,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from registry_runtime.api.headers import given
-from registry_runtime.api.trace import Trace, trace_of
+from registry_runtime.api.trace import Trace, claimed, trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.auth.remembered import Key, Passed
@@ -25,14 +25,16 @@ class Admission:
         """Raises Unauthorized or TooManyRequests."""
         trace = trace_of(request.scope)
         source = request.client.host if request.client is not None else ""
-        identity = self._gate.identify(parse(request.headers.get("authorization")), source)
-        trace.token = identity.who or None
+        with claimed(trace, credentials := parse(request.headers.get("authorization"))):
+            identity = self._gate.identify(credentials, source)
+        trace.who, trace.account = identity.who or None, self._gate.account(identity)
         return Asker(identity, trace.endpoint)
 
     def repository(self, request: Request, action: Action) -> RepositoryName:
         """The repository of the URL, where this may be done. Raises NameInvalid, Unauthorized, Denied."""
         name = named(request)
         trace = trace_of(request.scope)
+        trace.action = action
         key = _key(request, trace, name, action)
         if self._recall(key, trace) is None:
             asker = self.asker(request)
@@ -45,7 +47,8 @@ class Admission:
         """Who was let through with the same before, and whose time is not over."""
         passed = self._gate.recall(key)
         if passed is not None:
-            trace.token, trace.reason = passed.identity.who or None, passed.decision.reason
+            trace.who, trace.account = passed.identity.who or None, passed.account
+            trace.reason = passed.decision.reason
         return passed
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:
@@ -55,6 +58,7 @@ class Admission:
         """
         name = named(request)
         trace = trace_of(request.scope)
+        trace.action = action
         passed = self._recall(_key(request, trace, name, action), trace)
         if passed is not None:
             return name, Asker(passed.identity, trace.endpoint)
@@ -64,6 +68,7 @@ class Admission:
 
     def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
         trace = trace_of(request.scope)
+        trace.action = action
         trace.reason = self._gate.admit(asker, name, action).reason
 
     def ping(self, request: Request, asker: Asker) -> None:

@@ -15,6 +15,7 @@ from starlette.types import Scope
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import trace_of
 from registry_runtime.errors import (
+    Denied,
     RangeNotSatisfiable,
     RegistryError,
     StorageError,
@@ -46,7 +47,8 @@ def answer(scope: Scope, error: Exception, hosts: Hosts) -> Response:
         trace.error = type(error).__name__
         return body(500, "UNKNOWN", f"an internal error; the log knows it as {trace.id}")
     trace.error = f"{error.code}: {error.message}"
-    trace.reason = getattr(error, "reason", None) or trace.reason
+    trace.reason = _reason(error) or trace.reason
+    trace.who = trace.who or getattr(error, "token", None)
     if isinstance(error, StorageError):
         _log.warning("the storage failed", extra=fields(request=trace.id, error=error.message))
         # What the storage said may name buckets and keys: that is for the operator, not for the client.
@@ -64,6 +66,15 @@ def body(
 ) -> Response:
     entry = {"code": code, "message": message} | ({"detail": detail} if detail is not None else {})
     return JSONResponse({"errors": [entry]}, status, headers)
+
+
+def _reason(error: RegistryError) -> str | None:
+    """Why somebody was refused, if that is what the error says."""
+    if isinstance(error, TooManyRequests):
+        return "TooManyFailedLogins"
+    if isinstance(error, Unauthorized | Denied):
+        return error.reason or "CredentialsUnreadable"
+    return None
 
 
 def _headers(scope: Scope, error: RegistryError, hosts: Hosts) -> dict[str, str]:

@@ -1,12 +1,14 @@
-"""What stands around every request: its id, its line in the log, its metrics, its errors."""
+"""What stands around every request: its id, its audit record, its metrics, its errors."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from registry_runtime.activity import ActivityBoard
+from registry_runtime.api import activity
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
@@ -52,13 +54,21 @@ class Front:
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Hosts, traffic: Traffic, access: AccessLog, doubt: Callable[[], None]
+        self,
+        app: ASGIApp,
+        hosts: Hosts,
+        traffic: Traffic,
+        access: AccessLog,
+        *,
+        doubt: Callable[[], None],
+        board: ActivityBoard,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._traffic = traffic
         self._access = access
         self._doubt = doubt
+        self._board = board
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,7 +97,8 @@ class Front:
         seconds = time.perf_counter() - trace.started
         status = reply.status if reply.status is not None and reply.complete else _CUT
         self._traffic.count(scope["method"], status, trace, seconds)
-        self._access.write(scope, trace, status, seconds)
+        self._access.write(scope, trace, status, seconds, reply.headers)
+        activity.note(self._board, scope, trace, status)
 
 
 class _Reply:
@@ -96,18 +107,19 @@ class _Reply:
     def __init__(self, send: Send, trace: Trace) -> None:
         self._send = send
         self._trace = trace
-        self._headers = [
+        self._own = [
             (b"x-request-id", trace.id.encode()),
             (b"docker-distribution-api-version", b"registry/2.0"),
             (b"x-content-type-options", b"nosniff"),
         ]
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
         self.status: int | None = None
         self.complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._headers]
+            self.headers = message["headers"] = [*message.get("headers", ()), *self._own]
         else:
             self._trace.bytes_out += message.get("count") or len(message.get("body", b""))
             self.complete = not message.get("more_body", False)

@@ -13,10 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from registry_runtime.api.streams import whole
-from registry_runtime.api.trace import trace_of
+from registry_runtime.api.trace import Trace, claimed, trace_of
 from registry_runtime.auth.credentials import Bearer, Credentials, parse, password
+from registry_runtime.auth.decision import Reason
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.auth.scope import Scopes
+from registry_runtime.contract.policy import Action
 from registry_runtime.errors import LoginTooLarge, Unauthorized
 
 _FORM_BYTES = 128 * 1024
@@ -49,10 +51,13 @@ class Tokens:
         if isinstance(credentials, Bearer):
             raise Unauthorized("a bearer token is given for a password, not for another bearer")
         trace = trace_of(request.scope)
+        _ask(trace, scopes)
         source = request.client.host if request.client is not None else ""
-        identity = self._gate.identify(credentials, source)
-        trace.token = identity.who or None
+        with claimed(trace, credentials):
+            identity = self._gate.identify(credentials, source)
+        trace.who, trace.account = identity.who or None, self._gate.account(identity)
         issued = self._gate.issue(Asker(identity, trace.endpoint), scopes)
+        trace.reason = Reason.ANYBODY if identity.anonymous else Reason.GRANTED
         answer = {
             "token": issued.text,
             "access_token": issued.text,
@@ -60,3 +65,12 @@ class Tokens:
             "issued_at": datetime.fromtimestamp(issued.issued, UTC).isoformat().replace("+00:00", "Z"),
         }
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _ask(trace: Trace, scopes: Scopes) -> None:
+    """What the bearer is for, where it is for a repository: the push, if it is for several."""
+    for action in (Action.PUSH, Action.DELETE, Action.PULL):
+        for name, actions in scopes.repositories.items():
+            if action in actions:
+                trace.repository, trace.action = name, action
+                return

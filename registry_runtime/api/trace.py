@@ -1,14 +1,19 @@
-"""What is known of one request, for its line in the log and for the metrics."""
+"""What is known of one request, for its audit record and for the metrics."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import getrandbits
 
 from starlette.types import Scope
 
+from registry_runtime.auth.credentials import Credentials, token_of
 from registry_runtime.auth.identity import Endpoint
+from registry_runtime.contract.policy import Action
+from registry_runtime.errors import RegistryError
 
 ENDPOINT = "endpoint"  # keys of the ASGI scope's state: the listener puts the first one there
 SECURE = "secure"
@@ -17,18 +22,30 @@ _TRACE = "trace"
 
 @dataclass(slots=True)
 class Trace:
-    """Filled in as the request is understood; `id` is told to the client, so that it can be asked about."""
+    """Filled in as the request is understood; `id` is told to the client, so that it can be asked about.
+
+    `who` asks (`Identity.who`), `account` is its token's; `reason` is that of the decision on `action`.
+    `event` is set where noun and method do not tell what was done; `more` are fields that few records have.
+    """
 
     endpoint: Endpoint
     id: str = field(default_factory=lambda: f"{getrandbits(64):016x}")
     started: float = field(default_factory=time.perf_counter)  # seconds of the monotonic clock
     noun: str = "unknown"
-    token: str | None = None
+    event: str | None = None
+    who: str | None = None
+    account: str | None = None
+    action: Action | None = None
     repository: str | None = None
     reason: str | None = None
     error: str | None = None
+    more: dict[str, object] | None = None
     bytes_in: int = 0
     bytes_out: int = 0
+
+    def note(self, name: str, value: object) -> None:
+        """A field that few records have; the value is JSON."""
+        self.more = {**(self.more or {}), name: value}
 
 
 def begin(scope: Scope) -> Trace:
@@ -42,3 +59,14 @@ def trace_of(scope: Scope) -> Trace:
     found = scope["state"][_TRACE]
     assert isinstance(found, Trace)
     return found
+
+
+@contextmanager
+def claimed(trace: Trace, credentials: Credentials) -> Iterator[None]:
+    """Whoever is refused in the block is known by no more than the id of the token that it claimed to be."""
+    try:
+        yield
+    except RegistryError:
+        if (token := token_of(credentials)) is not None:
+            trace.note("claimed", token)
+        raise

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from registry_runtime.api import ranges
 from registry_runtime.api.admission import Admission, named
 from registry_runtime.api.streams import announced, received
+from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.gate import Asker
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
@@ -41,11 +42,13 @@ class Uploads:
         if "digest" in query:
             digest = Digest.parse(query["digest"])
             announced(request)
+            trace_of(request.scope).event = "blob.push"
             await self._uploads.push(name, digest, received(request), _by(asker))
             return _created(name, digest)
         if "mount" in query:
             digest = Digest.parse(query["mount"])
-            if await self._mount(asker, name, digest, query.get("from")):
+            if (source := await self._mount(asker, name, digest, query.get("from"))) is not None:
+                _mounted(request, source)
                 return _created(name, digest)
         elif query.get("digest-algorithm", "sha256") not in {"sha256", "sha512"}:
             raise DigestInvalid("digest-algorithm is sha256 or sha512")
@@ -75,8 +78,10 @@ class Uploads:
         await self._uploads.cancel(name, _id(request))
         return Response(status_code=204)
 
-    async def _mount(self, asker: Asker, name: RepositoryName, digest: Digest, source: str | None) -> bool:
-        """Whether the blob is in the repository now, out of one that the asker may read.
+    async def _mount(
+        self, asker: Asker, name: RepositoryName, digest: Digest, source: str | None
+    ) -> RepositoryName | None:
+        """The repository that the asker may read, and out of which the blob is in this one now.
 
         The source is judged by who asks and not by the bearer's scopes, as clients ask for the
         target's only. A source that may not be read looks like one that is not there.
@@ -90,8 +95,8 @@ class Uploads:
             if candidate is None or not self._admission.may(asker, candidate, Action.PULL):
                 continue
             if await self._blobs.mount(name, digest, candidate):
-                return True
-        return False
+                return candidate
+        return None
 
     async def _session(self, request: Request) -> tuple[RepositoryName, str]:
         """The repository of a session that may be gone on with, and who asks.
@@ -124,6 +129,12 @@ def _placed(request: Request) -> tuple[int | None, int | None]:
     if length is not None and length != span.length:
         raise SizeInvalid(f"Content-Range is {span.length} bytes long, Content-Length says {length}")
     return span.start, span.length
+
+
+def _mounted(request: Request, source: RepositoryName) -> None:
+    trace = trace_of(request.scope)
+    trace.event = "blob.mount"
+    trace.note("from", str(source))
 
 
 def _source(text: str) -> RepositoryName | None:

@@ -6,6 +6,8 @@ import base64
 import json
 from dataclasses import dataclass, field
 
+from registry_runtime.contract.credential import Password
+
 _LONGEST = 64 * 1024  # a JSON key file is longer than a password
 
 
@@ -41,6 +43,14 @@ def parse(header: str | None) -> Credentials:
     if scheme.lower() == "basic":
         return _basic(value.strip())
     return Unreadable()
+
+
+def token_of(credentials: Credentials) -> str | None:
+    """The id that a password of ours carries, right or wrong: it is no secret."""
+    try:
+        return Password.parse(credentials.password).id if isinstance(credentials, Basic) else None
+    except ValueError:
+        return None
 
 
 def password(user: str, secret: str) -> Basic:

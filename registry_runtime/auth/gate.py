@@ -35,7 +35,7 @@ _SENTENCES = {
     Reason.PROVIDER_UNKNOWN: "this registry no longer takes the word of who vouched for you",
     Reason.ID_TOKEN_REFUSED: "the token is of no issuer that this registry trusts, or not signed by it",
     Reason.ID_TOKEN_EXPIRED: "the token has expired: ask its issuer for another",
-    Reason.ID_TOKEN_EARLY: "the token is not valid yet: compare the clocks of its issuer and of this registry",
+    Reason.ID_TOKEN_EARLY: "the token is not valid yet: compare the clocks of its issuer and here",
     Reason.ID_TOKEN_AUDIENCE: "the token is for others: ask its issuer for one of this registry's audience",
     Reason.ID_TOKEN_CLAIMS: "the token's claims are not those that this registry wants of its issuer",
     Reason.ID_TOKEN_REVOKED: "the cluster takes the token no more: its pod or its ServiceAccount is gone",
@@ -115,7 +115,13 @@ class Gate:
             return  # its answer hangs on more than the key
         if token is not None and token.not_after is not None:
             ends.append(token.not_after.timestamp())
-        self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf)))
+        account = token.account if token is not None else None
+        self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf), account))
+
+    def account(self, identity: Identity) -> str | None:
+        """Whose token it is; None for who has none."""
+        token = self._policy().tokens.get(identity.token) if identity.token is not None else None
+        return token.account if token is not None else None
 
     def decide(self, asker: Asker, repository: RepositoryName | None, action: Action) -> Decision:
         return decide(self._policy(), asker.identity, asker.endpoint, repository, action, now=self._clock())

@@ -26,11 +26,12 @@ Key = tuple[bytes | None, "Endpoint", str, "Action"]  # the header, the reposito
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Who was let through, and why; `until` is in seconds of Unix."""
+    """Who was let through, and why; `until` is in seconds of Unix, `account` that of a token."""
 
     identity: Identity
     decision: Decision
     until: float
+    account: str | None = None
 
 
 class Remembered:

@@ -488,5 +488,5 @@ def test_no_secret_reaches_the_log(replica: Replica) -> None:
     ):
         assert secret not in log
     line = replica.lines("request")[-1]
-    assert line["token"] == ROBOT.id
+    assert line["who"] == ROBOT.id
     assert {"request", "method", "path", "status", "ms", "bytes_out", "endpoint", "reason"} <= line.keys()

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from starlette.types import Message
 
+from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.host import Hosts
@@ -144,11 +145,11 @@ class Application:
         hosts = Hosts({Endpoint.PUBLIC: ("registry.test",)}, "fuzz/registry")
         name, nothing = RepositoryName("open/a"), Digest.parse(JSON.decode())
         self._loop.run_until_complete(registry.uploads.push(name, nothing, _body(b"{}"), ""))
-        self._log = io.StringIO()
-        self._lines = Lines(self._log)
-        access = AccessLog(self._lines)
+        self._log = io.BytesIO()
+        access = AccessLog(Lines(self._log.write))
+        board = ActivityBoard(lambda: _POLICY)
         self._app = registry_app(
-            registry, gate, hosts, Limits(), Traffic(), access=access, doubt=lambda: None
+            registry, gate, hosts, Limits(), Traffic(), access=access, doubt=lambda: None, board=board
         )
         return folder
 
@@ -169,7 +170,6 @@ class Application:
 
     def _read_log(self) -> None:
         """Each request wrote one line, whatever stood in it."""
-        self._lines.flush()
         lines = self._log.getvalue().splitlines()
         assert [json.loads(line)["message"] for line in lines] == ["request"] * (len(lines))
         assert len(lines) in {_RESET, _RESET - 1}
