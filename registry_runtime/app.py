@@ -27,6 +27,7 @@ from registry_runtime.api.tags import Tags
 from registry_runtime.api.token import Tokens
 from registry_runtime.api.uploads import Uploads
 from registry_runtime.auth.gate import Gate
+from registry_runtime.auth.vouching import Vouching
 from registry_runtime.contract.config import Limits
 from registry_runtime.repository import Registry
 
@@ -34,6 +35,7 @@ from registry_runtime.repository import Registry
 def registry_app(
     registry: Registry,
     gate: Gate,
+    vouching: Vouching,
     hosts: Hosts,
     limits: Limits,
     traffic: Traffic,
@@ -50,7 +52,7 @@ def registry_app(
     """
     admission = Admission(gate)
     base, catalog = Base(admission), Catalog(registry, admission)
-    tokens = Tokens(gate)
+    tokens = Tokens(gate, vouching)
     blobs, uploads = Blobs(registry, admission), Uploads(registry, admission, limits)
     manifests = Manifests(registry, admission, limits)
     tags, referrers = Tags(registry, admission), Referrers(registry, admission)

@@ -1,4 +1,4 @@
-"""The door to the Kubernetes API: it only watches Secrets, each by its name."""
+"""The door to the Kubernetes API: it watches Secrets by their names, and asks about ServiceAccount tokens."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from typing import Any
 
 import aiohttp
 
+from registry_runtime.auth.id_token import KeySet, Published
+from registry_runtime.errors import IssuerUnavailable
+from registry_runtime.issuers import document
 from registry_runtime.log import fields
 
 _log = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ _ANSWER_SECONDS = 15.0
 _SILENT_SECONDS = 90.0  # bookmarks come every minute: a stream that says less may be dead
 _WATCH_SECONDS = (240, 300)  # the server ends a watch after a while, and not all of them at once
 _PAUSE_SECONDS = (0.2, 5.0)  # between attempts, doubled from the first to the second
+_REVIEW_SECONDS = 5.0
+_RETRY_SECONDS = 2.0
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes: a Secret has 1 MiB, and base64 and JSON around it
 
 Secret = dict[str, bytes]
@@ -113,18 +118,82 @@ class SecretWatch:
         return version
 
     def _session(self) -> aiohttp.ClientSession:
-        trust = ssl.create_default_context(cafile=self._api.ca) if self._api.ca is not None else True
-        connector = aiohttp.TCPConnector(ssl=trust, limit=1, socket_factory=_socket)
-        return aiohttp.ClientSession(self._api.url, connector=connector)
+        return _session(self._api)
 
     def _get(self, session: aiohttp.ClientSession, query: dict[str, str], silent: float) -> Any:
-        token = self._api.token.read_text().strip()
         return session.get(
             self._path,
             params={"fieldSelector": f"metadata.name={self._name}", **query},
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            headers=_headers(self._api),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent),
         )
+
+
+class ServiceAccounts:
+    """The cluster as the issuer of its ServiceAccounts' tokens.
+
+    Every ServiceAccount may read the keys (ClusterRole system:service-account-issuer-discovery); to have
+    tokens reviewed needs a right to create TokenReviews.
+    """
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    async def published(self) -> Published:
+        """Raises OSError, TimeoutError or ValueError where there is no good answer."""
+        issuer = (await self._ask("GET", "/.well-known/openid-configuration")).get("issuer")
+        # Not from `jwks_uri`: that may be an address for others, outside of the cluster.
+        return Published(str(issuer), KeySet(await self._ask("GET", "/openid/v1/jwks")))
+
+    async def reviewed(self, token: str, audience: str) -> str | None:
+        """The user whose token it is; None where the cluster does not take it. Raises IssuerUnavailable."""
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [audience]},
+        }
+        try:
+            answer = await self._ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)
+            status = answer["status"]
+            good = status.get("authenticated") is True and audience in status.get("audiences", ())
+            return str(status["user"]["username"]) if good else None
+        except (OSError, TimeoutError, ValueError, KeyError) as error:
+            _log.warning(
+                "the cluster does not review tokens: may the replicas' ServiceAccount create TokenReviews?",
+                extra=fields(error=f"{type(error).__name__}: {error}"),
+            )
+            raise IssuerUnavailable(
+                "the cluster does not say whether your token is still good: try again",
+                retry_after=_RETRY_SECONDS,
+            ) from error
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=_REVIEW_SECONDS)
+        try:
+            async with (
+                _session(self._api) as session,
+                session.request(
+                    method,
+                    path,
+                    json=body,
+                    headers=_headers(self._api),
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                return await document(response)
+        except aiohttp.ClientError as error:
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+
+
+def _session(api: ApiServer) -> aiohttp.ClientSession:
+    trust = ssl.create_default_context(cafile=api.ca) if api.ca is not None else True
+    connector = aiohttp.TCPConnector(ssl=trust, limit=1, socket_factory=_socket)
+    return aiohttp.ClientSession(api.url, connector=connector)
+
+
+def _headers(api: ApiServer) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api.token.read_text().strip()}", "Accept": "application/json"}
 
 
 def _event(event: dict[str, Any], changed: Callable[[Secret | None], None]) -> str:

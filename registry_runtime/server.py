@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from registry_runtime import app
+from registry_runtime import app, issuers
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.activity import Activities
@@ -25,6 +25,7 @@ from registry_runtime.auth.identity import Endpoint
 from registry_runtime.auth.signing import SigningKeyFile
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import Bearers
+from registry_runtime.auth.vouching import Vouching
 from registry_runtime.collecting import Collecting
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.contract.policy import KEY, Policy
@@ -32,7 +33,7 @@ from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.encryption.keys import Keyring
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.gauges import gauges
-from registry_runtime.kubernetes import ApiServer
+from registry_runtime.kubernetes import ApiServer, ServiceAccounts
 from registry_runtime.listener import Listener
 from registry_runtime.log import fields
 from registry_runtime.policy import Job, PolicyFollower
@@ -90,6 +91,14 @@ class Replica:
             clock=_now,
         )
         self._activity = ActivityBoard(self._policy.policy)
+        self._vouching = Vouching(
+            self._policy.policy,
+            self._gate,
+            issuers.published,
+            ServiceAccounts(surroundings.api) if surroundings.api is not None else None,
+            clock=_now,
+            ticks=time.monotonic,
+        )
         file = config.signing_key
         self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
@@ -146,6 +155,7 @@ class Replica:
         front = app.registry_app(
             registry,
             self._gate,
+            self._vouching,
             hosts,
             config.limits,
             self._traffic,

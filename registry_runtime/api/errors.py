@@ -15,6 +15,7 @@ from starlette.types import Scope
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import trace_of
 from registry_runtime.errors import (
+    IssuerUnavailable,
     Denied,
     RangeNotSatisfiable,
     RegistryError,
@@ -80,7 +81,7 @@ def _reason(error: RegistryError) -> str | None:
 def _headers(scope: Scope, error: RegistryError, hosts: Hosts) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": hosts.challenge(scope, error.scope)}
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests | IssuerUnavailable):
         return {"Retry-After": str(math.ceil(error.retry_after))}
     if isinstance(error, RangeNotSatisfiable) and error.size is not None:
         return {"Content-Range": f"bytes */{error.size}"}

@@ -26,11 +26,13 @@ from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.identity import Endpoint
 from registry_runtime.auth.throttle import Throttle
 from registry_runtime.auth.tokens import Bearers
+from registry_runtime.auth.vouching import Vouching
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Limits
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.issuers import published
 from registry_runtime.log import Lines
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
@@ -142,6 +144,9 @@ class Application:
             bearer_seconds=300,
             clock=lambda: datetime.now(UTC),
         )
+        vouching = Vouching(
+            lambda: _POLICY, gate, published, None, clock=lambda: datetime.now(UTC), ticks=lambda: 0.0
+        )
         hosts = Hosts({Endpoint.PUBLIC: ("registry.test",)}, "fuzz/registry")
         name, nothing = RepositoryName("open/a"), Digest.parse(JSON.decode())
         self._loop.run_until_complete(registry.uploads.push(name, nothing, _body(b"{}"), ""))
@@ -149,7 +154,7 @@ class Application:
         access = AccessLog(Lines(self._log.write))
         board = ActivityBoard(lambda: _POLICY)
         self._app = registry_app(
-            registry, gate, hosts, Limits(), Traffic(), access=access, doubt=lambda: None, board=board
+            registry, gate, vouching, hosts, Limits(), Traffic(), access=access, doubt=lambda: None, board=board
         )
         return folder
 
