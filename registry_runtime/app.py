@@ -35,11 +35,11 @@ from registry_runtime.repository import Registry
 def registry_app(
     registry: Registry,
     gate: Gate,
-    vouching: Vouching,
     hosts: Hosts,
     limits: Limits,
     traffic: Traffic,
     *,
+    vouching: Vouching,
     access: AccessLog,
     doubt: Callable[[], None],
     board: ActivityBoard,

@@ -155,10 +155,10 @@ class Replica:
         front = app.registry_app(
             registry,
             self._gate,
-            self._vouching,
             hosts,
             config.limits,
             self._traffic,
+            vouching=self._vouching,
             access=self._access,
             doubt=watch.doubt,
             board=self._activity,

@@ -15,8 +15,8 @@ from starlette.types import Scope
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import trace_of
 from registry_runtime.errors import (
-    IssuerUnavailable,
     Denied,
+    IssuerUnavailable,
     RangeNotSatisfiable,
     RegistryError,
     StorageError,
@@ -75,7 +75,7 @@ def _reason(error: RegistryError) -> str | None:
         return "TooManyFailedLogins"
     if isinstance(error, Unauthorized | Denied):
         return error.reason or "CredentialsUnreadable"
-    return None
+    return error.reason if isinstance(error, IssuerUnavailable) else None
 
 
 def _headers(scope: Scope, error: RegistryError, hosts: Hosts) -> dict[str, str]:

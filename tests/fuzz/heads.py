@@ -154,7 +154,15 @@ class Application:
         access = AccessLog(Lines(self._log.write))
         board = ActivityBoard(lambda: _POLICY)
         self._app = registry_app(
-            registry, gate, vouching, hosts, Limits(), Traffic(), access=access, doubt=lambda: None, board=board
+            registry,
+            gate,
+            hosts,
+            Limits(),
+            Traffic(),
+            vouching=vouching,
+            access=access,
+            doubt=lambda: None,
+            board=board,
         )
         return folder
 
