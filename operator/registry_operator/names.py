@@ -10,8 +10,14 @@ RELEASE = "roadstead.dev/release"  # annotation of a Registry: names that may ch
 OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace than its owner
 OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
 ADOPT = "roadstead.dev/adopt"  # annotation of an object: the Registry of this name may take it over
+PULLS_FROM = "pull-secrets-from.roadstead.dev/"  # before an account: annotation of a namespace's RoleBinding
+ANY_ACCOUNT = "All"  # in an account's place there; no Kubernetes namespace has such a name
+IMAGE_PULL_SECRETS = (
+    "image-pull-secrets.roadstead.dev/"  # before a token's UID: annotation of ServiceAccounts
+)
 SECRETS_ROLE = "roadstead-secrets"  # ClusterRole that a namespace binds for AccessTokens and pull secrets
 REGISTRY_ROLE = "roadstead-registry"  # the one for a namespace that holds a Registry
+REVIEW_ROLE = "roadstead-token-review"  # the one for replicas that ask whether a pod's token is still good
 INSTANCE = "app.kubernetes.io/instance"
 NAME = "app.kubernetes.io/name"
 RUNTIME = "registry"  # NAME of what the runtime consists of
@@ -25,6 +31,15 @@ SIGNING_KEY = "token-signing.pem"  # in the Secret of `internal`
 def child(registry: Registry, suffix: str) -> Key:
     """Where the child of this suffix is."""
     return Key(registry.meta.namespace, f"{registry.meta.name}-{suffix}")
+
+
+def token_review(registry: Registry) -> str:
+    """The command by which an administrator lets a Registry's replicas ask whether a token is still good."""
+    namespace, name = registry.key.namespace, registry.key.name
+    return (
+        f"kubectl create clusterrolebinding {REVIEW_ROLE}:{namespace}:{name} "
+        f"--clusterrole={REVIEW_ROLE} --serviceaccount={namespace}:{name}"
+    )
 
 
 def config(registry: Registry) -> Key:

@@ -88,3 +88,4 @@ class ReplicaState(Frozen):
     storage: StorageState = StorageState()
     encryption: EncryptionState | None = None
     collection: CollectionState | None = None
+    reviews_tokens: bool | None = None  # whether the cluster lets it; None: not asked for, or not known yet

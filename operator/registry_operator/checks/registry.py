@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
-from registry_operator.checks import encryption, storage, tls, zones
+from registry_operator.checks import authentication, encryption, storage, tls, zones
 from registry_operator.checks import propagation as policy
 from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
 from registry_operator.checks.propagation import propagation
@@ -30,7 +30,8 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     storage_ready = storage.check(observed, settings)
     tls_ready = tls.check(observed, rendered, settings)
     encrypted = encryption.check(observed, rendered, settings)
-    parts = (storage_ready, tls_ready, *((encrypted,) if encrypted else ()))
+    vouched = authentication.check(observed)
+    parts = (storage_ready, tls_ready, *(one for one in (encrypted, vouched) if one))
     ready = _ready(observed, rendered, settings, parts)
     findings = (
         ready,
