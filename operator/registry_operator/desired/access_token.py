@@ -4,47 +4,129 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
 from registry_operator.claims import allowed
-from registry_operator.desired.policy import password
+from registry_operator.desired import rotation
+from registry_operator.desired.rotation import Moment, Passwords
 from registry_operator.desired.templates import render as template
 from registry_operator.models import Key
+from registry_operator.models.base import seconds
 from registry_operator.observed import Absence, SecretData, TokenObserved
+
 from registry_runtime.contract.credential import Password, token_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from registry_operator.desired.rendered import Child
     from registry_operator.models import AccessToken, Registry
 
 DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
+KEY_FILE = "key.json"  # key of the Secret
 BASIC_AUTH = "kubernetes.io/basic-auth"
 
 
 def render(observed: TokenObserved) -> tuple[Child, ...]:
     """The password Secret and the pull Secrets that can be applied now.
 
-    The password is made once and then kept. Empty where its namespace has not opted in or the Secret's
-    name is somebody else's. Raises RenderFailed.
+    The password is made once and then kept, until the next one takes its place by `rotation`. Empty where
+    its namespace has not opted in or the Secret's name is somebody else's. Raises RenderFailed.
     """
     token = observed.token
     found = observed.secrets.get(token.secret)
     if token.meta.deleting or not is_writable(token, found):
         return ()
-    current = password(token, found) or Password.generate(token_id(token.meta.uid))
-    auths = docker_config(observed, current)
     pulls = [
         key
         for key in targets(observed)
-        if key.namespace in observed.kubernetes_namespaces and is_writable(token, observed.secrets.get(key))
+        if usable(observed)
+        and key.namespace in observed.kubernetes_namespaces
+        and is_writable(token, observed.secrets.get(key))
     ]
+    held = passwords(observed, pulls)
+    auths = docker_config(observed, held.current)
     return (
-        _password_secret(token, current),
-        *(_pull_secret(token, key, auths) for key in pulls if auths),
+        _password_secret(observed, held),
+        *(_pull_secret(token, key, auths) for key in pulls),
+    )
+
+
+def passwords(observed: TokenObserved, pulls: Iterable[Key]) -> Passwords:
+    """What the Secret is to hold: what is there after the step that is due, and who is about to have it."""
+    token = observed.token
+    make = partial(Password.generate, token_id(token.meta.uid))
+    found = rotation.read(token, observed.secrets.get(token.secret))
+    if found is None:
+        found = Passwords(make(), observed.now)
+    else:
+        found = rotation.step(found, moment(observed, found), make)
+    given = {*holders(observed, found), *pulls}
+    return replace(found, given=tuple(sorted(key.namespace for key in given)))
+
+
+def moment(observed: TokenObserved, found: Passwords) -> Moment:
+    """What decides the next step of a rotation. A token that is suspended or has ended does not rotate."""
+    token, asked = observed.token, observed.token.spec.rotation
+    ended = token.expires is not None and token.expires <= observed.now
+    rests = asked is None or token.spec.suspended or ended
+    holding = set(holders(observed, found))
+    return Moment(
+        observed.now,
+        every=None if asked is None or rests else timedelta(seconds=seconds(asked.every)),
+        overlap=rotation.UNSET_OVERLAP if asked is None else timedelta(seconds=seconds(asked.overlap)),
+        in_force=found.next is not None and not awaited(observed, found.next),
+        delivered=holding <= set(carriers(observed, found.current)),
+    )
+
+
+def awaited(observed: TokenObserved, password: Password) -> tuple[Key, ...]:
+    """Registries of which some replica that serves may not take this password.
+
+    One that cannot be read is among them: its replicas go on with what they know. One that does not let
+    this token's account in has no use for any.
+    """
+    account = observed.kubernetes_namespaces.get(observed.token.meta.namespace)
+
+    def takes_it(key: Key) -> bool:
+        registry, reached = observed.registries.get(key), observed.propagations.get(key)
+        if registry is not None and not allowed(registry, account):
+            return True
+        if registry is None or reached is None or not reached.everywhere:
+            return False
+        known = reached.policy.tokens.get(password.id)
+        return known is not None and password.sha256 in known.hashes
+
+    return tuple(key for key in observed.token.registries if not takes_it(key))
+
+
+def holders(observed: TokenObserved, found: Passwords) -> tuple[Key, ...]:
+    """Targets that may hold a password: they were given one, and it is not known to be gone from there."""
+    given = [key for key in targets(observed) if key.namespace in found.given]
+    there = ((key, observed.secrets.get(key)) for key in given)
+    return tuple(
+        key
+        for key, secret in there
+        if key.namespace in observed.kubernetes_namespaces
+        and (secret is Absence.NOT_PERMITTED or _is_ours(observed.token, secret))
+    )
+
+
+def carriers(observed: TokenObserved, current: Password) -> tuple[Key, ...]:
+    """Targets whose pull secret has this password, and the hosts of now."""
+    content = docker_config_json(docker_config(observed, current))
+    there = ((key, observed.secrets.get(key)) for key in targets(observed))
+    return tuple(
+        key
+        for key, secret in there
+        if isinstance(secret, SecretData)
+        and _is_ours(observed.token, secret)
+        and secret.values.get(DOCKER_KEY) == content
     )
 
 
@@ -78,9 +160,26 @@ def usable(observed: TokenObserved) -> tuple[Registry, ...]:
 
 def is_writable(token: AccessToken, found: SecretData | Absence) -> bool:
     """Whether there is no Secret, or one that this token made."""
-    if isinstance(found, Absence):
-        return found is Absence.MISSING
-    return token.meta.uid in (*found.owners, found.labels.get(names.OWNER_UID))
+    return found is Absence.MISSING or _is_ours(token, found)
+
+
+def _is_ours(token: AccessToken, found: SecretData | Absence) -> bool:
+    """Whether this token made the Secret that is there."""
+    return isinstance(found, SecretData) and token.meta.uid in (
+        *found.owners,
+        found.labels.get(names.OWNER_UID),
+    )
+
+
+def key_file(observed: TokenObserved, current: Password) -> bytes:
+    """What `docker login -u _json_key --password-stdin` reads. The password is all that a login needs."""
+    hosts = [(*one.spec.public_hosts, one.spec.private_host) for one in usable(observed)]
+    document = {
+        "username": observed.token.meta.name,
+        "password": current.text,
+        "registries": [host for hosts_ in hosts for host in hosts_],
+    }
+    return json.dumps(document, indent=1).encode()
 
 
 def docker_config(observed: TokenObserved, current: Password) -> dict[str, Any]:
@@ -107,8 +206,14 @@ def docker_config_json(auths: Mapping[str, Any]) -> bytes:
     return json.dumps({"auths": auths}, sort_keys=True).encode()
 
 
-def _password_secret(token: AccessToken, current: Password) -> Child:
-    values = {"username": token.meta.name.encode(), "password": current.text.encode()}
+def _password_secret(observed: TokenObserved, held: Passwords) -> Child:
+    token = observed.token
+    values = {
+        "username": token.meta.name.encode(),
+        rotation.PASSWORD: held.current.text.encode(),
+        KEY_FILE: key_file(observed, held.current),
+        rotation.MEMORY: held.encode(),
+    }
     return _secret(token, token.secret, "token", values, BASIC_AUTH)
 
 
