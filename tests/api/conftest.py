@@ -37,11 +37,11 @@ def client(replica: Replica) -> Client:
     return replica.client()
 
 
-def storage_of(request: pytest.FixtureRequest, directory: Path) -> dict[str, Any]:
+def storage_of(request: pytest.FixtureRequest, directory: Path, bucket: str = "tests") -> dict[str, Any]:
     if request.param.startswith("directory"):
         return {"kind": "directory", "path": str(directory / "data")}
     server: S3Server = request.getfixturevalue("server")
-    settings: dict[str, Any] = server.bucket(f"tests-{request.param}", prefix="tenant/").model_dump(
+    settings: dict[str, Any] = server.bucket(f"{bucket}-{request.param}", prefix="tenant/").model_dump(
         mode="json"
     )
     return settings

@@ -121,15 +121,17 @@ class Replica:
         """The tenant's keys, as they are mounted."""
         return self.directory / "keys"
 
-    def set_policy(self, policy: Policy | bytes) -> None:
-        """Replaces the mounted file as the kubelet does: at once."""
+    def set_policy(self, policy: Policy | bytes) -> bytes:
+        """Replaces the mounted file as the kubelet does: at once. What is mounted now."""
         if self.encrypted and isinstance(policy, Policy):
             policy = policy.model_copy(update={"encryption": KeyUse(active="k1", settled=True)})
         file = self.directory / "policy" / "shard-0" / "policy.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
-        new.write_bytes(policy if isinstance(policy, bytes) else policy.encode())
+        content = policy if isinstance(policy, bytes) else policy.encode()
+        new.write_bytes(content)
         new.replace(file)
+        return content
 
     def config(self) -> dict[str, Any]:
         tls = {"server": str(self.directory / "server"), "internal": str(self.directory / "internal")}

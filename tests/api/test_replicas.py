@@ -12,8 +12,9 @@ from http.client import HTTPException
 
 import pytest
 
+from tests.api.accounts import enforce
 from tests.api.client import CONFIG, OCI_IMAGE, OCI_INDEX, OCTETS, Client, descriptor, digest_of
-from tests.api.replica import Replica
+from tests.api.replica import Replica, closed
 from tests.s3_server import S3Server
 
 CONTENT = os.urandom(13 * 1024 * 1024)  # more than one part of a multipart upload
@@ -175,6 +176,21 @@ def test_a_tag_moves_at_every_replica_at_once(clients: list[Client]) -> None:
         for client in clients:
             answer = client.send("GET", f"{client.base}/manifests/latest")
             assert (answer["Docker-Content-Digest"], answer.body) == (digest, content)
+
+
+def test_what_is_private_only_is_so_at_every_replica(replicas: list[Replica], clients: list[Client]) -> None:
+    """Pulled just now at each with a bearer that stays good; refused at each, and served again."""
+    digest, content = clients[0].push_image("latest")
+    path = f"{clients[0].base}/manifests/{digest}"
+    pulled_everywhere(clients, f"manifests/{digest}", content)
+    enforce(closed().model_copy(update={"private_only": True}), *replicas)
+    try:
+        assert [client.send("GET", path).status for client in clients] == [403] * 3
+        private = [one.client(listener="private") for one in replicas]
+        assert [client.send("GET", path).body for client in private] == [content] * 3
+    finally:
+        enforce(closed(), *replicas)
+    pulled_everywhere(clients, f"manifests/{digest}", content)
 
 
 def test_a_deleted_blob_is_gone_at_every_replica(clients: list[Client]) -> None:

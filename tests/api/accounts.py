@@ -1,0 +1,56 @@
+"""Guests of the Namespace `team`: one for each role and for each action, all of another account."""
+
+from __future__ import annotations
+
+import time
+
+from registry_operator.desired.access import ROLES
+
+from registry_runtime.contract import subject
+from registry_runtime.contract.credential import Password
+from registry_runtime.contract.policy import Access, Action, Policy
+from tests.api.client import Answer
+from tests.api.replica import Replica, closed, token
+
+Actions = frozenset[Action]
+GUESTS: dict[str, Actions] = {
+    **{str(role): actions for role, actions in ROLES.items()},
+    **{f"only {action}": frozenset({action}) for action in Action},
+}
+PASSWORDS = {name: Password.generate(f"{number:016x}") for number, name in enumerate(GUESTS, start=0x10)}
+
+
+def granted(actions: Actions, *subjects: str, globs: tuple[str, ...] = ("team/**",)) -> Access:
+    return Access(repositories=globs, actions=actions, subjects=subjects)
+
+
+def sharing(*more: Access, **changes: object) -> Policy:
+    """The usual policy, where `team` lets the guests in, and more."""
+    usual = closed()
+    guests = {password.id: token(password, "theirs", "", frozenset()) for password in PASSWORDS.values()}
+    entries = [granted(GUESTS[name], subject.token(one.id)) for name, one in PASSWORDS.items()]
+    team = usual.namespaces["team"].model_copy(update={"access": (*entries, *more)})
+    return usual.model_copy(
+        update={
+            "namespaces": {**usual.namespaces, "team": team},
+            "tokens": {**usual.tokens, **guests},
+            **changes,
+        }
+    )
+
+
+def enforce(policy: Policy, *replicas: Replica) -> None:
+    """Returns when the policy is in force at each of them."""
+    mounted = {one.ports["probes"]: one.set_policy(policy) for one in replicas}
+    for one in replicas:
+        ends = time.monotonic() + 10
+        revision = Policy.model_validate_json(mounted[one.ports["probes"]]).revision
+        while f'revision="{revision}"' not in one.probe("/metrics")[1]:
+            assert time.monotonic() < ends, "the policy did not come into force"
+            time.sleep(0.05)
+
+
+def refusal(answer: Answer) -> str:
+    """The sentence of a DENIED."""
+    assert (answer.status, answer.code) == (403, "DENIED")
+    return str(answer.json()["errors"][0]["message"])
