@@ -167,6 +167,20 @@ class ServiceAccounts:
                 retry_after=_RETRY_SECONDS,
             ) from error
 
+    async def reviews(self) -> bool:
+        """Whether it lets this replica have tokens reviewed.
+
+        Raises OSError, TimeoutError or ValueError where it does not say.
+        """
+        right = {"group": "authentication.k8s.io", "resource": "tokenreviews", "verb": "create"}
+        asked = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": right},
+        }
+        answer = await self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", asked)
+        return bool((answer.get("status") or {}).get("allowed"))
+
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=_REVIEW_SECONDS)
         try:

@@ -38,6 +38,7 @@ from registry_runtime.listener import Listener
 from registry_runtime.log import fields
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
+from registry_runtime.reviewing import Reviewing
 from registry_runtime.rotation import Rotation
 from registry_runtime.state import StateBoard, StorageWatch
 from registry_runtime.storage import open_cache, open_storage
@@ -91,11 +92,12 @@ class Replica:
             clock=_now,
         )
         self._activity = ActivityBoard(self._policy.policy)
+        self._cluster = ServiceAccounts(surroundings.api) if surroundings.api is not None else None
         self._vouching = Vouching(
             self._policy.policy,
             self._gate,
             issuers.published,
-            ServiceAccounts(surroundings.api) if surroundings.api is not None else None,
+            self._cluster,
             clock=_now,
             ticks=time.monotonic,
         )
@@ -202,6 +204,9 @@ class Replica:
         jobs: list[Job] = [self._tick, watch.run, collect]
         if self._rotation is not None and registry.rewrap is not None:
             jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
+        if self._cluster is not None:
+            reviews = self._cluster.reviews
+            jobs.append(Reviewing(self._policy.policy, reviews, self._board, time.monotonic).run)
         namespace = self._config.policy.namespace
         if self._surroundings.api is not None and namespace is not None:
             jobs += self._policy.watches(self._surroundings.api, namespace)
