@@ -13,11 +13,14 @@ from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import (
     Absence,
+    Consent,
     Endpoint,
     KubernetesNamespace,
     Propagation,
     Rollout,
     SecretData,
+    ServiceAccount,
+    TokenActivity,
     Unreadable,
     Waiting,
 )
@@ -31,7 +34,9 @@ from registry_operator.relations import (
     registries_of,
     waits,
 )
+from registry_operator.service_accounts import ServiceAccounts
 from registry_runtime.contract.credential import token_id
+from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
 
 R = TypeVar("R", Registry, Namespace, AccessToken)
@@ -122,9 +127,14 @@ class Cache:
     pods: dict[Key, Pod] = field(default_factory=dict)
     slices: dict[Key, Slice] = field(default_factory=dict)
     bundles: dict[Key, Mapping[str, str] | Absence] = field(default_factory=dict)  # ConfigMaps of users
+    consents: dict[str, dict[str, Consent]] = field(default_factory=dict)  # by namespace, then RoleBinding
+    service_accounts: ServiceAccounts = field(default_factory=ServiceAccounts)
     replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
     propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
+    unsettled: dict[Key, set[Work]] = field(default_factory=dict)  # by Registry: see `see_propagation`
     unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
+    activity: dict[str, TokenActivity] = field(default_factory=dict)  # of AccessTokens, by UID
+    ids: dict[str, Key] = field(default_factory=dict)  # of AccessTokens, by the id in their passwords
 
     def see_registry(self, key: Key, seen: Registry | None, uid: str = "") -> set[Work]:
         """A Registry: all that names it depends on it."""
@@ -134,6 +144,7 @@ class Cache:
             return set()
         if seen is None:
             self.propagations.pop(key, None)
+            self.unsettled.pop(key, None)
             self.replicas.pop(key, None)
         return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
 
@@ -155,10 +166,32 @@ class Cache:
         seen = self.tokens.objects.get(key)
         if unchanged(before, seen):
             return set()
+        self._identify(before, seen)
+        self.service_accounts.see_asking(key, seen)
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)
         return work
+
+    def _identify(self, before: AccessToken | None, seen: AccessToken | None) -> None:
+        if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
+            self.activity.pop(before.meta.uid, None)
+            self.ids.pop(token_id(before.meta.uid), None)
+        if seen is not None:
+            self.ids[token_id(seen.meta.uid)] = seen.key
+
+    def token_of(self, id_: str) -> AccessToken | None:
+        """The AccessToken with this id."""
+        key = self.ids.get(id_)
+        return self.tokens.objects.get(key) if key is not None else None
+
+    def see_activity(self, key: Key, seen: TokenActivity) -> set[Work]:
+        """What the status of a token is to say of its use from now on."""
+        token = self.tokens.objects.get(key)
+        if token is None or self.activity.get(token.meta.uid) == seen:
+            return set()
+        self.activity[token.meta.uid] = seen
+        return {Work(Kind.ACCESS_TOKEN, *key)}
 
     def see_unreadable(self, work: Work, seen: Unreadable | None, uid: str = "") -> set[Work]:
         """A resource that cannot be read. Its last good version, where there was one, stays in force."""
@@ -232,6 +265,20 @@ class Cache:
             if bundle_of(registry) == key
         }
 
+    def see_consent(self, key: Key, seen: Consent | None) -> Consent | None:
+        """A RoleBinding by which a namespace opts in. Returns what it said before."""
+        given = self.consents.setdefault(key.namespace, {})
+        before = given.pop(key.name, None)
+        if seen is not None:
+            given[key.name] = seen
+        if not given:
+            del self.consents[key.namespace]
+        return before
+
+    def see_service_account(self, key: Key, seen: ServiceAccount | None) -> set[Work]:
+        """A ServiceAccount: tokens that want to be named in it, and those that are."""
+        return {Work(Kind.ACCESS_TOKEN, *token) for token in self.service_accounts.see(key, seen)}
+
     def see_replica(self, registry: Key, pod: str, seen: ReplicaState | None) -> set[Work]:
         """What a replica says of itself; None: it does not answer."""
         states = self.replicas.setdefault(registry, {})
@@ -241,11 +288,27 @@ class Cache:
         return set() if before == seen else {Work(Kind.REGISTRY, *registry)}
 
     def see_propagation(self, registry: Key, seen: Propagation) -> set[Work]:
-        """How far a policy has come: whom the policy changed, or who waited for it, is judged again."""
+        """How far a policy has come: whom the policy changed, or who waited for it, is judged again.
+
+        Tokens that it changed once more when it is in force everywhere: a rotation goes on then, of a token
+        that is Ready all the time.
+        """
         before = self.propagations.get(registry)
         self.propagations[registry] = seen
         if before is None:
-            return self._dependents(registry)
+            work = self._dependents(registry)
+            changed = self._with_two(registry, seen.policy)
+        else:
+            work = self._affected(registry, before, seen)
+            changed = {one for one in work if one.kind is Kind.ACCESS_TOKEN}
+        unsettled = self.unsettled.pop(registry, set()) | changed
+        if seen.everywhere:
+            return work | unsettled
+        self.unsettled[registry] = unsettled
+        return work
+
+    def _affected(self, registry: Key, before: Propagation, seen: Propagation) -> set[Work]:
+        """Those that the policy says something else of, and those that waited for it."""
         arrived = before.everywhere != seen.everywhere
         old, new = before.policy, seen.policy
         work = set()
@@ -258,6 +321,12 @@ class Cache:
             if old.tokens.get(id_) != new.tokens.get(id_) or (arrived and waits(token)):
                 work.add(Work(Kind.ACCESS_TOKEN, *token.key))
         return work
+
+    def _with_two(self, registry: Key, policy: Policy) -> set[Work]:
+        """Tokens with several passwords: in the midst of a rotation."""
+        two = {id_ for id_, token in policy.tokens.items() if len(token.hashes) > 1}
+        found = (token.key for token in self.tokens.of(registry) if two and token_id(token.meta.uid) in two)
+        return {Work(Kind.ACCESS_TOKEN, *key) for key in found}
 
     def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
         """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""

@@ -58,6 +58,35 @@ class KubernetesNamespace:
 
 
 @dataclass(frozen=True)
+class Consent:
+    """A RoleBinding by which a Kubernetes namespace opts in.
+
+    `grant` is what it gives, and to whom: another text is another right. `accounts` are those that its
+    annotations name, and whether their pull secrets are taken.
+    """
+
+    grant: str
+    accounts: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEntry:
+    """What a token put into a ServiceAccount's `imagePullSecrets`; `owner` is as in `names.OWNER`."""
+
+    secret: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A core/v1 ServiceAccount. `placed` are the entries that are Roadstead's, by the UID of the token."""
+
+    resource_version: str
+    pull_secrets: tuple[str, ...] = ()
+    placed: Mapping[str, PlacedEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One pod behind the Registry's Service, as its EndpointSlices say. `zone` is "" where unknown."""
 
@@ -186,12 +215,28 @@ class NamespaceObserved:
     propagation: Propagation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenActivity:
+    """What replicas told of an AccessToken: when it was last used, and how many of its uses are spent."""
+
+    last: datetime | None = None
+    spent: int | None = None
+
+    def merged(self, other: TokenActivity) -> TokenActivity:
+        """Of two replicas: neither number ever goes back."""
+        times = [one for one in (self.last, other.last) if one is not None]
+        spent = [one for one in (self.spent, other.spent) if one is not None]
+        return TokenActivity(max(times, default=None), max(spent, default=None))
+
+
 @dataclass(frozen=True)
 class TokenObserved:
     """What a reconcile of one AccessToken saw.
 
     `registries` and `propagations` are by Registry, those that are there. `placed` are the Secrets that
     carry this token's UID in the label of `names.OWNER_UID`, in all namespaces that can be read.
+    `consents` are RoleBindings by Kubernetes namespace and name. `listing` are the ServiceAccounts with an
+    entry of this token in `imagePullSecrets`, by the annotation of `names.IMAGE_PULL_SECRETS`.
     """
 
     token: AccessToken
@@ -201,3 +246,7 @@ class TokenObserved:
     kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
     secrets: SecretView = SecretView()
     placed: frozenset[Key] = frozenset()
+    activity: TokenActivity = TokenActivity()
+    consents: Mapping[str, Mapping[str, Consent]] = field(default_factory=dict)
+    service_accounts: Mapping[Key, ServiceAccount] = field(default_factory=dict)
+    listing: frozenset[Key] = frozenset()

@@ -7,7 +7,15 @@ from typing import Any
 from registry_operator import names
 from registry_operator.cache import Child, Pod, Slice
 from registry_operator.models import Key
-from registry_operator.observed import Endpoint, KubernetesNamespace, Rollout, Waiting
+from registry_operator.observed import (
+    Consent,
+    Endpoint,
+    KubernetesNamespace,
+    PlacedEntry,
+    Rollout,
+    ServiceAccount,
+    Waiting,
+)
 
 SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
 CONSENT = {("ClusterRole", role) for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE)}
@@ -122,12 +130,33 @@ def account(obj: Object) -> KubernetesNamespace:
     )
 
 
-def consent(obj: Object) -> str | None:
-    """What a RoleBinding by which its namespace opts in says, and to whom; None for any other."""
-    role = obj["roleRef"]
+def consent(obj: Object) -> Consent | None:
+    """A RoleBinding by which its namespace opts in; None for any other."""
+    metadata, role = obj["metadata"], obj["roleRef"]
     if (role["kind"], role["name"]) not in CONSENT:
         return None
-    return json.dumps([obj["metadata"]["uid"], role, obj.get("subjects") or []], sort_keys=True)
+    grant = json.dumps([metadata["uid"], role, obj.get("subjects") or []], sort_keys=True)
+    accounts = _annotated(metadata, names.PULLS_FROM)
+    return Consent(grant, {account: value == "true" for account, value in accounts.items()})
+
+
+def service_account(obj: Object) -> ServiceAccount:
+    """The names in its `imagePullSecrets`, and which of them tokens put there."""
+    metadata = obj["metadata"]
+    placed = {}
+    for uid, value in _annotated(metadata, names.IMAGE_PULL_SECRETS).items():
+        secret, _, owner = value.partition(" ")
+        placed[uid] = PlacedEntry(secret, owner)
+    secrets = tuple(one.get("name") or "" for one in obj.get("imagePullSecrets") or ())
+    return ServiceAccount(metadata["resourceVersion"], secrets, placed)
+
+
+def _annotated(metadata: Object, prefix: str) -> dict[str, str]:
+    """Annotations whose names begin so, by the rest of their names."""
+    annotations = metadata.get("annotations") or {}
+    return {
+        name.removeprefix(prefix): value for name, value in annotations.items() if name.startswith(prefix)
+    }
 
 
 def bundle(obj: Object) -> Mapping[str, str]:

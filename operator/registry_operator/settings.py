@@ -24,3 +24,7 @@ class Settings:
             f"kubectl create rolebinding {role} --namespace {namespace} --clusterrole={role} "
             f"--serviceaccount={self.namespace}:{self.service_account}"
         )
+
+    def take(self, namespace: str, binding: str, annotation: str) -> str:
+        """The command by which a Kubernetes namespace says in its RoleBinding whose pull secrets it takes."""
+        return f"kubectl annotate rolebinding {binding} --namespace {namespace} {annotation}=true --overwrite"

@@ -29,7 +29,7 @@ from registry_operator.cluster.resources import (
 from registry_operator.cluster.stream import Sink
 from registry_operator.errors import ClusterError
 from registry_operator.models import Key
-from registry_operator.observed import Absence, SecretData
+from registry_operator.observed import Absence, Consent, SecretData
 from registry_operator.queue import Queue, Work
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Keep, Secrets
@@ -84,7 +84,6 @@ class Watches:
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
-        self._bindings: dict[Key, str] = {}  # RoleBindings by which a namespace opted in
         self._bundles: dict[Key, tuple[Stream[Any], asyncio.Task[None]]] = {}
         self._refollow = asyncio.Event()
         self._streams: list[Stream[Any]] = []
@@ -96,7 +95,12 @@ class Watches:
         self._watch(
             ENDPOINT_SLICES, cache.see_slice, lambda: cache.slices, seen.endpoint_slice, Scope(labels=OURS)
         )
-        self._watch(ROLE_BINDINGS, self._see_consent, lambda: self._bindings, seen.consent, Scope())
+        self._watch(ROLE_BINDINGS, self._see_consent, self._bindings, seen.consent, Scope())
+        accounts = cache.service_accounts
+        self._watch(
+            *(SERVICE_ACCOUNTS, cache.see_service_account, lambda: accounts.objects),
+            *(seen.service_account, Scope()),
+        )
 
     @property
     def restarts(self) -> int:
@@ -145,10 +149,8 @@ class Watches:
 
     async def _follow(self) -> None:
         while True:
-            consenting = {key.namespace for key in self._bindings}
-            self.secrets.follow(
-                (self._cache.namespaces_of_interest() | consenting) & self._cache.accounts.keys()
-            )
+            wanted = self._cache.namespaces_of_interest() | self._cache.consents.keys()
+            self.secrets.follow(wanted & self._cache.accounts.keys())
             self._follow_bundles()
             await self._refollow.wait()
             self._refollow.clear()
@@ -170,19 +172,27 @@ class Watches:
         """Not there is something else than not read yet."""
         return self._cache.see_bundle(key, Absence.MISSING if data is None else data)
 
-    def _see_consent(self, key: Key, given: str | None) -> set[Work]:
-        if self._bindings.get(key) == given:
+    def _bindings(self) -> set[Key]:
+        found = self._cache.consents
+        return {Key(namespace, name) for namespace, given in found.items() for name in given}
+
+    def _see_consent(self, key: Key, given: Consent | None) -> set[Work]:
+        before = self._cache.see_consent(key, given)
+        if before == given:
             return set()  # a list after a lost watch brings all of them again
         if given is None:
-            del self._bindings[key]
             # The API server's own authorizer hears of it some moments later than we do.
-            asyncio.get_running_loop().call_later(2, self.secrets.restart, key.namespace)
-        else:
-            self._bindings[key] = given
-        self.secrets.restart(key.namespace)
-        self.changed()
+            asyncio.get_running_loop().call_later(2, self._withdrawn, key.namespace)
+        if before is None or given is None or before.grant != given.grant:
+            self.secrets.restart(key.namespace)
+            self.changed()
         # What could not be written may be possible now, also where the Secrets could be read all the time.
         return self._cache.consent_changed(key.namespace) if given else set()
+
+    def _withdrawn(self, namespace: str) -> None:
+        """Where a ClusterRoleBinding gives the right all the same, no refusal tells of it."""
+        self.secrets.restart(namespace)
+        self.consent(namespace)
 
     def _child_of(self, kind: str) -> tuple[Callable[[Key, Child | None], set[Work]], Callable[[], set[Key]]]:
         return (

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry_operator.names import SECRETS_ROLE
+from registry_operator.desired.consent import mark
+from registry_operator.names import ANY_ACCOUNT, SECRETS_ROLE
 
 from local_cluster.cluster import Cluster
 from quickstart.kubectl import Kubectl, Object, conditions
@@ -218,12 +219,16 @@ def resource(kind: str, name: str, namespace: str, spec: Object) -> Object:
 
 
 def consent(namespace: str) -> Object:
-    """The RoleBinding by which a namespace lets Roadstead use its Secrets."""
+    """The RoleBinding by which a namespace lets Roadstead use its Secrets, pull secrets of all included."""
     name, where = OPERATOR
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": SECRETS_ROLE, "namespace": namespace},
+        "metadata": {
+            "name": SECRETS_ROLE,
+            "namespace": namespace,
+            "annotations": {mark(ANY_ACCOUNT): "true"},
+        },
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": SECRETS_ROLE},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": where}],
     }

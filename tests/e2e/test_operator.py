@@ -63,7 +63,7 @@ def test_the_operator_killed_in_the_middle_is_completed_by_the_next(platform: Pl
 
 
 def test_a_target_namespace_without_consent_is_a_condition_with_the_command(platform: Platform) -> None:
-    """The pull secret waits for a RoleBinding, the condition prints the command, and running it is enough."""
+    """The pull secret waits for consent, the condition prints the commands, and running them is enough."""
     platform.kubectl("create", "namespace", "unasked")
     try:
         platform.kubectl.apply(
@@ -72,8 +72,9 @@ def test_a_target_namespace_without_consent_is_a_condition_with_the_command(plat
         found = platform.until_condition("at", "asking", TENANT, Distributed="False")
         message = found["Distributed"]["message"]
         assert "kubectl create rolebinding" in message
-        command = message[message.index("kubectl create rolebinding") :].splitlines()[0].strip(" .`'\"")
-        platform.kubectl(*command.split()[1:])
+        assert f"pull-secrets-from.roadstead.dev/{TENANT}=true" in message
+        for command in [line for line in message.splitlines() if line.startswith("kubectl ")]:
+            platform.kubectl(*command.split()[1:])
         platform.until_condition("at", "asking", TENANT, Distributed="True", seconds=15)
         assert platform.kubectl.get("secret", "asking-pull", "unasked")
 

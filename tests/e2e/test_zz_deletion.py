@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registry_operator.desired.consent import mark
 from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from quickstart.kubectl import Kubectl
@@ -43,6 +44,7 @@ def prepare(kubectl: Kubectl, name: str) -> None:
     for namespace, role in ((name, REGISTRY_ROLE), (f"{name}-app", SECRETS_ROLE)):
         kubectl("create", "namespace", namespace)
         kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={role}", OPERATOR)
+    kubectl("annotate", "rolebinding", SECRETS_ROLE, "-n", f"{name}-app", f"{mark(name)}=true")
     kubectl.apply(*tenant(name))
     kubectl.until_ready("at", "reader", name, 90)
     kubectl.until_ready("reg", "small", name, 90)

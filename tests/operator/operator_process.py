@@ -22,7 +22,8 @@ from typing import Any
 
 import yaml
 from registry_operator.cluster.resources import KNOWN
-from registry_operator.names import POLICY_SHARDS, REGISTRY_ROLE
+from registry_operator.desired.consent import mark
+from registry_operator.names import ANY_ACCOUNT, POLICY_SHARDS, REGISTRY_ROLE
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
@@ -278,18 +279,25 @@ class Cluster:
 
     server: ApiServer
 
-    def namespace(self, name: str, *, consent: str = REGISTRY_ROLE, **labels: str) -> str:
-        """With the consent to hold a Registry, or another, or none ("")."""
+    def namespace(
+        self, name: str, *, consent: str = REGISTRY_ROLE, takes: str = ANY_ACCOUNT, **labels: str
+    ) -> str:
+        """With the consent to hold a Registry, or another, or none (""); see `consent`."""
         self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
         if consent:
-            self.consent(name, consent)
+            self.consent(name, consent, takes)
         return name
 
-    def consent(self, namespace: str, role: str = REGISTRY_ROLE) -> None:
-        """What `kubectl create rolebinding` does in the command that the condition shows."""
+    def consent(self, namespace: str, role: str = REGISTRY_ROLE, takes: str = ANY_ACCOUNT) -> None:
+        """What `kubectl create rolebinding` does in the command that the condition shows.
+
+        `takes` is the account whose pull secrets are taken; "": only the own one's.
+        """
         whole = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
         subject = {"kind": "ServiceAccount", "namespace": SYSTEM, "name": ACCOUNT}
-        binding = {"metadata": {"name": role}, "roleRef": whole, "subjects": [subject]}
+        accounts = {mark(takes): "true"} if takes else {}
+        metadata = {"name": role, "annotations": accounts}
+        binding = {"metadata": metadata, "roleRef": whole, "subjects": [subject]}
         self.server.ask("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", binding)
 
     def withdraw(self, namespace: str, role: str = REGISTRY_ROLE) -> None:

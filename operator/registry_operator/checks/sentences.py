@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from registry_operator import names
+from registry_operator.desired.consent import mark
 
 if TYPE_CHECKING:
     from registry_operator.observed import Conflict
@@ -20,6 +21,17 @@ def not_permitted(namespaces: Sequence[str], settings: Settings, role: str = nam
     rest = len(namespaces) - SHOWN
     more = f"\nand for {rest} more namespaces" if rest > 0 else ""
     return f"Roadstead may not use Secrets in {listed(namespaces)}; run:\n{commands}{more}"
+
+
+def not_taken(bindings: Mapping[str, str], account: str, settings: Settings) -> str:
+    """Who does not take the account's pull secrets: by Kubernetes namespace the RoleBinding that says so."""
+    commands = [
+        settings.take(namespace, binding, mark(account)) for namespace, binding in sorted(bindings.items())
+    ]
+    rest = len(commands) - SHOWN
+    more = f"\nand for {rest} more namespaces" if rest > 0 else ""
+    shown = "\n".join(commands[:SHOWN])
+    return f"no pull secret of {account} is taken by {listed(bindings)}; there, run:\n{shown}{more}"
 
 
 def conflict(conflicts: Sequence[Conflict], registry: str | None = None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from registry_operator.checks.finding import Finding, no, yes
-from registry_operator.checks.sentences import conflict, listed, not_permitted
+from registry_operator.checks.sentences import conflict, listed, not_permitted, not_taken
 from registry_operator.desired.access_token import (
     DOCKER_KEY,
     docker_config,
@@ -13,7 +14,10 @@ from registry_operator.desired.access_token import (
     is_writable,
     targets,
 )
+from registry_operator.desired.consent import binding, takes
 from registry_operator.desired.policy import password
+from registry_operator.desired.service_accounts import missing, named
+from registry_operator.desired.service_accounts import wanted as wanted_accounts
 from registry_operator.models import Targets
 from registry_operator.observed import Absence, Conflict, SecretData, TokenObserved
 
@@ -37,6 +41,7 @@ def reached(observed: TokenObserved) -> tuple[Key, ...]:
         for key, secret in found.items()
         if isinstance(secret, SecretData)
         and is_writable(token, secret)
+        and takes(observed, key)
         and secret.values.get(DOCKER_KEY) == content
     )
 
@@ -52,18 +57,48 @@ def check(observed: TokenObserved, settings: Settings) -> Finding:
     if observed.token.spec.pull_secrets is None:
         return yes(TYPE, "NotAsked", "spec.pullSecrets asks for none")
     wanted = targets(observed)
-    missing = sorted(set(wanted) - set(reached(observed)))
-    count = f"{len(wanted) - len(missing)} of {len(wanted)} Kubernetes namespaces have the pull secret"
-    if not missing:
-        return yes(TYPE, "Distributed", count)
-    gone = [key.namespace for key in missing if key.namespace not in observed.kubernetes_namespaces]
+    behind = sorted(set(wanted) - set(reached(observed)))
+    count = f"{len(wanted) - len(behind)} of {len(wanted)} Kubernetes namespaces have the pull secret"
+    if not behind:
+        return _service_accounts(observed, count)
+    gone = [key.namespace for key in behind if key.namespace not in observed.kubernetes_namespaces]
     if gone:
         return no(TYPE, "NamespaceNotFound", f"{count}; there is no Kubernetes namespace {listed(gone)}")
-    refused = [key.namespace for key in missing if observed.secrets.get(key) is Absence.NOT_PERMITTED]
-    if refused:
-        return no(TYPE, "SecretsNotPermitted", f"{count}. {not_permitted(refused, settings)}", mend=True)
-    taken = [key for key in missing if not is_writable(observed.token, observed.secrets.get(key))]
+    held = _consent(observed, behind, count, settings)
+    if held is not None:
+        return held
+    taken = [key for key in behind if not is_writable(observed.token, observed.secrets.get(key))]
     if taken:
         sentence = conflict([Conflict("Secret", key) for key in taken])
         return no(TYPE, "NameConflict", f"{count}. {sentence}", mend=True)
     return no(TYPE, "Distributing", count)
+
+
+def _consent(
+    observed: TokenObserved, behind: Sequence[Key], count: str, settings: Settings
+) -> Finding | None:
+    """Who has not let Roadstead use its Secrets, or does not take those of this token's account."""
+    closed = {key.namespace: binding(observed, key.namespace) for key in behind if not takes(observed, key)}
+    refused = [key.namespace for key in behind if observed.secrets.get(key) is Absence.NOT_PERMITTED]
+    account = observed.token.meta.namespace
+    if refused:
+        closed = {namespace: closed[namespace] for namespace in refused if namespace in closed}
+        further = f"\n{not_taken(closed, account, settings)}" if closed else ""
+        sentence = f"{count}. {not_permitted(refused, settings)}{further}"
+        return no(TYPE, "SecretsNotPermitted", sentence, mend=True)
+    if closed:
+        return no(TYPE, "TargetNotConsenting", f"{count}; {not_taken(closed, account, settings)}", mend=True)
+    return None
+
+
+def _service_accounts(observed: TokenObserved, count: str) -> Finding:
+    """Whether they name the pull secret, which is everywhere."""
+    wanted = wanted_accounts(observed)
+    if wanted:
+        count = f"{count}, {len(named(observed))} of {len(wanted)} ServiceAccounts name it"
+    if gone := missing(observed):
+        return no(
+            TYPE, "ServiceAccountNotFound", f"{count}; there is no ServiceAccount {listed(map(str, gone))}"
+        )
+    done = set(named(observed)) == set(wanted)
+    return yes(TYPE, "Distributed", count) if done else no(TYPE, "Distributing", count)

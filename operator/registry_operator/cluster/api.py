@@ -139,7 +139,7 @@ class Cluster:
         return await self._apply(obj, STATUS_MANAGER, "status")
 
     async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Object) -> Object:
-        """A JSON merge patch (RFC 7396)."""
+        """A JSON merge patch (RFC 7396); with `metadata.resourceVersion` only of that, or WriteConflict."""
         return await self._json(
             *("patch", resource, resource.path(namespace, name), resource.place(namespace, name), namespace),
             method="PATCH",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from registry_operator import names
 from registry_operator.claims import allowed
 from registry_operator.desired import rotation
+from registry_operator.desired.consent import answer, mark, may_stay, takes
 from registry_operator.desired.rotation import Moment, Passwords
 from registry_operator.desired.templates import render as template
 from registry_operator.models import Key
 from registry_operator.models.base import seconds
 from registry_operator.observed import Absence, SecretData, TokenObserved
-
 from registry_runtime.contract.credential import Password, token_id
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ def render(observed: TokenObserved) -> tuple[Child, ...]:
         if usable(observed)
         and key.namespace in observed.kubernetes_namespaces
         and is_writable(token, observed.secrets.get(key))
+        and takes(observed, key)
     ]
     held = passwords(observed, pulls)
     auths = docker_config(observed, held.current)
     return (
         _password_secret(observed, held),
-        *(_pull_secret(token, key, auths) for key in pulls),
+        *(_pull_secret(observed, key, auths) for key in pulls),
     )
 
 
@@ -132,7 +133,7 @@ def carriers(observed: TokenObserved, current: Password) -> tuple[Key, ...]:
 
 def unwanted(observed: TokenObserved) -> tuple[Key, ...]:
     """Secrets of this token that are there and are wanted no longer: to be deleted."""
-    wanted = {observed.token.secret, *targets(observed)}
+    wanted = {observed.token.secret, *(key for key in targets(observed) if may_stay(observed, key))}
     return tuple(sorted(observed.placed - wanted))
 
 
@@ -217,9 +218,13 @@ def _password_secret(observed: TokenObserved, held: Passwords) -> Child:
     return _secret(token, token.secret, "token", values, BASIC_AUTH)
 
 
-def _pull_secret(token: AccessToken, key: Key, auths: Mapping[str, Any]) -> Child:
-    values = {DOCKER_KEY: docker_config_json(auths)}
-    return _secret(token, key, "pull-secret", values, DOCKER_CONFIG)
+def _pull_secret(observed: TokenObserved, key: Key, auths: Mapping[str, Any]) -> Child:
+    """Where the namespace named the account, the Secret says so: when it does no longer, the Secret goes."""
+    token = observed.token
+    secret = _secret(token, key, "pull-secret", {DOCKER_KEY: docker_config_json(auths)}, DOCKER_CONFIG)
+    if key.namespace != token.meta.namespace and answer(observed, key.namespace):
+        secret["metadata"]["annotations"][mark(token.meta.namespace)] = "true"
+    return secret
 
 
 def _secret(token: AccessToken, key: Key, component: str, values: Mapping[str, bytes], kind: str) -> Child:

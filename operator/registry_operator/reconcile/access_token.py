@@ -9,9 +9,9 @@ from registry_operator.cluster.resources import ACCESS_TOKENS, SECRETS
 from registry_operator.desired.access_token import render, unwanted
 from registry_operator.errors import NotFound
 from registry_operator.models import AccessToken, Key
-from registry_operator.observed import Absence
+from registry_operator.observed import Absence, SecretData
 from registry_operator.queue import Kind, Work
-from registry_operator.reconcile import status
+from registry_operator.reconcile import service_accounts, status
 from registry_operator.reconcile.apply import apply, apply_all, remove
 from registry_operator.reconcile.context import Context
 from registry_operator.relations import owner_of
@@ -41,8 +41,12 @@ async def reconcile(at: Context, key: Key) -> None:
         return  # of many new tokens all get into the policy before the first one's status is written
     if not conflict:
         await apply_all(at, token, children[1:])
-    for gone in unwanted(observed):
-        await remove(at, "Secret", gone, token)
+    try:
+        if not conflict:
+            await service_accounts.name(at, token)
+    finally:  # what may not be there goes, whatever keeps a ServiceAccount from being written
+        for gone in unwanted(observed):
+            await remove(at, "Secret", gone, token)
     token = at.cache.tokens.objects.get(key)
     if token is None:
         return
@@ -53,17 +57,25 @@ async def reconcile(at: Context, key: Key) -> None:
 
 async def forget(at: Context, key: Key | None = None) -> None:
     """Deletes what a token that is gone has left: of this name, or of any."""
-    owners = frozenset(token.meta.uid for token in at.cache.tokens.objects.values())
-    gone: dict[tuple[str, str], bool] = {}
-    for secret, data in at.secrets.strays(owners).items():
-        owner = data.annotations.get(names.OWNER, ""), data.labels[names.OWNER_UID]
-        if key is not None and owner[0] != f"{AccessToken.KIND} {key}":
-            continue
-        if owner not in gone:
-            gone[owner] = await is_gone(at, *owner)
-        if gone[owner]:
-            await at.cluster.delete(SECRETS, *secret, data.uid)
-            log.info("leftover deleted", extra={"secret": str(secret)})
+    tokens = frozenset(token.meta.uid for token in at.cache.tokens.objects.values())
+    secrets, lists = at.secrets.strays(tokens), at.cache.service_accounts.strays(tokens)
+    owners = {*map(owner_in, secrets.values()), *lists}
+    if key is not None:
+        owners = {owner for owner in owners if owner[0] == f"{AccessToken.KIND} {key}"}
+    gone = {owner for owner in owners if await is_gone(at, *owner)}
+    try:
+        for owner in gone & lists.keys():
+            await service_accounts.forget(at, owner[1], lists[owner])
+    finally:
+        for secret, data in secrets.items():
+            if owner_in(data) in gone:
+                await at.cluster.delete(SECRETS, *secret, data.uid)
+                log.info("leftover deleted", extra={"secret": str(secret)})
+
+
+def owner_in(data: SecretData) -> tuple[str, str]:
+    """Whose a Secret is, by its annotation and its label: name and UID belong together."""
+    return data.annotations.get(names.OWNER, ""), data.labels[names.OWNER_UID]
 
 
 async def is_gone(at: Context, owner: str, uid: str) -> bool:

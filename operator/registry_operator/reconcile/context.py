@@ -17,6 +17,7 @@ from registry_operator.observed import (
     Endpoint,
     RegistryObserved,
     SecretData,
+    TokenActivity,
     TokenObserved,
 )
 from registry_operator.queue import Kind, Queue
@@ -86,6 +87,10 @@ class Context:
             kubernetes_namespaces=cache.accounts,
             secrets=self.secrets.view,
             placed=self.secrets.placed(token.meta.uid),
+            activity=cache.activity.get(token.meta.uid, TokenActivity()),
+            consents=cache.consents,
+            service_accounts=cache.service_accounts.objects,
+            listing=cache.service_accounts.listing(token.meta.uid),
         )
 
     def endpoints(self, registry: Registry) -> tuple[Endpoint, ...]:

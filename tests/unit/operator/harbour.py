@@ -11,7 +11,9 @@ from typing import Any
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Child, Rendered, fingerprint, identity
 from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.names import ANY_ACCOUNT
 from registry_operator.observed import (
+    Consent,
     Endpoint,
     KubernetesNamespace,
     RegistryObserved,
@@ -93,6 +95,12 @@ def accounts(*named: str, **labels: str) -> dict[str, KubernetesNamespace]:
     return {name: KubernetesNamespace(name, f"uid-of-{name}", labels) for name in ("harbour", *named)}
 
 
+def consents(*namespaces: str, **accounts: bool) -> dict[str, dict[str, Consent]]:
+    """RoleBindings of these namespaces that name accounts, and whether they are taken; none: all are."""
+    given = Consent("to us", accounts or {ANY_ACCOUNT: True})
+    return {namespace: {"roadstead-secrets": given} for namespace in namespaces}
+
+
 def password_secret(of: AccessToken) -> tuple[SecretData, Password]:
     """The Secret that the operator made for this token, and what is in it."""
     made = Password.generate(token_id(of.meta.uid))
@@ -117,6 +125,7 @@ def secrets_of(children: Iterable[Child], owner: str = "uid-harbour-harbour") ->
         identity(child)[1]: SecretData(
             {name: base64.b64decode(value) for name, value in child["data"].items()},
             labels=child["metadata"]["labels"],
+            annotations=child["metadata"]["annotations"],
             owners=frozenset({owner}) if "ownerReferences" in child["metadata"] else frozenset(),
         )
         for child in children

@@ -21,6 +21,7 @@ class ScriptedApi:
 
     scripts: dict[str, list[Answer]] = field(default_factory=dict)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)  # method, path, query
+    bodies: list[Object] = field(default_factory=list)  # of PATCH
     url: str = ""
 
     def on(self, path: str, *answers: Answer, watch: bool = False) -> None:
@@ -32,6 +33,8 @@ class ScriptedApi:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         query = dict(request.query)
         self.asked.append((request.method, request.path, query))
+        if request.method == "PATCH":
+            self.bodies.append(await request.json())
         script = self.scripts.get(f"{request.path}?watch" if "watch" in query else request.path)
         if not script:
             return await status(404, "NotFound")(request)

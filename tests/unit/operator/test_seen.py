@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from registry_operator import names, seen
 from registry_operator.models import Key
+from registry_operator.observed import Consent, PlacedEntry, ServiceAccount
 from registry_operator.reconcile.drift import covers
 
 LABELS = {names.NAME: names.RUNTIME, names.INSTANCE: "harbour"}
@@ -106,13 +107,43 @@ def test_endpoints_of_a_slice() -> None:
 def test_only_the_two_cluster_roles_are_consent() -> None:
     """A Role of the same name, made by somebody in the namespace, is none."""
 
-    def given(kind: str, name: str) -> str | None:
+    def given(kind: str, name: str) -> Consent | None:
         return seen.consent({"metadata": {"uid": "uid"}, "roleRef": {"kind": kind, "name": name}})
 
     assert given("ClusterRole", "roadstead-secrets")
     assert given("ClusterRole", "roadstead-registry")
     assert given("Role", "roadstead-secrets") is None
     assert given("ClusterRole", "view") is None
+
+
+def test_a_consent_names_accounts_by_annotations() -> None:
+    """true takes; anything else does not. The grant is the same whoever is named."""
+    role = {"kind": "ClusterRole", "name": "roadstead-secrets"}
+    named = {"pull-secrets-from.roadstead.dev/shop": "true", "pull-secrets-from.roadstead.dev/All": "no"}
+    annotations = {**named, "roadstead.dev/other": "true"}
+    found = seen.consent({"metadata": {"uid": "uid", "annotations": annotations}, "roleRef": role})
+    bare = seen.consent({"metadata": {"uid": "uid"}, "roleRef": role})
+    assert found
+    assert bare
+    assert (found.accounts, bare.accounts) == ({"shop": True, "All": False}, {})
+    assert found.grant == bare.grant
+
+
+def test_a_service_account_is_kept_in_few_words() -> None:
+    """The names in its list, and which of them tokens placed; an odd annotation is nobody's."""
+    annotations = {
+        "image-pull-secrets.roadstead.dev/uid-1": "pull AccessToken harbour/deployer",
+        "image-pull-secrets.roadstead.dev/uid-2": "",
+        "other": "x",
+    }
+    metadata = {"name": "default", "namespace": "shop", "resourceVersion": "7", "annotations": annotations}
+    found = seen.service_account({"metadata": metadata, "imagePullSecrets": [{"name": "pull"}, {}]})
+    assert found == ServiceAccount(
+        "7",
+        ("pull", ""),
+        {"uid-1": PlacedEntry("pull", "AccessToken harbour/deployer"), "uid-2": PlacedEntry("", "")},
+    )
+    assert seen.service_account({"metadata": {"resourceVersion": "7"}}) == ServiceAccount("7")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,17 @@ from typing import Any, cast
 from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.cluster import Resource
-from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
+from registry_operator.cluster.resources import (
+    ACCESS_TOKENS,
+    CLAIMS,
+    NAMESPACES,
+    REGISTRIES,
+    SERVICE_ACCOUNTS,
+)
 from registry_operator.events import Recorder
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key
-from registry_operator.observed import KubernetesNamespace, SecretData
+from registry_operator.observed import KubernetesNamespace, PlacedEntry, SecretData, ServiceAccount
 from registry_operator.queue import Queue
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
@@ -117,6 +123,32 @@ async def test_only_a_secret_whose_owner_is_surely_gone_is_deleted() -> None:
     assert [path for method, path, _ in api.asked if method == "DELETE"] == [
         "/api/v1/namespaces/app/secrets/gone"
     ]
+
+
+async def test_only_the_entry_of_a_token_that_is_surely_gone_is_taken_out() -> None:
+    """Of three entries in a ServiceAccount: its token gone, still there, and nothing of ours."""
+    api = ScriptedApi()
+    there(api)
+    alive = {"metadata": harbour.metadata("alive", uid="uid-alive")}
+    api.on(ACCESS_TOKENS.path("harbour", "alive"), plain(alive))
+    account = SERVICE_ACCOUNTS.path("app", "default")
+    api.on(account, plain({"metadata": {"name": "default", "namespace": "app", "resourceVersion": "6"}}))
+    owners = {
+        "gone": "AccessToken harbour/gone",
+        "alive": "AccessToken harbour/alive",
+        "odd": "somebody else",
+    }
+    placed = {f"uid-{name}": PlacedEntry(f"{name}-pull", owner) for name, owner in owners.items()}
+    names_ = tuple(f"{name}-pull" for name in owners)
+    async with sweeping(api) as (sweep, cache, _, _):
+        cache.see_service_account(Key("app", "default"), ServiceAccount("5", names_, placed))
+        await sweep.round()
+    assert [path for method, path, _ in api.asked if method == "PATCH"] == [account]
+    (body,) = api.bodies
+    assert body == {
+        "metadata": {"resourceVersion": "5", "annotations": {f"{names.IMAGE_PULL_SECRETS}uid-gone": None}},
+        "imagePullSecrets": [{"name": "alive-pull"}, {"name": "odd-pull"}],
+    }
 
 
 async def test_a_token_that_cannot_be_read_keeps_its_secrets() -> None:

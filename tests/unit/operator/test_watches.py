@@ -3,9 +3,11 @@
 import pytest
 from registry_operator.cache import Cache
 from registry_operator.models import Key
+from registry_operator.observed import Consent
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.watches import Watches
 
+from tests.unit.operator import harbour
 from tests.unit.operator.harbour import registry
 from tests.unit.operator.scripted import ScriptedApi, scripted
 
@@ -16,7 +18,7 @@ async def test_a_second_consent_wakes_what_the_first_did_not_allow() -> None:
     cache.see_registry(Key("harbour", "harbour"), registry())
     async with scripted(ScriptedApi()) as cluster:
         watches = Watches(cluster, cache, Queue(slow=1))
-        woken = watches._see_consent(Key("harbour", "roadstead-registry"), given="to us")
+        woken = watches._see_consent(Key("harbour", "roadstead-registry"), given=Consent("to us"))
         assert {Work(Kind.REGISTRY, "harbour", "harbour"), Work(Kind.POLICY, "harbour", "harbour")} <= woken
         assert watches._see_consent(Key("harbour", "unknown"), given=None) == set()
 
@@ -29,5 +31,23 @@ async def test_a_consent_that_is_listed_again_restarts_nothing(monkeypatch: pyte
         monkeypatch.setattr(watches.secrets, "restart", restarted.append)
         binding = Key("harbour", "roadstead-secrets")
         for given in ("to us", "to us", "to others"):
-            watches._see_consent(binding, given)
+            watches._see_consent(binding, Consent(given))
     assert restarted == ["harbour", "harbour"]
+
+
+async def test_an_account_that_is_named_restarts_no_stream_and_wakes_its_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The right to the Secrets is the same as before; whose pull secrets are taken is not."""
+    restarted: list[str] = []
+    cache, binding = Cache(), Key("shop", "roadstead-secrets")
+    token = harbour.token(pullSecrets={"namespaces": ["shop"]})
+    cache.see_token(token.key, token)
+    async with scripted(ScriptedApi()) as cluster:
+        watches = Watches(cluster, cache, Queue(slow=1))
+        watches._see_consent(binding, Consent("to us"))
+        monkeypatch.setattr(watches.secrets, "restart", restarted.append)
+        woken = watches._see_consent(binding, Consent("to us", {"harbour": True}))
+    assert woken == {Work(Kind.ACCESS_TOKEN, *token.key)}
+    assert not restarted
+    assert cache.consents == {"shop": {"roadstead-secrets": Consent("to us", {"harbour": True})}}

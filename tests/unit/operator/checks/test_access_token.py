@@ -20,6 +20,7 @@ from tests.unit.operator.harbour import (
     NOW,
     SETTINGS,
     accounts,
+    consents,
     observed,
     placed,
     registry,
@@ -33,7 +34,7 @@ def issued(**spec: Any) -> TokenObserved:
     """A token whose Secrets are written and whose policy is in force on three replicas."""
     of, known = registry(), accounts("shop")
     fresh = TokenObserved(
-        token(**spec), NOW, registries={of.key: of}, kubernetes_namespaces=known, secrets=SecretView()
+        token(**spec), NOW, registries={of.key: of}, kubernetes_namespaces=known, consents=consents("shop")
     )
     secrets = SecretView(placed(fresh.token, render(fresh)))
     everywhere = observed(of, tokens=(fresh.token,), kubernetes_namespaces=known)

@@ -14,7 +14,7 @@ from registry_operator.models import Key
 from registry_operator.observed import KubernetesNamespace, SecretData, TokenObserved
 
 from registry_runtime.contract.credential import Password, token_id
-from tests.unit.operator.harbour import MADE, NOW, accounts, placed, registry, token, view
+from tests.unit.operator.harbour import MADE, NOW, accounts, consents, placed, registry, token, view
 
 PULLS = {"namespaces": ["shop", "harbour"]}
 
@@ -28,6 +28,7 @@ def seen(**spec: Any) -> TokenObserved:
         registries={found.key: found},
         kubernetes_namespaces=accounts("shop", "yard"),
         secrets=view(),
+        consents=consents("shop", "yard"),
     )
 
 

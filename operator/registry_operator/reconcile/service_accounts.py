@@ -1,0 +1,44 @@
+"""ServiceAccounts that name pull secrets: read, and written only if nobody wrote them since."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from registry_operator import seen
+from registry_operator.cluster.resources import SERVICE_ACCOUNTS
+from registry_operator.desired.service_accounts import Edit, edit, edits
+from registry_operator.errors import NotFound
+from registry_operator.models import AccessToken, Key
+from registry_operator.reconcile.context import Context
+
+log = logging.getLogger(__name__)
+
+
+async def name(at: Context, token: AccessToken) -> None:
+    """As the token wants it. Raises ClusterError; WriteConflict where a ServiceAccount changed meanwhile."""
+    await _write(at, edits(at.observe_token(token)))
+
+
+async def forget(at: Context, uid: str, keys: Iterable[Key]) -> None:
+    """Takes out what a token that is gone had placed. Raises ClusterError."""
+    found, refused = at.cache.service_accounts.objects, at.secrets.view.refused
+    made = [edit(found, key, uid, None) for key in sorted(keys) if key.namespace not in refused]
+    await _write(at, [one for one in made if one is not None])
+
+
+async def _write(at: Context, wanted: Iterable[Edit]) -> None:
+    """All at a time. The first error is raised when every one has ended, so that none keeps others back."""
+    results = await asyncio.gather(*(_patch(at, one) for one in wanted), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _patch(at: Context, one: Edit) -> None:
+    try:
+        answer = await at.cluster.merge(SERVICE_ACCOUNTS, *one.key, one.patch)
+    except NotFound:
+        return
+    at.cache.see_service_account(one.key, seen.service_account(answer))
+    fields = {"service_account": str(one.key), "names": one.placed is not None}
+    log.info("pull secret of a service account", extra=fields)
