@@ -29,7 +29,7 @@ async def published(provider: OidcProvider) -> Published:
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trust),
         timeout=aiohttp.ClientTimeout(total=_SECONDS),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        headers={"Accept": "*/*", "Accept-Encoding": "identity"},  # some say application/jwk-set+json
         auto_decompress=False,
     ) as session:
         found = await _document(session, provider.issuer.rstrip("/") + _DISCOVERY)

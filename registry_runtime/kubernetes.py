@@ -190,7 +190,7 @@ class ServiceAccounts:
                     method,
                     path,
                     json=body,
-                    headers=_headers(self._api),
+                    headers=_headers(self._api) | {"Accept": "*/*"},  # keys are no application/json here
                     timeout=timeout,
                     allow_redirects=False,
                 ) as response,
