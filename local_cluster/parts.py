@@ -102,7 +102,12 @@ CLUSTER = (
         ),
     ),
 )
-TESTS = (go("crane"), go("minio"), go("kindconfig", package="."))
+TESTS = (
+    go("crane"),
+    go("minio"),
+    go("kindconfig", package="."),
+    go("dex", tags="netgo osusergo sqlite_omit_load_extension", static_cgo=True),  # brings SQLite, in C
+)
 # Clients of a registry, as their own projects make them (docs/clients.md).
 CLIENTS = (go("regctl"), go("oras"), go("helm"), go("cosign"))
 ALL = CLUSTER + TESTS + CLIENTS

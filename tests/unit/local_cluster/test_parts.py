@@ -54,7 +54,7 @@ def test_the_key_follows_sources_and_flags(sources: Path) -> None:
 
 
 def test_go_links_statically_or_without_c() -> None:
-    """runc is linked statically with libseccomp; everything else needs no C library."""
+    """runc is linked statically with libseccomp, dex with SQLite; everything else needs no C library."""
     runc = next(part for part in ALL if part.name == "runc")
 
     assert dict(runc.env)["CGO_ENABLED"] == "1"
