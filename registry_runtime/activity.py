@@ -54,16 +54,16 @@ class _Times(NamedTuple):
 
 
 class ActivityBoard:
-    """`left` gives the uses that are left, by token, as far as this replica knows."""
+    """`spent` gives how many uses of a token are taken, by its id, as far as this replica knows."""
 
     def __init__(
         self,
         policy: Callable[[], Policy],
-        left: Callable[[], Mapping[str, int]] = dict,
+        spent: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._policy = policy
-        self._left = left
+        self._known = spent
         self._clock = clock
         self._epoch = secrets.token_hex(8)
         self._second = 0
@@ -123,13 +123,8 @@ class ActivityBoard:
         )
 
     def _look_at_uses(self) -> None:
-        tokens = self._policy().tokens
-        known = {
-            id_: max(0, token.uses.limit - left)
-            for id_, left in self._left().items()
-            if (token := tokens.get(id_)) is not None and token.uses is not None
-        }
-        before = self._spent
+        tokens, before = self._policy().tokens, self._spent
+        known = {id_: spent for id_, spent in self._known().items() if id_ in tokens}
         self._spent = {
             id_: before[id_] if id_ in before and before[id_].value == spent else _Mark(self._next(), spent)
             for id_, spent in known.items()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry_operator import seen
+from registry_operator.activity import Activities
 from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials, Resource
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
@@ -25,6 +26,7 @@ from registry_operator.reconcile.worker import Worker
 from registry_operator.replicas import Replicas
 from registry_operator.settings import Settings
 from registry_operator.watches import Watches
+from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
 
 WORKERS = 12
@@ -42,7 +44,7 @@ class Controller:
         self._cache = Cache()
         self._queue = Queue(SLOW)
         self._watches = Watches(cluster, self._cache, self._queue)
-        self._replicas = Replicas(self._report)
+        self._replicas = Replicas(self._report, self._heard)
         self._context = Context(
             cluster=cluster,
             cache=self._cache,
@@ -53,6 +55,7 @@ class Controller:
             settings=settings,
             now=lambda: datetime.now(UTC),
         )
+        self._activities = Activities(self._cache, self._queue, self._context.recorder)
         self._sweep = Sweep(self._context, self._see, metrics)
         self._watchdog = Watchdog(self._see, credentials, metrics.restarts.add)
         self._measure()
@@ -80,6 +83,7 @@ class Controller:
                 group.create_task(worker.run(), name=f"worker {number}")
             group.create_task(self._sweep.run(), name="sweep")
             group.create_task(self._context.recorder.run(), name="events")
+            group.create_task(self._activities.run(), name="activity")
 
     async def _prime(self) -> None:
         wait = 0.25
@@ -130,8 +134,13 @@ class Controller:
         return set()
 
     def _report(self, registry: Key, pod: str, state: ReplicaState | None) -> None:
+        if state is None:
+            self._activities.forget(registry, pod)
         for work in self._cache.see_replica(registry, pod, state):
             self._queue.add(work)
+
+    def _heard(self, registry: Key, pod: str, told: Activity) -> None:
+        self._activities.hear(registry, pod, told)
 
     def _measure(self) -> None:
         cache, gauge = self._cache, self._metrics.gauge

@@ -24,12 +24,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Note:
-    """What an Event says. It is about conditions, which hold no secrets."""
+    """What an Event says, of conditions and of refusals, which hold no secrets; `count` is how often."""
 
     type: str  # Normal or Warning
     reason: str
     action: str
     note: str
+    count: int = 1
 
 
 def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]:
@@ -91,21 +92,23 @@ class Recorder:
             there = await self._cluster.get(EVENTS, metadata["namespace"], metadata["name"])
         except NotFound:
             return
-        count = (there.get("series") or {}).get("count", 1) + 1
+        count = _count(there) + _count(event)
         series = {"series": {"count": count, "lastObservedTime": event["eventTime"]}}
         await self._cluster.merge(EVENTS, metadata["namespace"], metadata["name"], series)
 
     def _event(self, about: Registry | Namespace | AccessToken, note: Note) -> dict[str, Any]:
         meta = about.meta
         same = f"{meta.uid}|{note.type}|{note.reason}|{note.action}|{note.note}"
-        return {
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        series = {"series": {"count": note.count, "lastObservedTime": now}} if note.count > 1 else {}
+        return series | {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {
                 "namespace": meta.namespace,
                 "name": f"{meta.name}.{hashlib.sha256(same.encode()).hexdigest()[:16]}",
             },
-            "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "eventTime": now,
             "type": note.type,
             "reason": note.reason[:128],
             "action": note.action[:128],
@@ -120,3 +123,7 @@ class Recorder:
                 "uid": meta.uid,
             },
         }
+
+
+def _count(event: dict[str, Any]) -> int:
+    return int((event.get("series") or {}).get("count", 1))

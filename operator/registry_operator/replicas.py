@@ -9,11 +9,12 @@ import logging
 import random
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import aiohttp
 from pydantic import ValidationError
@@ -21,12 +22,15 @@ from yarl import URL
 
 from registry_operator.models import Key
 from registry_operator.observed import Endpoint, SecretData
+from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
 
 PORT = 8445
 WAIT = 25  # seconds that a poll may hang where nothing changes
 TIMEOUT = aiohttp.ClientTimeout(total=WAIT + 10, sock_connect=5)
 LARGEST = 1024 * 1024  # bytes of an answer
+LISTEN = 15.0  # seconds between two questions for activity, at least: asked after a poll, on its connection
+PAGES = 32  # answers in a row
 FIRST_RETRY = 0.25
 LAST_RETRY = 5.0
 PACE = 0.05  # at most so often, whatever a replica answers
@@ -34,6 +38,8 @@ FAILURES = 2  # in a row, after which the state is unknown
 log = logging.getLogger(__name__)
 
 Report = Callable[[Key, str, ReplicaState | None], None]
+Heard = Callable[[Key, str, Activity], None]
+M = TypeVar("M", ReplicaState, Activity)
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,11 @@ class Trust:
 
 
 class Replicas:
-    """Polls all replicas of all Registries; `report` is told of each change."""
+    """Polls all replicas of all Registries; `report` is told of each change, `heard` of what was done."""
 
-    def __init__(self, report: Report, port: int = PORT) -> None:
+    def __init__(self, report: Report, heard: Heard, port: int = PORT) -> None:
         self._report = report
+        self._heard = heard
         self._port = port
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT)
         self._trusts: dict[Key, Trust] = {}
@@ -119,6 +126,7 @@ class Replicas:
 
     async def _follow(self, registry: Key, pod: str, address: str) -> None:
         version, failures, wait = "", 0, FIRST_RETRY
+        cursor, due = "", 0.0
         while True:
             try:
                 state = await self._ask(self._trusts[registry], address, version)
@@ -135,13 +143,38 @@ class Replicas:
             if state.version != version:
                 version = state.version
                 self._report(registry, pod, state)
+            if time.monotonic() >= due:
+                cursor = await self._listen(registry, pod, address, cursor)
+                due = time.monotonic() + LISTEN
             await asyncio.sleep(PACE)
 
+    async def _listen(self, registry: Key, pod: str, address: str, cursor: str) -> str:
+        """Tells what was done after the cursor, and returns the next one. That none comes is no news here."""
+        for _ in range(PAGES):
+            query = {"after": cursor} if cursor else {}
+            try:
+                told = await self._get(self._trusts[registry], address, "/activity", query, Activity)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                log.debug("no activity", extra={"pod": pod, "error": type(error).__name__})
+                return cursor
+            self._heard(registry, pod, told)
+            cursor = told.cursor
+            if not told.more:
+                break
+        return cursor
+
     async def _ask(self, trust: Trust, address: str, version: str) -> ReplicaState:
+        wait = f"{WAIT * random.uniform(0.8, 1):.1f}"
+        query = {"after": version, "wait": wait} if version else {"wait": "0"}
+        return await self._get(trust, address, "/state", query, ReplicaState)
+
+    async def _get(
+        self, trust: Trust, address: str, path: str, query: Mapping[str, str], model: type[M]
+    ) -> M:
+        """Raises ValueError where the answer is no such thing."""
         host = f"[{address}]" if ":" in address else address
         ipaddress.ip_address(address)  # an address, never a name that something else could resolve
-        query: Mapping[str, str] = {"after": version, "wait": str(WAIT)} if version else {"wait": "0"}
-        url = URL(f"https://{host}:{self._port}/state").with_query(query)
+        url = URL(f"https://{host}:{self._port}{path}").with_query(query)
         async with self._session.get(
             url, ssl=trust.context, server_hostname=trust.server, allow_redirects=False, raise_for_status=True
         ) as response:
@@ -151,5 +184,5 @@ class Replicas:
                 if len(body) > LARGEST:
                     raise ValueError("the answer is too large")
         with suppress(ValidationError):
-            return ReplicaState.model_validate_json(bytes(body))
-        raise ValueError("not a ReplicaState")
+            return model.model_validate_json(bytes(body))
+        raise ValueError(f"not an answer of {path}")

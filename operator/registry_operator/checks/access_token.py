@@ -18,6 +18,7 @@ from registry_runtime.contract.credential import token_id
 
 if TYPE_CHECKING:
     from registry_operator.models import AccessToken
+    from registry_operator.observed import TokenActivity
     from registry_operator.settings import Settings
     from registry_runtime.contract.policy import Policy
 
@@ -32,6 +33,7 @@ def judge(observed: TokenObserved, settings: Settings) -> AccessTokenStatus:
     distributed = targets.check(observed, settings)
     ready = _ready(observed, issued, distributed)
     findings = (ready, *progress(ready), issued, distributed, _expiring(observed))
+    last_used_at, uses_left = used(token, observed.activity)
     return AccessTokenStatus(
         observed_generation=token.meta.generation,
         conditions=conditions(findings, token.status, token.meta.generation, observed.now),
@@ -39,6 +41,8 @@ def judge(observed: TokenObserved, settings: Settings) -> AccessTokenStatus:
         secret_name=token.secret.name if issued.status == "True" else None,
         expires_at=token.expires,
         targets=targets.counted(observed),
+        last_used_at=last_used_at,
+        uses_left=uses_left,
     )
 
 
@@ -49,6 +53,23 @@ def due(observed: TokenObserved) -> datetime | None:
         return None
     moments = (token.expires - _warning(token), token.expires)
     return next((moment for moment in moments if moment > observed.now), None)
+
+
+def used(token: AccessToken, activity: TokenActivity) -> tuple[datetime | None, int | None]:
+    """When it was last used, and its uses that are left; what the status says already is never taken back.
+
+    The uses of a status that speaks of another generation may be of another limit, so they say nothing.
+    """
+    before, limit = token.status, token.spec.uses
+    last = max((at for at in (before.last_used_at, activity.last) if at is not None), default=None)
+    if limit is None:
+        return last, None
+    spent = [] if activity.spent is None else [activity.spent]
+    if before.observed_generation < 0:
+        spent.append(0)
+    elif before.uses_left is not None and before.observed_generation == token.meta.generation:
+        spent.append(limit - before.uses_left)
+    return last, max(0, limit - max(spent)) if spent else None
 
 
 def _issued(observed: TokenObserved, settings: Settings) -> Finding:
@@ -76,9 +97,16 @@ def _ready(observed: TokenObserved, issued: Finding, distributed: Finding) -> Fi
         return in_force
     if distributed.status != "True":
         return Finding(READY, distributed.status, distributed.reason, distributed.message, distributed.mend)
-    if token.spec.suspended:
+    return _as_declared(observed) or in_force
+
+
+def _as_declared(observed: TokenObserved) -> Finding | None:
+    """Why a token that is in force lets nobody in, or pushes nothing more: that was asked for."""
+    if observed.token.spec.suspended:
         return yes(READY, "Suspended", "as declared: every replica refuses it")
-    return in_force
+    if used(observed.token, observed.activity)[1] == 0:
+        return yes(READY, "UsesSpent", "as declared: all images of spec.uses were pushed, it pushes no more")
+    return None
 
 
 def _admitted(observed: TokenObserved) -> Finding | None:

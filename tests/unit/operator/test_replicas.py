@@ -16,12 +16,14 @@ from registry_operator.observed import Endpoint, SecretData
 from registry_operator.replicas import Replicas
 from registry_operator.tls import Authority, Usage
 
+from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
 from tests.unit.operator.scripted import eventually
 
 NOW = datetime.now(UTC)
 SERVER = "harbour-internal.shop.svc"
 REGISTRY = Key("shop", "harbour")
+ENDPOINT = Endpoint("pod-a", "zone-a", ready=True, address="127.0.0.1")
 
 
 @dataclass
@@ -33,6 +35,14 @@ class Replica:
     asked: list[dict[str, str]] = field(default_factory=list)
     body: bytes = b""  # answered instead of the state
     port: int = 0
+    activity: list[Activity] = field(default_factory=list)  # what it tells, one answer after the other
+    cursors: list[str | None] = field(default_factory=list)  # after which it was asked for it
+
+    async def tell(self, request: web.Request) -> web.Response:
+        self.cursors.append(request.query.get("after"))
+        if not self.activity:
+            raise web.HTTPNotFound
+        return web.Response(text=self.activity.pop(0).model_dump_json())
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
@@ -72,6 +82,7 @@ async def serving(
     context.verify_mode = ssl.CERT_REQUIRED
     app = web.Application()
     app.router.add_get("/state", replica.answer)
+    app.router.add_get("/activity", replica.tell)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", replica.port, ssl_context=context).start()
@@ -92,10 +103,21 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def polling(replica: Replica, secret: SecretData) -> AsyncIterator[list[ReplicaState | None]]:
     said: list[ReplicaState | None] = []
-    async with Replicas(lambda _registry, _pod, found: said.append(found), replica.port) as replicas:
-        endpoint = Endpoint("pod-a", "zone-a", ready=True, address="127.0.0.1")
-        replicas.follow(REGISTRY, SERVER, secret, [endpoint])
+    async with following(replica, said) as replicas:
+        replicas.follow(REGISTRY, SERVER, secret, [ENDPOINT])
         yield said
+
+
+def following(
+    replica: Replica, said: list[ReplicaState | None], done: list[Activity] | None = None
+) -> Replicas:
+    """`said` and `done` are what is heard."""
+    heard = done if done is not None else []
+    return Replicas(
+        lambda _registry, _pod, found: said.append(found),
+        lambda _registry, _pod, told: heard.append(told),
+        replica.port,
+    )
 
 
 async def test_a_change_is_heard_as_it_happens(authority: Authority, tmp_path: Path) -> None:
@@ -150,12 +172,44 @@ async def test_a_pod_that_is_gone_is_forgotten(authority: Authority, tmp_path: P
     """And so is every replica when the client certificate is."""
     async with serving(Replica(state()), authority, tmp_path) as replica:
         said: list[ReplicaState | None] = []
-        async with Replicas(lambda _registry, _pod, found: said.append(found), replica.port) as replicas:
-            endpoint = Endpoint("pod-a", "zone-a", ready=True, address="127.0.0.1")
-            replicas.follow(REGISTRY, SERVER, client_of(authority), [endpoint])
+        async with following(replica, said) as replicas:
+            replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT])
             await eventually(lambda: len(said) == 1)
             replicas.follow(REGISTRY, SERVER, client_of(authority), [])
             assert said[-1] is None
             assert replicas.followed == 0
-            replicas.follow(REGISTRY, SERVER, SecretData({"tls.crt": b"broken"}), [endpoint])
+            replicas.follow(REGISTRY, SERVER, SecretData({"tls.crt": b"broken"}), [ENDPOINT])
             assert replicas.followed == 0
+
+
+async def test_what_was_done_is_asked_for_beside_the_state(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page after page from the last cursor on; between two polls, never instead of one."""
+    monkeypatch.setattr(module, "LISTEN", 0.0)
+    pages = [Activity(epoch="e", cursor=f"e.{number}", more=number != 2) for number in range(4)]
+    replica, said, done = Replica(state(), activity=[*pages]), list[ReplicaState | None](), list[Activity]()
+    async with serving(replica, authority, tmp_path), following(replica, said, done) as replicas:
+        replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT])
+        await eventually(lambda: replica.asked and replica.asked[-1].get("after") == "1")
+        assert replica.cursors == [None, "e.0", "e.1"]
+        assert done == pages[:3]
+        replica.become("2", "abc")
+        await eventually(lambda: len(said) == 2)
+        await eventually(lambda: done == pages)
+        assert replica.cursors[3] == "e.2"
+
+
+async def test_a_replica_that_tells_nothing_is_as_healthy_as_any(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an older release answers 404: its state counts, and it is asked again with the same cursor."""
+    monkeypatch.setattr(module, "LISTEN", 0.0)
+    replica = Replica(state(), activity=[Activity(epoch="e", cursor="e.7")])
+    async with serving(replica, authority, tmp_path), polling(replica, client_of(authority)) as said:
+        for version in ("2", "3"):
+            await eventually(lambda: replica.asked and "after" in replica.asked[-1])
+            replica.become(version, version)
+            await eventually(lambda: [one.version for one in said if one][-1] == version)  # noqa: B023
+        await eventually(lambda: replica.cursors == [None, "e.7", "e.7"])
+        assert None not in said

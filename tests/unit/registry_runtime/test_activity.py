@@ -12,7 +12,7 @@ from registry_runtime import activity as module
 from registry_runtime.activity import KINDS, PAGE, PARTIES, ActivityBoard, Refused
 from registry_runtime.auth.decision import Reason
 from registry_runtime.contract.activity import Activity
-from registry_runtime.contract.policy import Action, Claim, Policy, Token, Uses
+from registry_runtime.contract.policy import Action, Claim, Policy, Token
 
 CLAIM = Claim(account="ours", owner="ours")
 
@@ -21,9 +21,8 @@ def robot(number: int) -> str:
     return f"{number:016}"
 
 
-def token(uses: int | None = None) -> Token:
-    limit = None if uses is None else Uses(limit=uses)
-    return Token(account="ours", owner="ours", hashes=(), grants=(), uses=limit)
+def token() -> Token:
+    return Token(account="ours", owner="ours", hashes=(), grants=())
 
 
 @dataclass
@@ -32,15 +31,15 @@ class World:
 
     tokens: int = 3
     second: float = 1000.0
-    left: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        tokens = {robot(number): token(5) for number in range(self.tokens)}
+        tokens = {robot(number): token() for number in range(self.tokens)}
         self.policy = Policy(tokens=tokens, namespaces={"team": CLAIM, "shop": CLAIM})
         self.board = self.restarted()
 
     def restarted(self) -> ActivityBoard:
-        return ActivityBoard(lambda: self.policy, lambda: self.left, lambda: self.second)
+        return ActivityBoard(lambda: self.policy, lambda: self.spent, lambda: self.second)
 
     def read(self, cursor: str | None = None) -> tuple[list[Activity], str]:
         """All pages after the cursor."""
@@ -127,13 +126,13 @@ def test_only_tokens_of_the_policy_are_kept() -> None:
 
 
 def test_spent_uses_are_told_when_they_change() -> None:
-    """As a number that grows, whatever the limit is by now; of a token without uses nothing."""
+    """As a number that grows, of tokens that are there."""
     world = World()
-    world.left = {robot(0): 4, robot(1): 5, "f" * 16: 1}
+    world.spent = {robot(0): 1, robot(1): 0, "f" * 16: 1}
     first = world.board.changes(None)
     assert first.spent == {robot(0): 1, robot(1): 0}
     assert world.board.changes(first.cursor).spent == {}
-    world.left = {robot(0): 4, robot(1): 0}
+    world.spent = {robot(0): 1, robot(1): 5}
     assert world.board.changes(first.cursor).spent == {robot(1): 5}
 
 
