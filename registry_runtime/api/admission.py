@@ -10,9 +10,11 @@ from registry_runtime.api.headers import given
 from registry_runtime.api.trace import Trace, claimed, trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
+from registry_runtime.auth.identity import Identity
 from registry_runtime.auth.remembered import Key, Passed
 from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.policy import Action, Sparse
+from registry_runtime.repository import Allowance
 
 
 class Admission:
@@ -32,16 +34,27 @@ class Admission:
 
     def repository(self, request: Request, action: Action) -> RepositoryName:
         """The repository of the URL, where this may be done. Raises NameInvalid, Unauthorized, Denied."""
+        return self.admitted(request, action)[0]
+
+    def admitted(self, request: Request, action: Action) -> tuple[RepositoryName, Identity]:
+        """As `repository`, and who asks."""
         name = named(request)
         trace = trace_of(request.scope)
         trace.action = action
         key = _key(request, trace, name, action)
-        if self._recall(key, trace) is None:
-            asker = self.asker(request)
-            decision = self._gate.admit(asker, name, action)
-            self._gate.remember(key, asker.identity, decision)
-            trace.reason = decision.reason
-        return name
+        passed = self._recall(key, trace)
+        if passed is not None:
+            return name, passed.identity
+        asker = self.asker(request)
+        decision = self._gate.admit(asker, name, action)
+        self._gate.remember(key, asker.identity, decision)
+        trace.reason = decision.reason
+        return name, asker.identity
+
+    def allowance(self, identity: Identity) -> Allowance | None:
+        """How often the identity may push; None: as often as it likes."""
+        uses = self._gate.uses(identity)
+        return Allowance(identity.token, uses) if uses is not None and identity.token is not None else None
 
     def _recall(self, key: Key, trace: Trace) -> Passed | None:
         """Who was let through with the same before, and whose time is not over."""

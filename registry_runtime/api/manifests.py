@@ -56,8 +56,10 @@ class Manifests:
         content = await whole(request, most, ManifestTooLarge(f"a manifest has at most {most} bytes here"))
         if not await self._in_time(asker.identity, name, media_type, content):
             self._admission.admit(request, asker, name, Action.PUSH)
-        sparse = self._admission.sparse(name)
-        pushed = await self._manifests.put(name, reference, media_type, content, tags, sparse=sparse)
+        sparse, allowance = self._admission.sparse(name), self._admission.allowance(asker.identity)
+        pushed = await self._manifests.put(
+            name, reference, media_type, content, tags, sparse=sparse, allowance=allowance
+        )
         digest = pushed.descriptor.digest
         response = Response(status_code=201)
         response.headers["Location"] = f"/v2/{name}/manifests/{digest}"

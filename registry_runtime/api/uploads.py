@@ -13,6 +13,7 @@ from registry_runtime.api.admission import Admission, named
 from registry_runtime.api.streams import announced, received
 from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.gate import Asker
+from registry_runtime.auth.identity import Identity
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Limits
@@ -29,15 +30,19 @@ class Uploads:
         self._limits = limits
         self._uploads = registry.uploads
         self._blobs = registry.blobs
+        self._uses = registry.uses
         self._admission = admission
 
     async def post(self, request: Request) -> Response:
         """A new session; or the whole blob at once (`digest`); or no bytes at all (`mount`)."""
         if not request.scope["query_string"]:
-            return _accepted(self._uploads.start(self._admission.repository(request, Action.PUSH)))
+            name, identity = self._admission.admitted(request, Action.PUSH)
+            await self._may_become_an_image(name, identity)
+            return _accepted(self._uploads.start(name))
         name = named(request)
         asker = self._admission.asker(request)
         self._admission.admit(request, asker, name, Action.PUSH)
+        await self._may_become_an_image(name, asker.identity)
         query = request.query_params
         if "digest" in query:
             digest = Digest.parse(query["digest"])
@@ -59,18 +64,22 @@ class Uploads:
         return _accepted(await self._uploads.status(name, _id(request)), 204)
 
     async def patch(self, request: Request) -> Response:
-        name, by = await self._session(request)
+        name, asker = await self._session(request)
+        await self._may_become_an_image(name, asker.identity)
         start, length = _placed(request)
         return _accepted(
-            await self._uploads.append(name, _id(request), received(request), by, start=start, length=length)
+            await self._uploads.append(
+                name, _id(request), received(request), _by(asker), start=start, length=length
+            )
         )
 
     async def put(self, request: Request) -> Response:
-        name, by = await self._session(request)
+        name, asker = await self._session(request)
+        await self._may_become_an_image(name, asker.identity)
         digest = Digest.parse(request.query_params.get("digest", ""))
         start, length = _placed(request)
         body = None if length == 0 else received(request)
-        await self._uploads.commit(name, _id(request), digest, body, by, start=start, length=length)
+        await self._uploads.commit(name, _id(request), digest, body, _by(asker), start=start, length=length)
         return _created(name, digest)
 
     async def delete(self, request: Request) -> Response:
@@ -98,7 +107,13 @@ class Uploads:
                 return candidate
         return None
 
-    async def _session(self, request: Request) -> tuple[RepositoryName, str]:
+    async def _may_become_an_image(self, name: RepositoryName, identity: Identity) -> None:
+        """Raises Denied where the AccessToken has no use left that a manifest of this blob could take."""
+        allowance = self._admission.allowance(identity)
+        if allowance is not None:
+            await self._uses.require(allowance, name)
+
+    async def _session(self, request: Request) -> tuple[RepositoryName, Asker]:
         """The repository of a session that may be gone on with, and who asks.
 
         A session's authority is its own: whoever began it may end it when the bearer's time is over
@@ -112,7 +127,7 @@ class Uploads:
             began_it = lapsed <= self._limits.upload_seconds and await self._began(asker, name, request)
             if not began_it:
                 self._admission.admit(request, asker, name, Action.PUSH)
-        return name, _by(asker)
+        return name, asker
 
     async def _began(self, asker: Asker, name: RepositoryName, request: Request) -> bool:
         """Whether the upload is the asker's, whose bearer has lapsed."""

@@ -12,7 +12,7 @@ from registry_runtime.auth.identity import Endpoint, Identity
 from registry_runtime.auth.networks import contains
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract import subject
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token, Uses
 
 
 class Reason(StrEnum):
@@ -28,6 +28,7 @@ class Reason(StrEnum):
     SCOPE_MISSING = "ScopeMissing"
     NAMESPACE_UNBOUND = "NamespaceUnbound"
     NETWORK_NOT_ALLOWED = "NetworkNotAllowed"
+    USES_DELETE_NOTHING = "UsesDeleteNothing"
     PROVIDER_UNKNOWN = "ProviderUnknown"
     ID_TOKEN_REFUSED = "IdTokenRefused"  # noqa: S105
     ID_TOKEN_EXPIRED = "IdTokenExpired"  # noqa: S105
@@ -112,7 +113,7 @@ def _token_stands(token: Token | None, identity: Identity, now: datetime) -> Rea
     return Reason.GRANTED
 
 
-def _judge(
+def _judge(  # noqa: PLR0911 - a condition a line
     policy: Policy,
     identity: Identity,
     endpoint: Endpoint,
@@ -129,6 +130,8 @@ def _judge(
     reason = _by_policy(policy, identity, repository, action)
     if reason not in _ALLOWING:
         return reason
+    if action is Action.DELETE and uses_of(policy, identity) is not None:
+        return Reason.USES_DELETE_NOTHING  # what it deleted it could push again
     if endpoint is Endpoint.PUBLIC and policy.is_private(repository.namespace):
         return Reason.PRIVATE_ONLY  # said to those only who may see that there is something
     if identity.scopes is not None and not identity.scopes.covers(repository, action):
@@ -167,6 +170,12 @@ def _by_own(token: Token | None, claim: Claim, repository: RepositoryName, actio
         return Reason.OTHER_ACCOUNT
     granted = token is not None and _granted(token.grants, repository, action)
     return Reason.GRANTED if granted else Reason.NOT_GRANTED
+
+
+def uses_of(policy: Policy, identity: Identity) -> Uses | None:
+    """How often the identity may push, where that is limited: whoever it is that lets it push."""
+    token = policy.tokens.get(identity.token) if identity.token is not None else None
+    return token.uses if token is not None else None
 
 
 def subjects_of(identity: Identity) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from registry_runtime.auth.credentials import Basic, Bearer, Credentials
-from registry_runtime.auth.decision import Decision, Reason, decide, standing
+from registry_runtime.auth.decision import Decision, Reason, decide, standing, uses_of
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.remembered import Key, Passed, Remembered
 from registry_runtime.auth.scope import CATALOG, Scopes, asking
@@ -19,7 +19,7 @@ from registry_runtime.auth.tokens import BearerInvalid, Bearers, Claims
 from registry_runtime.auth.verified import Verified
 from registry_runtime.content.name import NameRange, RepositoryName
 from registry_runtime.contract.credential import Password
-from registry_runtime.contract.policy import Action, Policy, Sparse
+from registry_runtime.contract.policy import Action, Policy, Sparse, Uses
 from registry_runtime.errors import Denied, TooManyRequests, Unauthorized
 
 CLOCK_SKEW = 60  # seconds that another replica's clock may be ahead
@@ -43,6 +43,7 @@ _SENTENCES = {
 }
 _REFUSALS = {
     Reason.PRIVATE_ONLY: "only the private domain of this registry serves this: use its host name",
+    Reason.USES_DELETE_NOTHING: "an AccessToken with uses deletes nothing",
     Reason.NETWORK_NOT_ALLOWED: "the AccessToken may not be used from your network",
 }
 
@@ -129,6 +130,10 @@ class Gate:
     def sight(self, asker: Asker) -> tuple[NameRange, ...]:
         """Where to look for repositories that `decide` lets the asker list."""
         return sight(self._policy(), asker.identity, now=self._clock())
+
+    def uses(self, identity: Identity) -> Uses | None:
+        """How often the identity may push; None: as often as it likes."""
+        return uses_of(self._policy(), identity)
 
     def sparse(self, repository: RepositoryName) -> Sparse:
         """What manifests of the repository may lack."""

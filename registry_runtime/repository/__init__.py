@@ -4,6 +4,7 @@
 """
 
 from registry_runtime.repository.registry import Registry
+from registry_runtime.repository.uses import Allowance
 from registry_runtime.repository.values import OpenBlob, Page, Pushed, StoredManifest, Upload
 
-__all__ = ["OpenBlob", "Page", "Pushed", "Registry", "StoredManifest", "Upload"]
+__all__ = ["Allowance", "OpenBlob", "Page", "Pushed", "Registry", "StoredManifest", "Upload"]

@@ -11,6 +11,7 @@ from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
 from registry_runtime.contract.policy import Sparse
 from registry_runtime.errors import (
+    Denied,
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestTooLarge,
@@ -21,7 +22,9 @@ from registry_runtime.repository.parallel import each
 from registry_runtime.repository.recent import RecentManifests
 from registry_runtime.repository.shared import SharedReads
 from registry_runtime.repository.tags import unknown
+from registry_runtime.repository.use import Refusal
 from registry_runtime.repository.values import Pushed, StoredManifest
+from registry_runtime.repository.weight import Weight
 from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Record
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
     from registry_runtime.content.reference import Reference
     from registry_runtime.contract.config import Limits
     from registry_runtime.repository.blobs import Blobs
+    from registry_runtime.repository.limited import Limited, Push
     from registry_runtime.repository.recent import Fresh
     from registry_runtime.repository.tags import Tags
+    from registry_runtime.repository.uses import Allowance
     from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 5
@@ -45,10 +50,20 @@ _SPARSE = Sparse()
 class Manifests:
     """Pushes, reads and deletes manifests."""
 
-    def __init__(self, records: Records, blobs: Blobs, tags: Tags, limits: Limits, fresh: Fresh) -> None:
+    def __init__(
+        self,
+        records: Records,
+        blobs: Blobs,
+        tags: Tags,
+        limits: Limits,
+        fresh: Fresh,
+        *,
+        limited: Limited,
+    ) -> None:
         self._records = records
         self._blobs = blobs
         self._tags = tags
+        self._limited = limited
         self._limits = limits
         self._fresh = fresh
         self._recent = RecentManifests()
@@ -109,11 +124,13 @@ class Manifests:
         extra_tags: Sequence[Tag] = (),
         *,
         sparse: Sparse = _SPARSE,
+        allowance: Allowance | None = None,
     ) -> Pushed:
         """Stores a manifest under its digest, and its tags; again, the answer is the same.
 
         Raises ManifestTooLarge, ManifestInvalid, DigestInvalid, or ManifestBlobUnknown where what it names
-        is not in this repository, but for what `sparse` lets be missing, and the subject.
+        is not in this repository, but for what `sparse` lets be missing, and the subject. With an `allowance`
+        it is a use of an AccessToken; raises Denied where that does not allow it.
         """
         if len(content) > self._limits.manifest_bytes:
             raise ManifestTooLarge(f"a manifest may have {self._limits.manifest_bytes} bytes")
@@ -121,6 +138,12 @@ class Manifests:
         manifest = rules.parse(media_type, content)
         target = Descriptor(media_type, digest, len(content))
         tags = [*extra_tags] if isinstance(reference, Digest) else [reference, *extra_tags]
+        if allowance is not None:
+            push = await self._limited.begin(allowance, name, target, tags)
+            await self._require(name, manifest, sparse)
+            await self._weigh(allowance, name, manifest, len(content))
+            await self._put_once(push, name, manifest, content, sparse)
+            return Pushed(target, manifest.subject)
         await self._require(name, manifest, sparse)
         for _ in range(_ATTEMPTS):
             await self._store(name, digest, manifest, content, sparse)
@@ -129,12 +152,45 @@ class Manifests:
             # A delete of the same digest at the same moment may have taken it away, and not all of its tags.
             if not tags or await self._records.get(self._records.tree.manifest(name, digest)):
                 return Pushed(target, manifest.subject)
-        raise StorageUnavailable(f"{digest} is being deleted over and over; try again")
+        raise _deleted(digest)
+
+    async def _put_once(
+        self, push: Push, name: RepositoryName, manifest: Manifest, content: bytes, sparse: Sparse
+    ) -> None:
+        """A push of a token with uses: what is refused of it is taken back. Raises Denied.
+
+        Where the storage fails, nothing is: whoever comes again with the same goes on with it.
+        """
+        digest, made = push.target.digest, None
+        await push.take()
+        try:
+            for _ in range(_ATTEMPTS):
+                made = await self._store(name, digest, manifest, content, sparse) or made
+                await push.tag()
+                if not push.tags or await self._records.get(self._records.tree.manifest(name, digest)):
+                    await push.end()
+                    return
+        except (Denied, ManifestBlobUnknown):
+            if await push.back() and made:
+                await self._withdraw(name, digest, made)
+            raise
+        raise _deleted(digest)
+
+    async def _weigh(self, allowance: Allowance, name: RepositoryName, manifest: Manifest, size: int) -> None:
+        """Raises Denied where the manifest, of `size` bytes, and all that it names are too much."""
+        most = allowance.uses.bytes
+        if most is not None and await Weight(self, self._blobs, name).of(manifest, size, most) > most:
+            raise Denied(
+                f"the manifest and all that it names have more bytes than the AccessToken may push ({most})",
+                reason=Refusal.BOUND,
+            )
 
     async def _store(
         self, name: RepositoryName, digest: Digest, manifest: Manifest, content: bytes, sparse: Sparse
-    ) -> None:
+    ) -> Version | None:
         """Writes the indexes, then the fact; then all that it names stays, or it is withdrawn.
+
+        The version where there was none before, and so is ours to withdraw.
 
         Once it is written no collection that begins lets go of what it names. One that had begun may have
         hidden that, or be about to: what is hidden is revived, and what was live is hidden at the most.
@@ -151,6 +207,7 @@ class Manifests:
             if version:
                 await self._withdraw(name, digest, version)
             raise
+        return version
 
     async def _note(self, index: str) -> None:
         """Writes an index, if that was not done a moment ago."""
@@ -230,6 +287,10 @@ def _lacking(missing: Sequence[Digest], what: str) -> ManifestBlobUnknown:
         f"the manifest names {what} that are not in this repository; push or mount them first",
         [{"digest": str(digest)} for digest in missing[:10]],
     )
+
+
+def _deleted(digest: Digest) -> StorageUnavailable:
+    return StorageUnavailable(f"{digest} is being deleted over and over; try again")
 
 
 def _digest(reference: Reference, content: bytes) -> Digest:

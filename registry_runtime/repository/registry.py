@@ -9,6 +9,7 @@ from registry_runtime.repository.blobs import Blobs
 from registry_runtime.repository.catalog import Catalog
 from registry_runtime.repository.check import Check
 from registry_runtime.repository.collection.collection import Collection
+from registry_runtime.repository.limited import Limited
 from registry_runtime.repository.manifests import Manifests
 from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.pointers import Pointers
@@ -17,6 +18,7 @@ from registry_runtime.repository.referrers import Referrers
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.repository.tags import Tags
 from registry_runtime.repository.uploads import Uploads
+from registry_runtime.repository.uses import Uses
 from registry_runtime.storage.records import Records
 
 if TYPE_CHECKING:
@@ -57,9 +59,11 @@ class Registry:
         pointers = Pointers(records, fresh)
         self.blobs = Blobs(storage, records, pointers, cache)
         self.uploads = Uploads(storage, records, self.blobs, limits, clock)
-        self.tags = Tags(records)
+        self.uses = Uses(records, clock)
+        self.tags = Tags(records, self.uses)
         self.catalog = Catalog(records)
-        self.manifests = Manifests(records, self.blobs, self.tags, limits, fresh)
+        limited = Limited(records, self.uses, self.tags)
+        self.manifests = Manifests(records, self.blobs, self.tags, limits, fresh, limited=limited)
         self.referrers = Referrers(records, self.manifests)
         self.collection = Collection(storage, records, self.uploads.stale, collecting)
         self.rewrap = Rewrap(records, clock) if vault else None

@@ -15,8 +15,9 @@ repositories/<name>/_referrers/<alg>:<hex>/<alg>:<hex>   index: what refers to t
 uploads/<uuid>                                     session, once it has bytes; of data/<uuid>.<nonce>
 jobs/<name>                                        which replica does a job, and how far it came
 receipts/<time>                                    what a collection did
+tokens/<id>/uses/<n>                               what became of the n-th use of an AccessToken, from 1 on
 probe/<uuid>                                       what the self-check writes, for a moment
-Kept for what is to come: namespaces/<name>, tokens/<id>/uses/<n>, usage/<namespace>/…
+Kept for what is to come: namespaces/<name>, usage/<namespace>/…
 
 Where the storage is encrypted, <alg> is the word "hidden" and <hex> a MAC of the digest.
 
@@ -55,9 +56,17 @@ PLACEMENTS = "placements/"
 REPOSITORIES = "repositories/"
 JOBS = "jobs/"
 RECEIPTS = "receipts/"
+TOKENS = "tokens/"
 REWRAPPING = JOBS + "rewrapping"
 COLLECTING = JOBS + "collection"
-RECORDS = (BLOBS, JOBS, RECEIPTS, REPOSITORIES, UPLOADS)  # where records lie, besides notes; in their order
+RECORDS = (
+    BLOBS,
+    JOBS,
+    RECEIPTS,
+    REPOSITORIES,
+    TOKENS,
+    UPLOADS,
+)  # where records lie, besides notes; in their order
 _NOTES = frozenset({"_tagged", "_referrers", "_loose"})
 _ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
@@ -81,6 +90,11 @@ def probe(uuid: str) -> str:
 
 def receipt(moment: str) -> str:
     return f"{RECEIPTS}{moment}"
+
+
+def use(token: str, number: int) -> str:
+    """`token` is an AccessToken's id: letters and digits."""
+    return f"{TOKENS}{token}/uses/{number}"
 
 
 def catalog(name: RepositoryName) -> str:
