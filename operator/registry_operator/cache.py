@@ -35,6 +35,7 @@ from registry_operator.relations import (
     waits,
 )
 from registry_operator.service_accounts import ServiceAccounts
+from registry_operator.settling import Settling
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
@@ -131,7 +132,7 @@ class Cache:
     service_accounts: ServiceAccounts = field(default_factory=ServiceAccounts)
     replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
     propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
-    unsettled: dict[Key, set[Work]] = field(default_factory=dict)  # by Registry: see `see_propagation`
+    settling: dict[Key, Settling] = field(default_factory=dict)  # by Registry
     unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
     activity: dict[str, TokenActivity] = field(default_factory=dict)  # of AccessTokens, by UID
     ids: dict[str, Key] = field(default_factory=dict)  # of AccessTokens, by the id in their passwords
@@ -144,7 +145,7 @@ class Cache:
             return set()
         if seen is None:
             self.propagations.pop(key, None)
-            self.unsettled.pop(key, None)
+            self.settling.pop(key, None)
             self.replicas.pop(key, None)
         return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
 
@@ -290,8 +291,8 @@ class Cache:
     def see_propagation(self, registry: Key, seen: Propagation) -> set[Work]:
         """How far a policy has come: whom the policy changed, or who waited for it, is judged again.
 
-        Tokens that it changed once more when it is in force everywhere: a rotation goes on then, of a token
-        that is Ready all the time.
+        Tokens that it changed once more when that is in force everywhere: a rotation goes on then, of a
+        token that is Ready all the time.
         """
         before = self.propagations.get(registry)
         self.propagations[registry] = seen
@@ -299,34 +300,39 @@ class Cache:
             work = self._dependents(registry)
             changed = self._with_two(registry, seen.policy)
         else:
+            changed = self._changed(registry, before.policy, seen.policy)
             work = self._affected(registry, before, seen)
-            changed = {one for one in work if one.kind is Kind.ACCESS_TOKEN}
-        unsettled = self.unsettled.pop(registry, set()) | changed
-        if seen.everywhere:
-            return work | unsettled
-        self.unsettled[registry] = unsettled
-        return work
+        settled = self.settling.setdefault(registry, Settling()).see(seen, changed)
+        return work | {Work(Kind.ACCESS_TOKEN, *key) for key in changed | settled}
+
+    def is_settled(self, registry: Key, token: Key) -> bool:
+        """Whether every replica that serves knows what the policy says of the token."""
+        found = self.settling.get(registry)
+        return found is not None and token not in found
 
     def _affected(self, registry: Key, before: Propagation, seen: Propagation) -> set[Work]:
-        """Those that the policy says something else of, and those that waited for it."""
+        """Namespaces that the policy says something else of, and all who waited for it."""
         arrived = before.everywhere != seen.everywhere
-        old, new = before.policy, seen.policy
+        old, new = before.policy.namespaces, seen.policy.namespaces
         work = set()
         for claim in self.claims.of(registry):
             name = claim.spec.name
-            if old.namespaces.get(name) != new.namespaces.get(name) or (arrived and waits(claim)):
+            if old.get(name) != new.get(name) or (arrived and waits(claim)):
                 work.add(Work(Kind.NAMESPACE, *claim.key))
-        for token in self.tokens.of(registry):
-            id_ = token_id(token.meta.uid)
-            if old.tokens.get(id_) != new.tokens.get(id_) or (arrived and waits(token)):
-                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+        if arrived:
+            waiting = (token.key for token in self.tokens.of(registry) if waits(token))
+            work |= {Work(Kind.ACCESS_TOKEN, *key) for key in waiting}
         return work
 
-    def _with_two(self, registry: Key, policy: Policy) -> set[Work]:
+    def _changed(self, registry: Key, old: Policy, new: Policy) -> set[Key]:
+        """Tokens that the policy says something else of."""
+        ids = ((token.key, token_id(token.meta.uid)) for token in self.tokens.of(registry))
+        return {key for key, id_ in ids if old.tokens.get(id_) != new.tokens.get(id_)}
+
+    def _with_two(self, registry: Key, policy: Policy) -> set[Key]:
         """Tokens with several passwords: in the midst of a rotation."""
         two = {id_ for id_, token in policy.tokens.items() if len(token.hashes) > 1}
-        found = (token.key for token in self.tokens.of(registry) if two and token_id(token.meta.uid) in two)
-        return {Work(Kind.ACCESS_TOKEN, *key) for key in found}
+        return {token.key for token in self.tokens.of(registry) if two and token_id(token.meta.uid) in two}
 
     def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
         """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""

@@ -233,7 +233,8 @@ class TokenActivity:
 class TokenObserved:
     """What a reconcile of one AccessToken saw.
 
-    `registries` and `propagations` are by Registry, those that are there. `placed` are the Secrets that
+    `registries` and `propagations` are by Registry, those that are there; in those of `settled` every replica
+    that serves knows what the policy says of this token. `placed` are the Secrets that
     carry this token's UID in the label of `names.OWNER_UID`, in all namespaces that can be read.
     `consents` are RoleBindings by Kubernetes namespace and name. `listing` are the ServiceAccounts with an
     entry of this token in `imagePullSecrets`, by the annotation of `names.IMAGE_PULL_SECRETS`.
@@ -243,6 +244,7 @@ class TokenObserved:
     now: datetime
     registries: Mapping[Key, Registry] = field(default_factory=dict)
     propagations: Mapping[Key, Propagation] = field(default_factory=dict)
+    settled: frozenset[Key] = frozenset()
     kubernetes_namespaces: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
     secrets: SecretView = SecretView()
     placed: frozenset[Key] = frozenset()

@@ -98,7 +98,7 @@ def awaited(observed: TokenObserved, password: Password) -> tuple[Key, ...]:
         registry, reached = observed.registries.get(key), observed.propagations.get(key)
         if registry is not None and not allowed(registry, account):
             return True
-        if registry is None or reached is None or not reached.everywhere:
+        if registry is None or reached is None or key not in observed.settled:
             return False
         known = reached.policy.tokens.get(password.id)
         return known is not None and password.sha256 in known.hashes

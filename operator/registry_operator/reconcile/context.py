@@ -84,6 +84,7 @@ class Context:
             propagations={
                 key: cache.propagations[key] for key in token.registries if key in cache.propagations
             },
+            settled=frozenset(key for key in token.registries if cache.is_settled(key, token.key)),
             kubernetes_namespaces=cache.accounts,
             secrets=self.secrets.view,
             placed=self.secrets.placed(token.meta.uid),
