@@ -12,7 +12,7 @@ from registry_operator.checks.propagation import propagation
 from registry_operator.desired.access_token import render
 from registry_operator.models import AccessTokenStatus, Key, Targets
 from registry_operator.names import SECRETS_ROLE
-from registry_operator.observed import SecretData, SecretView, TokenObserved
+from registry_operator.observed import SecretData, SecretView, TokenActivity, TokenObserved
 
 from registry_runtime.contract.credential import token_id
 from tests.unit.operator.harbour import (
@@ -221,3 +221,20 @@ def test_the_end_comes_near_and_is_there() -> None:
     assert status(over).document()["expiresAt"] == "2027-02-28T12:00:00Z"
     assert due(issued()) is None
     assert due(issued(expiresAfter="40h")) == MADE + timedelta(hours=32)
+
+
+def test_a_token_whose_uses_are_spent_says_so() -> None:
+    """It is as it was declared, and `kubectl get` shows why it pushes no more."""
+    seen = issued(uses=2)
+    assert said(seen)["Ready"] == ("True", "InForce")
+    assert status(seen).uses_left == 2
+    some = replace(seen, activity=TokenActivity(spent=1))
+    assert (said(some)["Ready"], status(some).uses_left) == (("True", "InForce"), 1)
+    spent = replace(seen, activity=TokenActivity(last=NOW, spent=2))
+    assert said(spent)["Ready"] == ("True", "UsesSpent")
+    assert kstatus_of(spent) == "Current"
+    assert (status(spent).uses_left, status(spent).last_used_at) == (0, NOW)
+    again = replace(written(spent), activity=TokenActivity())
+    assert status(again) == status(spent)
+    suspended = issued(uses=1, suspended=True)
+    assert said(replace(suspended, activity=TokenActivity(spent=1)))["Ready"] == ("True", "Suspended")
