@@ -114,7 +114,7 @@ class Lines:
 
     def _written(self, lines: list[str]) -> int:
         """How many lines, of the last ones, could not be written."""
-        content = "".join(f"{line}\n" for line in lines).encode()
+        content = "\n".join((*lines, "")).encode()
         left = memoryview(content)
         try:
             if self._torn:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from registry_runtime.auth.changes import changes
 from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.kubernetes import ApiServer, Secret, SecretWatch
-from registry_runtime.log import fields
+from registry_runtime.log import AUDIT, fields
 
 _log = logging.getLogger(__name__)
 Job = Callable[[], Coroutine[object, object, None]]
@@ -122,8 +123,10 @@ class PolicyFollower:
         except ValidationError as error:
             self.refusals += 1
             shard.problem = _problem(error)
+            told = {"secret": name, "problem": shard.problem, "revision": self._revision}
             _log.error(
-                "a policy is refused, the old one stays", extra=fields(secret=name, problem=shard.problem)
+                "a policy is refused, the old one stays",
+                extra=fields(**AUDIT, event="policy.refused", **told),
             )
             self._changed()
             return
@@ -136,8 +139,10 @@ class PolicyFollower:
             policy = Policy.merge(known)
             revision = policy.revision_with(self._keyed(policy, known))
             if revision != self._revision:
+                told = {"revision": revision, "before": self._revision, "origin": origin}
+                told |= changes(self._policy, policy)
                 self._policy, self._revision, self.since = policy, revision, time.time()
-                _log.info("a policy is in force", extra=fields(revision=revision, origin=origin))
+                _log.info("a policy is in force", extra=fields(**AUDIT, event="policy", **told))
         self._changed()
 
     def _keyed(self, policy: Policy, parts: Iterable[Policy]) -> int:

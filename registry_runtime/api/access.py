@@ -52,8 +52,8 @@ _EVENTS = {
 class AccessLog:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._second = 0
-        self._written = ""  # that second, as it stands in a line
+        self._millisecond = 0  # of Unix
+        self._written = ""  # the same, as it stands in a line
         self._agents: dict[bytes, str] = {}
 
     def metrics(self) -> list[Metric]:
@@ -101,12 +101,12 @@ class AccessLog:
         return text
 
     def _time(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._written = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._written}.{int((now - second) * 1000):03d}+00:00"
+        now = int(time.time() * 1000)
+        if now != self._millisecond:
+            self._millisecond = now
+            moment = datetime.fromtimestamp(now / 1000, UTC)
+            self._written = moment.isoformat(timespec="milliseconds")
+        return self._written
 
 
 def _text(value: str | None) -> str:
