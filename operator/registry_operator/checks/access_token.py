@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from registry_operator.checks import targets
+from registry_operator.checks import rotation, targets
 from registry_operator.checks.finding import Finding, conditions, kept, no, progress, unknown, yes
 from registry_operator.checks.sentences import conflict, listed, not_permitted
 from registry_operator.claims import allowed
@@ -32,27 +32,33 @@ def judge(observed: TokenObserved, settings: Settings) -> AccessTokenStatus:
     issued = _issued(observed, settings)
     distributed = targets.check(observed, settings)
     ready = _ready(observed, issued, distributed)
-    findings = (ready, *progress(ready), issued, distributed, _expiring(observed))
+    rotated = rotation.check(observed)
+    findings = (ready, *progress(ready), issued, distributed, *([rotated] if rotated else []))
+    changed = rotation.times(observed)
     last_used_at, uses_left = used(token, observed.activity)
     return AccessTokenStatus(
         observed_generation=token.meta.generation,
-        conditions=conditions(findings, token.status, token.meta.generation, observed.now),
+        conditions=conditions(
+            (*findings, _expiring(observed)), token.status, token.meta.generation, observed.now
+        ),
         id=token_id(token.meta.uid),
         secret_name=token.secret.name if issued.status == "True" else None,
         expires_at=token.expires,
         targets=targets.counted(observed),
         last_used_at=last_used_at,
         uses_left=uses_left,
+        rotated_at=changed.rotated_at,
+        rotates_at=changed.rotates_at,
     )
 
 
 def due(observed: TokenObserved) -> datetime | None:
-    """When the status changes by time alone: the expiry comes near, or is there. None: never."""
-    token = observed.token
-    if token.expires is None:
-        return None
-    moments = (token.expires - _warning(token), token.expires)
-    return next((moment for moment in moments if moment > observed.now), None)
+    """When time alone changes something: the expiry comes near or is there, or a password is. None: never."""
+    expires = observed.token.expires
+    ends = [] if expires is None else [expires - _warning(observed.token), expires]
+    moments = [moment for moment in ends if moment > observed.now]
+    turns = rotation.due(observed)
+    return min(moments if turns is None else [*moments, turns], default=None)
 
 
 def used(token: AccessToken, activity: TokenActivity) -> tuple[datetime | None, int | None]:
@@ -146,13 +152,17 @@ def _in_force(observed: TokenObserved) -> Finding:
 
 
 def _holds(observed: TokenObserved, policy: Policy) -> bool:
-    """Whether the policy says of the token what it says itself."""
+    """Whether the policy says of the token what it says itself, and takes the password that is given out.
+
+    What it takes beside that comes and goes with each rotation, and is no matter of what is declared.
+    """
     token = observed.token
     account = observed.kubernetes_namespaces.get(token.meta.namespace)
     found = password(token, observed.secrets.get(token.secret))
-    if account is None or found is None:
+    known = policy.tokens.get(token_id(token.meta.uid))
+    if account is None or found is None or known is None:
         return False
-    return policy.tokens.get(found.id) == entry(token, account, (found.sha256,))
+    return found.sha256 in known.hashes and known == entry(token, account, known.hashes)
 
 
 def _expiring(observed: TokenObserved) -> Finding:

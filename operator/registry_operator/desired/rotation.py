@@ -112,8 +112,9 @@ def step(before: Passwords, at: Moment, make: Callable[[], Password]) -> Passwor
     if at.every is None:
         return replace(found, next=None)  # nobody was given it
     if found.next is None:
-        begins = found.previous is None and at.delivered and found.since + _early(at.every) <= at.now
-        return replace(found, next=make()) if begins else found
+        begin = begins(found, at)
+        due_now = begin is not None and begin <= at.now and at.delivered
+        return replace(found, next=make()) if due_now else found
     if at.in_force and at.delivered and found.since + at.every <= at.now:
         return Passwords(found.next, at.now, previous=found.current.sha256, given=found.given)
     return found
@@ -123,10 +124,16 @@ def due(found: Passwords, at: Moment) -> datetime | None:
     """When time alone changes something; what waits for something else is no matter of time."""
     if step(found, at, lambda: found.current) != found:
         return at.now
-    moments = [] if found.until is None else [found.until]
-    if at.every is not None:
-        moments += [found.since + _early(at.every), found.since + at.every]
-    return min((moment for moment in moments if moment > at.now), default=None)
+    given_out = found.since + at.every if at.every is not None and found.next is not None else None
+    moments = (found.until, begins(found, at), given_out)
+    return min((moment for moment in moments if moment is not None and moment > at.now), default=None)
+
+
+def begins(found: Passwords, at: Moment) -> datetime | None:
+    """When the next password is made, if every target carries the one of now; None: not before it changes."""
+    if at.every is None or found.next is not None or found.previous is not None:
+        return None
+    return found.since + at.every - min(EARLY, at.every / 10)
 
 
 def _in_time(found: Passwords, at: Moment) -> Passwords:
@@ -144,11 +151,6 @@ def _ended(found: Passwords, at: Moment) -> Passwords:
     if found.until is None:
         return replace(found, until=at.now + at.lasts)
     return replace(found, previous=None, until=None) if found.until <= at.now else found
-
-
-def _early(every: timedelta) -> timedelta:
-    """How long after the last password the next one is made."""
-    return every - min(EARLY, every / 10)
 
 
 class _Memory(Frozen):

@@ -120,6 +120,7 @@ KINDS = (
             Column("Targets", ".status.targets.wanted", "integer"),
             Column("Reached", ".status.targets.reached", "integer"),
             Column("Suspended", ".spec.suspended", "boolean", wide=True),
+            Column("Rotates", ".status.rotatesAt", wide=True),
             Column("Id", ".status.id", wide=True),
             AGE,
         ),
