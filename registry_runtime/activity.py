@@ -7,6 +7,7 @@ asks for a million names, or with a million identities, pushes out nobody but it
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -91,6 +92,12 @@ class ActivityBoard:
         kept = refused._replace(token=token, namespace=refused.namespace if bound else "")
         table, party = (self._of_namespaces, kept.namespace) if token is None else (self._of_tokens, token)
         table.add(party, kept, self._next(), self._second)
+
+    async def run(self) -> None:
+        """It never ends."""
+        while True:
+            self.fold()
+            await asyncio.sleep(1)
 
     def fold(self) -> None:
         """Once a second: who used it since the last time did so now."""

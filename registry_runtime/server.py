@@ -91,7 +91,6 @@ class Replica:
             bearer_seconds=config.limits.bearer_seconds,
             clock=_now,
         )
-        self._activity = ActivityBoard(self._policy.policy)
         self._cluster = ServiceAccounts(surroundings.api) if surroundings.api is not None else None
         self._vouching = Vouching(
             self._policy.policy,
@@ -129,15 +128,16 @@ class Replica:
             cache=open_cache(config.cache),
         )
         watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
+        board = ActivityBoard(self._policy.policy, registry.uses.known)
         try:
             self._poll()
-            self.listeners.update(self._listeners(registry, watch))
+            self.listeners.update(self._listeners(registry, watch, board))
             for listener in self.listeners.values():
                 await listener.start()
             ports = {name: listener.port for name, listener in self.listeners.items()}
             _log.info("listening", extra=fields(**ports))
             async with asyncio.TaskGroup() as group:
-                jobs = [group.create_task(_kept(job)) for job in self._jobs(registry, watch)]
+                jobs = [group.create_task(_kept(job)) for job in self._jobs(registry, watch, board)]
                 await stop.wait()
                 await self._drain()
                 for job in jobs:
@@ -148,7 +148,9 @@ class Replica:
                 await listener.cut()
             await storage.close()
 
-    def _listeners(self, registry: Registry, watch: StorageWatch) -> dict[str, Listener]:
+    def _listeners(
+        self, registry: Registry, watch: StorageWatch, board: ActivityBoard
+    ) -> dict[str, Listener]:
         config = self._config
         hosts = Hosts(
             {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
@@ -163,7 +165,7 @@ class Replica:
             vouching=self._vouching,
             access=self._access,
             doubt=watch.doubt,
-            board=self._activity,
+            board=board,
         )
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
@@ -185,7 +187,7 @@ class Replica:
                 tls=self._server_certificate,
             )
         if ports.internal is not None and self._internal_certificate is not None:
-            internal = app.internal_app(States(self._board), Activities(self._activity))
+            internal = app.internal_app(States(self._board), Activities(board))
             made["internal"] = Listener(
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )
@@ -199,9 +201,9 @@ class Replica:
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
-    def _jobs(self, registry: Registry, watch: StorageWatch) -> list[Job]:
+    def _jobs(self, registry: Registry, watch: StorageWatch, board: ActivityBoard) -> list[Job]:
         collect = partial(self._collecting.run, registry.collection, watch.doubt)
-        jobs: list[Job] = [self._tick, watch.run, collect]
+        jobs: list[Job] = [self._tick, watch.run, board.run, collect]
         if self._rotation is not None and registry.rewrap is not None:
             jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
         if self._cluster is not None:
@@ -223,7 +225,6 @@ class Replica:
                     certificate.refresh()
             if self._signing_key is not None:
                 self._signing_key.refresh(now)
-            self._activity.fold()
             self._poll()
             await asyncio.sleep(1)
 

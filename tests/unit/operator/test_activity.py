@@ -218,11 +218,14 @@ def test_a_token_that_was_made_again_inherits_nothing() -> None:
     world, robot = World(), token()
     world.add(robot)
     world.hear(used={id_of(robot): SECOND})
+    world.round()
+    world.hear(used={id_of(robot): SECOND + 1})
     again = token(meta={"uid": "uid-of-another", "resourceVersion": "99"})
     world.cache.see_token(robot.key, None)
     world.add(again)
     world.round()
     assert world.status(again.key)[0] is None
+    assert not world.cache.activity
     assert world.cache.token_of(id_of(robot)) is None
     assert world.cache.token_of(id_of(again)) == again
 
@@ -280,7 +283,10 @@ def test_what_a_replica_said_before_is_not_said_again() -> None:
     world.hear(refusals=(refusal(robot, 5),))
     world.round()
     assert told(world) == [("AccessToken", "deployer", "PushDenied", 5)]
-    world.hear(epoch="next", refusals=(refusal(robot, 2),))
+    world.hear(epoch="next", refusals=(refusal(robot, 7),))
+    world.round(AGAIN)
+    assert told(world) == [("AccessToken", "deployer", "PushDenied", 7)]
+    world.hear(epoch="next", refusals=(refusal(robot, 2),))  # the replica had forgotten it meanwhile
     world.round(AGAIN)
     assert told(world) == [("AccessToken", "deployer", "PushDenied", 2)]
     world.restart()
