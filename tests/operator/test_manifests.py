@@ -25,6 +25,7 @@ from registry_operator.observed import (
     SecretView,
     TokenObserved,
 )
+from registry_operator.seen import consent as consent_of
 from registry_operator.settings import Settings
 
 from local_cluster.parts import Parts
@@ -183,8 +184,17 @@ def test_a_tokens_secrets_are_accepted(server: ApiServer, operator: ApiServer) -
     seen = observed(server)
     token = AccessToken.parse(apply(server, sample("accesstoken.yaml", "AccessToken")))
     known = {**seen.kubernetes_namespaces, "shop": KubernetesNamespace("shop", "u")}
+    binding = sample("accesstoken.yaml", "RoleBinding")
+    given = consent_of({**binding, "metadata": {**binding["metadata"], "uid": "u"}})
+    assert given
     children = render_token(
-        TokenObserved(token, NOW, registries={seen.registry.key: seen.registry}, kubernetes_namespaces=known)
+        TokenObserved(
+            token,
+            NOW,
+            registries={seen.registry.key: seen.registry},
+            kubernetes_namespaces=known,
+            consents={"shop": {"roadstead-secrets": given}},
+        )
     )
     stored = [eventually(operator, child) for child in children]
     assert [one["metadata"]["namespace"] for one in stored] == ["harbour", "shop"]
@@ -200,7 +210,9 @@ ALLOWED = [
     ("get roadstead.dev/registries", "harbour", True),
     ("patch roadstead.dev/registries/status", "harbour", True),
     ("patch roadstead.dev/registries", "harbour", False),
-    ("delete roadstead.dev/accesstokens", "harbour", False),
+    ("patch roadstead.dev/accesstokens", "harbour", False),
+    ("delete roadstead.dev/accesstokens", "kube-system", False),
+    ("delete roadstead.dev/registries", "harbour", False),
     ("list /secrets", "", False),
     ("get /secrets", "kube-system", False),
     ("get /secrets", "roadstead-system", False),
@@ -253,7 +265,7 @@ def test_a_tenants_admin_may_use_and_grant(server: ApiServer) -> None:
     edit = server.ask("GET", f"{roles}/roadstead-edit")
     assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
     held = server.ask("GET", f"{roles}/system:aggregate-to-edit")["rules"]
-    held += server.ask("GET", f"{roles}/system:aggregate-to-admin")["rules"]
+    held += server.ask("GET", f"{roles}/system:aggregate-to-admin")["rules"] + edit["rules"]
     for role in (SECRETS_ROLE, REGISTRY_ROLE):
         granted = rights(server.ask("GET", f"{roles}/{role}")["rules"])
         assert granted

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from registry_operator import names
 from registry_operator.cluster.resources import BY_CONSENT
+from registry_operator.desired.consent import mark
 from registry_operator.models import AccessToken, Namespace, Registry
 from registry_operator.settings import Settings
 
@@ -49,9 +50,27 @@ def test_the_operator_is_who_the_code_says_it_is() -> None:
         assert command.startswith(f"kubectl create rolebinding {role} --namespace shop --clusterrole={role} ")
         comment = (MANIFESTS / "tenants.yaml").read_text().replace(" \\\n#    ", "")
         assert settings.grant("NAMESPACE", role) in comment
+    take = settings.take("NAMESPACE", names.SECRETS_ROLE, mark("ACCOUNT"))
+    assert take in (MANIFESTS / "tenants.yaml").read_text().replace(" \\\n#    ", "")
     readme = (MANIFESTS.parent / "README.md").read_text().replace(" \\\n   ", "")
     for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE):
         assert settings.grant("NAMESPACE", role) in readme
+    assert take in readme
+
+
+def test_a_namespace_that_only_takes_pull_secrets_gives_nothing_more() -> None:
+    """Its Secrets, the lists of its ServiceAccounts, and the end of its own tokens; nothing may run."""
+    (role,) = [
+        one
+        for one in documents("tenants.yaml", "ClusterRole")
+        if one["metadata"]["name"] == names.SECRETS_ROLE
+    ]
+    granted = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    assert granted == {
+        "secrets": {"get", "list", "watch", "create", "patch", "delete"},
+        "serviceaccounts": {"patch"},
+        "accesstokens": {"delete"},
+    }
 
 
 def test_the_operator_may_reach_the_state_port() -> None:
@@ -84,14 +103,17 @@ def test_in_the_whole_cluster_only_statuses_and_events_are_written() -> None:
 
 
 def test_the_code_knows_what_consent_covers() -> None:
-    """A 403 for these is mended by a RoleBinding; for what is not among them by the installation."""
+    """A 403 for these is mended by a RoleBinding; for what is not among them by the installation.
+
+    An AccessToken is deleted at its end only where there is a RoleBinding: a 403 is the installation's then.
+    """
     (role,) = [
         one
         for one in documents("tenants.yaml", "ClusterRole")
         if one["metadata"]["name"] == names.REGISTRY_ROLE
     ]
     granted = {resource for rule in role["rules"] for resource in rule["resources"]}
-    assert granted == {resource.plural for resource in BY_CONSENT}
+    assert granted - {"accesstokens"} == {resource.plural for resource in BY_CONSENT}
 
 
 def test_the_samples_belong_together() -> None:
@@ -106,6 +128,8 @@ def test_the_samples_belong_together() -> None:
     assert pod["imagePullSecrets"] == [{"name": token.pull_secret_name}]
     assert token.spec.pull_secrets
     assert token.spec.pull_secrets.namespaces == (app["metadata"]["namespace"],)
+    (binding,) = documents("samples/accesstoken.yaml", "RoleBinding")
+    assert binding["metadata"]["annotations"] == {mark(token.meta.namespace): "true"}
     repository = f"{registry.spec.hostname}/{claim.spec.name}/"
     assert pod["containers"][0]["image"].startswith(repository)
     assert token.spec.permissions[0].repositories == (f"{claim.spec.name}/**",)

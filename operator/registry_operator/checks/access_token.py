@@ -52,6 +52,14 @@ def judge(observed: TokenObserved, settings: Settings) -> AccessTokenStatus:
     )
 
 
+def is_over(observed: TokenObserved) -> bool:
+    """Whether the resource itself goes now. Where Roadstead may not use Secrets it has no right to that."""
+    token = observed.token
+    ended = token.expires is not None and token.expires <= observed.now
+    may = observed.secrets.get(token.secret) is not Absence.NOT_PERMITTED
+    return ended and may and token.spec.when_expired == "Delete"
+
+
 def due(observed: TokenObserved) -> datetime | None:
     """When time alone changes something: the expiry comes near or is there, or a password is. None: never."""
     expires = observed.token.expires

@@ -158,15 +158,19 @@ class Cluster:
             query={"fieldManager": MANAGER},
         )
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, uid: str) -> None:
-        """Deletes this very object; one that is gone, or made again under its name, is no error."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str, version: str = ""
+    ) -> bool:
+        """Deletes this very object, and with `version` only as it was then. False where it is another now."""
+        preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body = {"preconditions": preconditions, "propagationPolicy": "Background"}
         place = resource.place(namespace, name)
         path = resource.path(namespace, name)
         try:
             await self._json("delete", resource, path, place, namespace, method="DELETE", body=body)
         except (NotFound, WriteConflict):
-            return
+            return False
+        return True
 
     async def watch(
         self, resource: Resource, scope: Scope, version: str, seconds: int

@@ -8,7 +8,9 @@ from registry_operator.checks import access_token as checks
 from registry_operator.cluster.resources import ACCESS_TOKENS, SECRETS
 from registry_operator.desired.access_token import render, unwanted
 from registry_operator.errors import NotFound
+from registry_operator.events import Note
 from registry_operator.models import AccessToken, Key
+from registry_operator.models.base import format_time
 from registry_operator.observed import Absence, SecretData
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import service_accounts, status
@@ -31,6 +33,9 @@ async def reconcile(at: Context, key: Key) -> None:
     if not at.known(token):
         return  # `consent` brings it back when the last of them has answered
     observed = at.observe_token(token)
+    if checks.is_over(observed):
+        await end(at, token)
+        return
     # A namespace that is named before it is made brings its token back by itself.
     rendered = render(observed)
     children = [child for child in rendered if child["metadata"]["namespace"] in at.cache.accounts]
@@ -53,6 +58,15 @@ async def reconcile(at: Context, key: Key) -> None:
     observed = at.observe_token(token)
     remind(at, token, checks.due(observed))
     await status.write(at, token, checks.judge(observed, at.settings))
+
+
+async def end(at: Context, token: AccessToken) -> None:
+    """Deletes the resource itself, unless somebody changed it meanwhile; what it made goes with it."""
+    meta = token.meta
+    if await at.cluster.delete(ACCESS_TOKENS, *token.key, meta.uid, meta.resource_version):
+        ended = f"deleted, as spec.whenExpired says: it ended at {format_time(token.expires or at.now())}"
+        at.recorder.record(token, [Note("Normal", "Expired", "Delete", ended)])
+        log.info("token deleted at its end", extra={"token": str(token.key)})
 
 
 async def forget(at: Context, key: Key | None = None) -> None:

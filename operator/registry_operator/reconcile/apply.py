@@ -103,7 +103,7 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
     if owner.meta.uid not in (*there.owners, there.labels.get(names.OWNER_UID)):
         return Conflict(kind, key)
     if not is_same(there, child):
-        # Of this very object, so that one that was deleted meanwhile is not made anew without being looked at;
+        # Of this very object, so that one that was deleted meanwhile is not made anew without a look at it;
         # and as it was read: what a late request overwrote might be a password that was given out.
         read_as = {"uid": there.uid, "resourceVersion": there.resource_version}
         named = {**child, "metadata": {**child["metadata"], **read_as}}
