@@ -177,3 +177,26 @@ def test_policies_select_namespaces_by_label(pods: Pods, cluster: Cluster) -> No
         until("the label counts", lambda: other.get_from("client", url) == ["server"], 5)
     finally:
         cluster.kubectl("delete", "namespace", other.namespace, "--wait=false")
+
+
+def test_kubelets_that_run_take_up_a_credential_provider(pods: Pods) -> None:
+    """They start anew with it, once, while their pods go on; what is set already changes nothing."""
+    pods.everywhere("web")
+    registries = [f"registry-{pods.cluster.layout.name}.example.test"]
+
+    pods.cluster.pull_keyless("registry.example.test", registries)
+    kubelets = [kubelet(pods.cluster, node.name) for node in pods.cluster.layout.nodes]
+    pods.cluster.pull_keyless("registry.example.test", registries)
+
+    assert all("kubelet_credential_provider_config_info{" in metrics for _, metrics in kubelets)
+    assert [kubelet(pods.cluster, node.name)[0] for node in pods.cluster.layout.nodes] == [
+        process for process, _ in kubelets
+    ]
+    statuses = [pod["status"]["containerStatuses"][0] for pod in pods.get("pods")["items"]]
+    assert [(one["ready"], one["restartCount"]) for one in statuses] == [(True, 0)] * len(ZONES)
+
+
+def kubelet(cluster: Cluster, node: str) -> tuple[float, str]:
+    """When the node's kubelet was started, and its metrics."""
+    metrics = cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics")
+    return cluster.machine(node).daemons.started("kubelet"), metrics
