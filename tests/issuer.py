@@ -107,7 +107,7 @@ def issuer(certificate: Path | None = None) -> Iterator[Issuer]:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     one = Issuer(f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}")
     one.rotate("the-one")
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -58,7 +59,7 @@ class Vouching:
         self._issuers: dict[tuple[str, str | None], IssuerKeys] = {}
         self._cluster = cluster
         self._cluster_keys = IssuerKeys("the cluster", cluster.published, ticks) if cluster else None
-        self._reviews: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._reviews: OrderedDict[bytes, float] = OrderedDict()  # until when, by the token's digest
         self._under: tuple[Policy, vouched.Subjects] | None = None
 
     def takes(self, password: str) -> bool:
@@ -111,16 +112,15 @@ class Vouching:
     async def _review(self, text: str, claims: dict[str, Any], provider: KubernetesProvider) -> None:
         assert self._cluster is not None
         key = hashlib.sha256(f"{provider.audience} {text}".encode()).digest()
-        name, until = self._reviews.get(key, ("", 0.0))
-        if self._ticks() >= until:
-            self._reviews.pop(key, None)
-            name = await self._cluster.reviewed(text, provider.audience) or ""
-            if name:
-                self._reviews[key] = name, self._ticks() + _REVIEWED_SECONDS
-            while len(self._reviews) > _MOST_REVIEWS:
-                self._reviews.popitem(last=False)
-        if not name or name != claims.get("sub"):
+        if self._ticks() < self._reviews.get(key, -math.inf):
+            return
+        self._reviews.pop(key, None)
+        user = await self._cluster.reviewed(text, provider.audience)
+        if user is None or user != claims.get("sub"):
             raise IdTokenRefused(Reason.ID_TOKEN_REVOKED)
+        self._reviews[key] = self._ticks() + _REVIEWED_SECONDS
+        while len(self._reviews) > _MOST_REVIEWS:
+            self._reviews.popitem(last=False)
 
     def _keep_up(self) -> tuple[Policy, vouched.Subjects]:
         """The policy in force; the keys of issuers that it no longer names are forgotten."""
