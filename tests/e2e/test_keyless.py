@@ -143,7 +143,7 @@ def keyless(platform: Platform) -> Iterator[Keyless]:
     stage.readers(ACCOUNT)
     kubectl.apply(*sample(), {**account, "metadata": {"name": "stranger", "namespace": SPACE}})
     yield stage
-    kubectl("delete", "namespace", SPACE, "--timeout=60s")
+    kubectl("delete", "namespace", SPACE, "--wait=false")
     stage.readers()
     stage.authentication(None)
     kubectl("delete", "-k", str(MANIFESTS / "keyless"))
