@@ -94,13 +94,17 @@ class Operator:
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
+    def kubeconfig(self) -> Path:
+        """With the rights that it has in a cluster."""
+        file = self.folder / "kubeconfig"
+        if not file.exists():
+            file.write_text(json.dumps(self._kubeconfig()))
+        return file
+
     def start(self) -> None:
-        kubeconfig = self.folder / "kubeconfig"
-        if not kubeconfig.exists():
-            kubeconfig.write_text(json.dumps(self._kubeconfig()))
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
-            "KUBECONFIG": str(kubeconfig),
+            "KUBECONFIG": str(self.kubeconfig()),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
             "RUNTIME_IMAGE": "registry.test/roadstead/registry:test",
             "POD_NAME": self.name,
