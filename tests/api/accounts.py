@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
 
 from registry_operator.desired.access import ROLES
 
 from registry_runtime.contract import subject
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Access, Action, Policy
-from tests.api.client import Answer
-from tests.api.replica import Replica, closed, token
+from tests.api.client import Answer, Client
+from tests.api.replica import STRANGER, Replica, closed, token
 
 Actions = frozenset[Action]
 GUESTS: dict[str, Actions] = {
     **{str(role): actions for role, actions in ROLES.items()},
     **{f"only {action}": frozenset({action}) for action in Action},
 }
+_OWN_WAYS = {"date", "x-request-id", "content-length"}  # headers that differ anyway, or by a name alone
 PASSWORDS = {name: Password.generate(f"{number:016x}") for number, name in enumerate(GUESTS, start=0x10)}
 
 
@@ -54,3 +58,21 @@ def refusal(answer: Answer) -> str:
     """The sentence of a DENIED."""
     assert (answer.status, answer.code) == (403, "DENIED")
     return str(answer.json()["errors"][0]["message"])
+
+
+def their_image(replica: Replica) -> Client:
+    """The other account's client, at a repository of its own with an image."""
+    client = replace(replica.client(STRANGER), repository="foreign/secret")
+    client.push_image("latest")
+    return client
+
+
+def shown(answer: Answer, *names: str) -> tuple[Any, ...]:
+    """All that a client sees of an answer, but for the names that it asked by itself."""
+    headers = sorted(
+        (key.lower(), value) for key, value in answer.headers.items() if key.lower() not in _OWN_WAYS
+    )
+    text = repr((answer.status, headers, answer.body))
+    for name in names:
+        text = text.replace(name, "NAME").replace(quote(name, safe=""), "NAME")
+    return (answer.status, text)
