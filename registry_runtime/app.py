@@ -26,6 +26,7 @@ from registry_runtime.api.state import States
 from registry_runtime.api.tags import Tags
 from registry_runtime.api.token import Tokens
 from registry_runtime.api.uploads import Uploads
+from registry_runtime.api.why import WHY_PATH, Whys
 from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.vouching import Vouching
 from registry_runtime.contract.config import Limits
@@ -43,6 +44,7 @@ def registry_app(
     access: AccessLog,
     doubt: Callable[[], None],
     board: ActivityBoard,
+    whys: Whys,
 ) -> ASGIApp:
     """What docker, containerd and their like talk to.
 
@@ -70,6 +72,7 @@ def registry_app(
         ("/v2/{name:path}/blobs/{digest}", blob),
         ("/v2/{name:path}/tags/list", Resource("tags", GET=tags.get)),
         ("/v2/{name:path}/referrers/{digest}", Resource("referrers", GET=referrers.get)),
+        (WHY_PATH, Resource("why", GET=whys.get)),
         ("/v2/_catalog", Resource("catalog", GET=catalog.get)),
         ("/v2/", Resource("base", GET=base.get, HEAD=base.get)),
         ("/v2", Resource("base", GET=base.get, HEAD=base.get)),
@@ -90,9 +93,13 @@ def probes_app(health: Health) -> ASGIApp:
     )
 
 
-def internal_app(states: States, activities: Activities) -> ASGIApp:
+def internal_app(states: States, activities: Activities, whys: Whys) -> ASGIApp:
     """What the operator asks, by mTLS only."""
-    routes = [Route("/state", states.get), Route("/activity", activities.get)]
+    routes = [
+        Route("/state", states.get),
+        Route("/activity", activities.get),
+        Route("/why", whys.get_any),
+    ]
     return Router(routes, redirect_slashes=False)
 
 

@@ -3,7 +3,7 @@
 RegistryError
 ├── BlobUnknown, BlobUploadUnknown, BlobUploadInvalid, RangeNotSatisfiable, DigestInvalid, SizeInvalid
 ├── ManifestUnknown, ManifestInvalid, ManifestTooLarge, ManifestBlobUnknown
-├── NameUnknown, NameInvalid, TagInvalid, PageInvalid
+├── NameUnknown, NameInvalid, TagInvalid, PageInvalid, QuestionInvalid
 ├── Unauthorized, Denied, LoginTooLarge, TooManyRequests, IssuerUnavailable
 └── StorageError          the bucket or directory
     ├── StorageUnavailable    unreachable, slow or failing: worth a retry
@@ -94,6 +94,12 @@ class NameInvalid(RegistryError):
 
 class TagInvalid(RegistryError):
     code, status = "TAG_INVALID", 400
+
+
+class QuestionInvalid(RegistryError):
+    """A parameter of a question is missing, or is none; the sentence says which."""
+
+    code, status = "UNSUPPORTED", 400
 
 
 class PageInvalid(RegistryError):

@@ -15,11 +15,13 @@ from registry_runtime import app, issuers
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.activity import Activities
+from registry_runtime.api.admission import Admission
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.health import Health
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.state import States
 from registry_runtime.api.trace import ENDPOINT, SECURE
+from registry_runtime.api.why import Whys
 from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.identity import Endpoint
 from registry_runtime.auth.signing import SigningKeyFile
@@ -156,6 +158,7 @@ class Replica:
             {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
             config.registry,
         )
+        whys = Whys(Admission(self._gate), self._policy, _now)
         front = app.registry_app(
             registry,
             self._gate,
@@ -166,6 +169,7 @@ class Replica:
             access=self._access,
             doubt=watch.doubt,
             board=board,
+            whys=whys,
         )
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
@@ -187,7 +191,7 @@ class Replica:
                 tls=self._server_certificate,
             )
         if ports.internal is not None and self._internal_certificate is not None:
-            internal = app.internal_app(States(self._board), Activities(board))
+            internal = app.internal_app(States(self._board), Activities(board), whys)
             made["internal"] = Listener(
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )

@@ -18,9 +18,11 @@ from starlette.types import Message
 
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
+from registry_runtime.api.admission import Admission
 from registry_runtime.api.front import Traffic
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import ENDPOINT, SECURE
+from registry_runtime.api.why import Whys
 from registry_runtime.app import registry_app
 from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.identity import Endpoint
@@ -34,6 +36,7 @@ from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 from registry_runtime.issuers import published
 from registry_runtime.log import Lines
+from registry_runtime.policy import PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
 from tests.api.client import OCI_IMAGE, OCI_INDEX, basic
@@ -57,12 +60,14 @@ _OPERATIONS = [
     *[(b"POST", b"/v2/%n/blobs/uploads/")] * 3, (b"GET", b"/v2/%n/tags/list"),
     (b"GET", b"/v2/%n/referrers/%r"), (b"GET", b"/v2/_catalog"),
     (b"GET", b"/v2/"), (b"GET", b"/token"), (b"POST", b"/token"), (b"GET", b"/%s"),
+    (b"GET", b"/v2/_roadstead/why"),
     (b"GET", b"/v2/%s/%s"),
 ]  # fmt: skip
 _QUERIES = [
     b"", b"digest=" + EMPTY, b"digest=" + JSON, b"mount=" + JSON, b"mount=" + EMPTY + b"&from=open/a",
     b"n=2&last=a", b"n=%s&last=%s", b"artifactType=%s", b"tag=a&tag=%s", b"scope=repository:%s:pull",
-    b"last=" + JSON, b"%s", b"digest=%s", b"digest-algorithm=sha512",
+    b"last=" + JSON, b"%s", b"digest=%s", b"digest-algorithm=sha512", b"repository=open/a&action=%s",
+    b"repository=team/x&identity=%s", b"repository=team/x&identity=oidc:%s&endpoint=private&address=%s",
 ]  # fmt: skip
 _BODIES = [
     b"",
@@ -153,6 +158,7 @@ class Application:
         self._log = io.BytesIO()
         access = AccessLog(Lines(self._log.write))
         board = ActivityBoard(lambda: _POLICY)
+        follower = PolicyFollower({}, start=_POLICY, changed=lambda: None)
         self._app = registry_app(
             registry,
             gate,
@@ -163,6 +169,7 @@ class Application:
             access=access,
             doubt=lambda: None,
             board=board,
+            whys=Whys(Admission(gate), follower, lambda: datetime.now(UTC)),
         )
         return folder
 
