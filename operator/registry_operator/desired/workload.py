@@ -69,15 +69,19 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
     identity = s3.workload_identity if s3 else None
     asked = [s3.endpoint] if s3 else []
     asked += [identity.sts_endpoint] if identity else []
-    host = urlsplit(s3.endpoint).hostname if s3 and s3.endpoint else None
+    issuers = [one.issuer for one in registry.spec.authentication.oidc]
+    hosts = [urlsplit(url).hostname for url in (s3.endpoint if s3 else None, *issuers) if url]
+    inside = {_service_namespace(host) for host in hosts if host}
     return {
         "selector": names.selector(registry),
         **config.listeners.model_dump(mode="json", include={"public", "private", "internal", "probes"}),
         "private_networks": _private_networks(registry),
         "operator_namespace": settings.namespace,
         "operator_labels": names.OPERATOR_LABELS,
-        "egress_ports": sorted({_port(url) for url in asked or [None]} | set(settings.api_ports)),
-        "storage_namespace": _service_namespace(host) if host else None,
+        "egress_ports": sorted(
+            {_port(url) for url in [*(asked or [None]), *issuers]} | set(settings.api_ports)
+        ),
+        "service_namespaces": sorted(one for one in inside if one is not None),
         "injected_identity": identity is not None and identity.role_arn is None,
     }
 

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 from registry_operator.models.access import ClaimGlob, ClaimName, ProviderName
 from registry_operator.models.base import Value, rules
 
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
 
 class OidcProvider(Value):
     """An issuer of ID tokens (OpenID Connect Core 1.0): one of them is a password here."""
@@ -25,7 +27,7 @@ class OidcProvider(Value):
         Field(
             min_length=9,
             max_length=512,
-            pattern=r"^https://[^\s?#]+$",
+            pattern=rf"^https://[A-Za-z0-9.-]+(:{_PORT})?(/[^\s?#]*)?$",
             description="URL of the issuer, to the letter as in `iss`; its keys are found from there.",
         ),
     ]

@@ -387,6 +387,23 @@ def test_replicas_may_reach_the_sts(identity: dict[str, Any], ports: set[int]) -
     assert to == ([] if identity else [agent])
 
 
+def test_replicas_may_reach_issuers() -> None:
+    """Each at its port, and behind a Service of the cluster at whatever port its pods have."""
+    issuers = [
+        "https://issuer.test",
+        "https://dex.dex-system.svc:5556/dex",
+        "https://login.test:8444/realms/a",
+    ]
+    oidc = [{"name": f"p{n}", "issuer": url, "audience": "a"} for n, url in enumerate(issuers)]
+    rendered = render(observed(registry(authentication={"oidc": oidc})), SETTINGS)
+    policy = rendered.child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    _, open_, inside = policy["spec"]["egress"]
+    assert {one["port"] for one in open_["ports"]} >= {443, 5556, 8444}
+    found = inside["to"][0]["namespaceSelector"]["matchLabels"]
+    assert found == {"kubernetes.io/metadata.name": "dex-system"}
+
+
 def test_the_state_port_is_open_to_the_operator_alone() -> None:
     """Everybody may come to the public domain, and nobody else to the rest."""
     policy = render(observed(), SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
