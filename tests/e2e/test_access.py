@@ -111,3 +111,35 @@ async def test_the_private_domain_has_the_same_content(platform: Platform) -> No
     private = await platform.client(host="private.harbour.roadstead.test").ask("GET", HELLO)
     assert public.status == private.status == 200
     assert public.body == private.body
+
+
+async def test_what_was_done_is_told(platform: Platform) -> None:
+    """`kubectl get at` shows when a token was last used; a refused push is an Event on it, with why."""
+    permissions = [{"repositories": [f"{NAMESPACE}/**"], "actions": ["pull"]}]
+    platform.kubectl.apply(platform.token("looker", permissions=permissions))
+    looker = platform.client(platform.issued("looker"))
+    await platform.until_everywhere(looker.password, 200)
+    assert (await looker.ask("GET", HELLO)).status == 200
+    assert (await looker.push_blob(f"{NAMESPACE}/hello", b"parrot")).status == 403
+
+    def told() -> tuple[str, set[str]]:
+        table = platform.kubectl("get", "at", "looker", "-n", TENANT).splitlines()
+        column = table[0].index("LAST USED")
+        events = platform.kubectl.list("event", "-n", TENANT, "--field-selector", "reason=PushDenied")
+        return table[1][column:].split()[0], {
+            f"{one['involvedObject']['kind']}/{one['involvedObject']['name']}: {one['message']}"
+            for one in events
+        }
+
+    sentence = f"push of {NAMESPACE}/hello by the public domain was refused"
+    await asyncio.to_thread(
+        platform.kubectl.until,
+        "the use and the refusal are told",
+        lambda: told()[0][0].isdigit() and len(told()[1]) >= 2,
+        seconds=60,
+        why=lambda: str(told()),
+    )
+    _, events = told()
+    assert any(one.startswith(f"AccessToken/looker: {sentence}: NotGranted; ") for one in events)
+    assert any(one.startswith("Namespace/") and sentence in one for one in events)
+    platform.kubectl("delete", "at", "looker", "-n", TENANT)
