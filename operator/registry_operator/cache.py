@@ -168,7 +168,7 @@ class Cache:
         if unchanged(before, seen):
             return set()
         self._identify(before, seen)
-        self.service_accounts.see_asking(key, seen)
+        self.service_accounts.see_asking(before, seen)
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)

@@ -4,7 +4,7 @@ All of the cluster are kept, each as the few words that `observed.ServiceAccount
 them at any time, and what a token that is gone has left must be found wherever it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from registry_operator.models import AccessToken, Key
 from registry_operator.observed import ServiceAccount
@@ -17,7 +17,7 @@ class ServiceAccounts:
     def __init__(self) -> None:
         self.objects: dict[Key, ServiceAccount] = {}
         self._listing: dict[str, set[Key]] = {}  # by the UID of the token
-        self._asking: dict[Key, AccessToken] = {}  # tokens whose spec names ServiceAccounts
+        self._asking: dict[str, dict[Key, AccessToken]] = {}  # tokens by the names that their specs ask for
 
     def listing(self, uid: str) -> frozenset[Key]:
         """Those with an entry of this token."""
@@ -31,11 +31,14 @@ class ServiceAccounts:
                 found.setdefault((self.objects[key].placed[uid].owner, uid), set()).add(key)
         return found
 
-    def see_asking(self, key: Key, token: AccessToken | None) -> None:
+    def see_asking(self, before: AccessToken | None, after: AccessToken | None) -> None:
         """A token is there, is changed or is gone."""
-        self._asking.pop(key, None)
-        if token and token.spec.pull_secrets and token.spec.pull_secrets.service_accounts:
-            self._asking[key] = token
+        for name, token in _asked(before):
+            del self._asking[name][token.key]
+            if not self._asking[name]:
+                del self._asking[name]
+        for name, token in _asked(after):
+            self._asking.setdefault(name, {})[token.key] = token
 
     def see(self, key: Key, seen: ServiceAccount | None) -> set[Key]:
         """Returns the tokens that it concerns. What is older than what is known changes nothing."""
@@ -60,13 +63,15 @@ class ServiceAccounts:
 
     def _concerned(self, key: Key, seen: Iterable[ServiceAccount]) -> set[Key]:
         owners = (owner_of(entry.owner) for one in seen for entry in one.placed.values())
-        return {owner for owner in owners if owner} | {
-            token.key
-            for token in self._asking.values()
-            if token.spec.pull_secrets
-            and key.name in token.spec.pull_secrets.service_accounts
-            and may_target(token, key.namespace)
-        }
+        asking = self._asking.get(key.name, {}).items()
+        there = {one for one, token in asking if may_target(token, key.namespace)}
+        return there.union(owner for owner in owners if owner)
+
+
+def _asked(token: AccessToken | None) -> Iterator[tuple[str, AccessToken]]:
+    """The names of ServiceAccounts that the token asks for, each with the token."""
+    if token is not None and token.spec.pull_secrets is not None:
+        yield from ((name, token) for name in set(token.spec.pull_secrets.service_accounts))
 
 
 def _older(one: ServiceAccount, other: ServiceAccount) -> bool:

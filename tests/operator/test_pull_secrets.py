@@ -30,7 +30,7 @@ def names(cluster: Cluster, namespace: str, name: str) -> list[str]:
     return [one["name"] for one in found.get("imagePullSecrets") or ()]
 
 
-def annotations(cluster: Cluster, namespace: str, name: str) -> list[str]:
+def marks(cluster: Cluster, namespace: str, name: str) -> list[str]:
     found = cluster.get("ServiceAccount", namespace, name) or {}
     return list(found["metadata"].get("annotations") or {})
 
@@ -102,7 +102,7 @@ def test_service_accounts_name_the_pull_secret_beside_what_others_put_there(clus
     cluster.delete("AccessToken", "port", "robot")
     until(cluster, "other", "web", "regcred")
     wait(lambda: cluster.get("Secret", "other", "berth") is None)
-    assert annotations(cluster, "other", "web") == annotations(cluster, "app", "web") == []
+    assert marks(cluster, "other", "web") == marks(cluster, "app", "web") == []
 
 
 def test_what_was_there_before_is_nobody_s_to_take_away(cluster: Cluster) -> None:

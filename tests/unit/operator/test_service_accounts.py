@@ -11,6 +11,7 @@ from tests.unit.operator import harbour
 
 DEFAULT = Key("shop", "default")
 TOKEN = Key("harbour", "deployer")
+ASKING = harbour.token(pullSecrets={"namespaces": ["shop"], "serviceAccounts": ["default"]})
 ENTRY = PlacedEntry("gone-pull", "AccessToken harbour/gone")
 
 
@@ -22,8 +23,7 @@ def account(version: str = "5", **changes: Any) -> ServiceAccount:
 def accounts() -> ServiceAccounts:
     """One token wants to be named by the ServiceAccount default of shop."""
     accounts = ServiceAccounts()
-    token = harbour.token(pullSecrets={"namespaces": ["shop"], "serviceAccounts": ["default"]})
-    accounts.see_asking(token.key, token)
+    accounts.see_asking(None, ASKING)
     return accounts
 
 
@@ -39,9 +39,11 @@ def test_one_that_appears_or_loses_its_entry_concerns_who_asks(accounts: Service
 
 def test_a_token_that_asks_no_longer_is_not_woken(accounts: ServiceAccounts) -> None:
     """Nor is one that is gone."""
-    accounts.see_asking(TOKEN, harbour.token(pullSecrets={"namespaces": ["shop"]}))
+    asking_no_more = harbour.token(pullSecrets={"namespaces": ["shop"]})
+    accounts.see_asking(ASKING, asking_no_more)
     assert accounts.see(DEFAULT, account()) == set()
-    accounts.see_asking(TOKEN, None)
+    accounts.see_asking(asking_no_more, ASKING)
+    accounts.see_asking(ASKING, None)
     assert accounts.see(DEFAULT, None) == set()
 
 
