@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,11 +24,10 @@ from registry_runtime.contract.activity import Activity, Refusal
 
 ROUND = 1.0  # seconds
 STATUSES = 20  # written in a round, at most
+ROUNDS = 10  # for which it is decided whose turn it is
 EVENTS = 5
 AGAIN = 60.0  # seconds between two for one AccessToken, or for one object and reason
-FRESH = (
-    120  # seconds: older refusals of a replica that is met for the first time were told by another operator
-)
+FRESH = 120  # seconds: of a replica that is met for the first time, older refusals were told before
 KINDS = 8  # of refusals of one object and reason that wait for their turn
 OBJECTS = 1024  # that have some
 REMEMBERED = 8192  # kinds of refusals of one replica
@@ -36,51 +35,71 @@ log = logging.getLogger(__name__)
 
 
 class Uses:
-    """Who used it last, and how often, over all replicas; whose status is to say so next."""
+    """Who used it last, and how often, over all replicas; whose status is to say so next. All by token id."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._heard: dict[str, TokenActivity] = {}  # by UID, as the next ones
-        self._news: dict[str, Key] = {}
+        self._last: dict[str, int] = {}  # seconds of Unix
+        self._spent: dict[str, int] = {}
+        self._news: set[str] = set()
+        self._turns: deque[str] = deque()  # whose news are told next
         self._told: dict[str, float] = {}
 
     def hear(self, registry: Key, told: Activity, now: datetime) -> None:
         """A replica speaks for its own Registry only, and of no time that is still to come."""
-        for id_ in told.used.keys() | told.spent.keys():
-            token = self._cache.token_of(id_)
-            if token is None or registry not in token.registries:
-                continue
-            second = told.used.get(id_)
-            last = datetime.fromtimestamp(min(second, int(now.timestamp())), UTC) if second else None
-            uid, before = token.meta.uid, self._heard.get(token.meta.uid, TokenActivity())
-            self._heard[uid] = after = before.merged(TokenActivity(last, told.spent.get(id_)))
-            if used(token, after) != (token.status.last_used_at, token.status.uses_left):
-                self._news[uid] = token.key
-        if len(self._heard) > 2 * len(self._cache.tokens.objects):
-            there = {token.meta.uid for token in self._cache.tokens.objects.values()}
-            self._heard = {uid: heard for uid, heard in self._heard.items() if uid in there}
+        ids, known = self._cache.tokens.ids, self._cache.tokens.naming(registry)
+        present = int(now.timestamp())
+        for id_, second in told.used.items():
+            if ids.get(id_) in known and self._last.get(id_, 0) < min(second, present):
+                self._last[id_] = min(second, present)
+                self._news.add(id_)
+        for id_, spent in told.spent.items():
+            if ids.get(id_) in known and self._spent.get(id_, -1) < spent:
+                self._spent[id_] = spent
+                self._news.add(id_)
 
     def due(self, now: float) -> list[tuple[Key, TokenActivity]]:
-        """Whose status is most out of date: where uses were spent, then where it is furthest behind."""
-        self._told = {uid: at for uid, at in self._told.items() if now - at < AGAIN}
-        waiting = []
-        for uid, key in list(self._news.items()):
-            token = self._cache.tokens.objects.get(key)
-            if token is None or token.meta.uid != uid:
-                del self._news[uid]
-            elif uid not in self._told:
-                waiting.append((*_lag(token, self._heard[uid]), uid))
-        chosen = []
-        for *_, uid in heapq.nlargest(STATUSES, waiting):
-            self._told[uid] = now
-            chosen.append((self._news.pop(uid), self._heard[uid]))
+        """What statuses are to say from now on, of a few tokens; of each once a minute."""
+        self._told = {id_: at for id_, at in self._told.items() if now - at < AGAIN}
+        if not self._turns:
+            self._turns.extend(self._furthest_behind())
+        chosen: list[tuple[Key, TokenActivity]] = []
+        while self._turns and len(chosen) < STATUSES:
+            id_ = self._turns.popleft()
+            token = self._cache.tokens.by_id(id_)
+            if token is not None and id_ in self._news:
+                self._news.discard(id_)
+                self._told[id_] = now
+                chosen.append((token.key, self._heard(id_)))
         return chosen
 
+    def _furthest_behind(self) -> list[str]:
+        """Whose uses were spent comes first, then whose status is the oldest."""
+        waiting = []
+        for id_ in self._news - self._told.keys():
+            token = self._cache.tokens.by_id(id_)
+            lag = _lag(token, self._heard(id_)) if token is not None else None
+            if lag is None:
+                self._news.discard(id_)
+            else:
+                waiting.append((*lag, id_))
+        if len(self._last) > 2 * len(self._cache.tokens.ids):
+            self._last = {id_: last for id_, last in self._last.items() if id_ in self._cache.tokens.ids}
+            self._spent = {id_: spent for id_, spent in self._spent.items() if id_ in self._cache.tokens.ids}
+        return [id_ for *_, id_ in heapq.nlargest(STATUSES * ROUNDS, waiting)]
 
-def _lag(token: AccessToken, heard: TokenActivity) -> tuple[bool, float]:
-    """Whether the uses differ, and how many seconds the status is behind."""
+    def _heard(self, id_: str) -> TokenActivity:
+        second = self._last.get(id_)
+        last = datetime.fromtimestamp(second, UTC) if second is not None else None
+        return TokenActivity(last, self._spent.get(id_))
+
+
+def _lag(token: AccessToken, heard: TokenActivity) -> tuple[bool, float] | None:
+    """Whether the uses differ, and how many seconds the status is behind; None where it says all."""
     last, left = used(token, heard)
     before = token.status.last_used_at
+    if (last, left) == (before, token.status.uses_left):
+        return None
     seconds = (last - before).total_seconds() if last and before else float("inf")
     return left != token.status.uses_left, seconds
 
@@ -115,7 +134,7 @@ class Refusals:
             if (condition := claim.status.condition("Bound")) and condition.status == "True"
         }
         for refusal, count in new:
-            found = self._cache.token_of(refusal.token) if refusal.token is not None else None
+            found = self._cache.tokens.by_id(refusal.token) if refusal.token is not None else None
             token = found if found is not None and registry in found.registries else None
             reason = refusals.EVENTS[refusal.action]
             if token is not None and (text := refusals.to_token(refusal)):

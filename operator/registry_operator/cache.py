@@ -5,9 +5,9 @@ is known), and returns the work that it means; what did not change means none.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
@@ -27,7 +27,6 @@ from registry_operator.observed import (
 from registry_operator.queue import Kind, Work
 from registry_operator.relations import (
     bundle_of,
-    may_place,
     may_target,
     owner_of,
     references,
@@ -36,11 +35,10 @@ from registry_operator.relations import (
 )
 from registry_operator.service_accounts import ServiceAccounts
 from registry_operator.settling import Settling
+from registry_operator.tables import Table, Tokens, unchanged
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
-
-R = TypeVar("R", Registry, Namespace, AccessToken)
 
 
 @dataclass(frozen=True)
@@ -79,50 +77,13 @@ class Slice:
     endpoints: tuple[Endpoint, ...]
 
 
-class Table(Generic[R]):
-    """Custom resources of one kind, found by name, by UID and by the Registries that they name."""
-
-    def __init__(self) -> None:
-        self.objects: dict[Key, R] = {}
-        self._by_registry: dict[Key, set[Key]] = {}
-
-    def of(self, registry: Key) -> Iterator[R]:
-        """Those that name this Registry."""
-        return (self.objects[key] for key in sorted(self._by_registry.get(registry, ())))
-
-    def versions(self) -> dict[Key, str]:
-        """The resource version of each."""
-        return {key: obj.meta.resource_version for key, obj in self.objects.items()}
-
-    def put(self, key: Key, obj: R | None, uid: str = "") -> R | None:
-        """Returns what was there before. What is older than that (a late event) changes nothing.
-
-        `uid` is that of the object that is gone, where it is known: its successor stays.
-        """
-        before = self.objects.get(key)
-        if before is not None and obj is None and uid not in {"", before.meta.uid}:
-            return before
-        if before is not None and obj is not None and older(obj, before):
-            return before
-        self.objects.pop(key, None)
-        for registry in registries_of(before):
-            self._by_registry[registry].discard(key)
-            if not self._by_registry[registry]:
-                del self._by_registry[registry]
-        if obj is not None:
-            self.objects[key] = obj
-            for registry in registries_of(obj):
-                self._by_registry.setdefault(registry, set()).add(key)
-        return before
-
-
 @dataclass
 class Cache:
     """All that is known. Only the methods change it."""
 
     registries: Table[Registry] = field(default_factory=Table)
     claims: Table[Namespace] = field(default_factory=Table)
-    tokens: Table[AccessToken] = field(default_factory=Table)
+    tokens: Tokens = field(default_factory=Tokens)
     accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
     pods: dict[Key, Pod] = field(default_factory=dict)
@@ -135,7 +96,6 @@ class Cache:
     settling: dict[Key, Settling] = field(default_factory=dict)  # by Registry
     unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
     activity: dict[str, TokenActivity] = field(default_factory=dict)  # of AccessTokens, by UID
-    ids: dict[str, Key] = field(default_factory=dict)  # of AccessTokens, by the id in their passwords
 
     def see_registry(self, key: Key, seen: Registry | None, uid: str = "") -> set[Work]:
         """A Registry: all that names it depends on it."""
@@ -167,24 +127,13 @@ class Cache:
         seen = self.tokens.objects.get(key)
         if unchanged(before, seen):
             return set()
-        self._identify(before, seen)
+        if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
+            self.activity.pop(before.meta.uid, None)
         self.service_accounts.see_asking(before, seen)
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)
         return work
-
-    def _identify(self, before: AccessToken | None, seen: AccessToken | None) -> None:
-        if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
-            self.activity.pop(before.meta.uid, None)
-            self.ids.pop(token_id(before.meta.uid), None)
-        if seen is not None:
-            self.ids[token_id(seen.meta.uid)] = seen.key
-
-    def token_of(self, id_: str) -> AccessToken | None:
-        """The AccessToken with this id."""
-        key = self.ids.get(id_)
-        return self.tokens.objects.get(key) if key is not None else None
 
     def see_activity(self, key: Key, seen: TokenActivity) -> set[Work]:
         """What the status of a token is to say of its use from now on."""
@@ -233,11 +182,12 @@ class Cache:
         for claim in self.claims.objects.values():
             if claim.meta.namespace == name:
                 work |= {Work(Kind.NAMESPACE, *claim.key), *access(claim.registry)}
-        for token in self.tokens.objects.values():
-            if token.meta.namespace == name or may_target(token, name):
-                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
-            if token.meta.namespace == name:
-                work |= {one for registry in token.registries for one in access(registry)}
+        for token in self.tokens.within(name):
+            work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+            work |= {one for registry in token.registries for one in access(registry)}
+        work |= {
+            Work(Kind.ACCESS_TOKEN, *token.key) for token in self.tokens.pulling() if may_target(token, name)
+        }
         return work | {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == name}
 
     def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
@@ -340,12 +290,14 @@ class Cache:
         for data in seen:
             if data.labels.get(names.NAME) == names.RUNTIME and names.INSTANCE in data.labels:
                 work.add(Work(Kind.REGISTRY, key.namespace, data.labels[names.INSTANCE]))
-        owners = {data.labels.get(names.OWNER_UID) for data in seen} - {None}
-        for token in self.tokens.objects.values():
-            if token.secret == key or token.meta.uid in owners or may_place(token, key):
-                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
-            if token.secret == key:
-                work |= {one for registry in token.registries for one in access(registry)}
+        owners = {data.labels.get(names.OWNER_UID, "") for data in seen} - {""}
+        ours = (token for token in map(self.tokens.by_id, map(token_id, owners)) if token is not None)
+        mine = self.tokens.with_password(key)
+        for token in {*mine, *self.tokens.with_pull_secret(key), *(one.key for one in ours)}:
+            work.add(Work(Kind.ACCESS_TOKEN, *token))
+        for token in mine:
+            for registry in self.tokens.objects[token].registries:
+                work |= access(registry)
         for data in seen:  # of a token that went before its Secret was seen
             owner = owner_of(data.annotations.get(names.OWNER, ""))
             if owner is not None and owner not in self.tokens.objects:
@@ -358,32 +310,41 @@ class Cache:
     def consent_changed(self, namespace: str) -> set[Work]:
         """The Secrets of a namespace can be read, for the first time or again, or no longer."""
         work = {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == namespace}
-        for key, token in self.tokens.objects.items():
-            if key.namespace == namespace or may_target(token, namespace):
-                work.add(Work(Kind.ACCESS_TOKEN, *key))
-            if key.namespace == namespace:
-                work |= {Work(Kind.REGISTRY, *registry) for registry in token.registries}
+        for token in self.tokens.pulling():
+            if may_target(token, namespace):
+                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+        for token in self.tokens.within(namespace):
+            work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+            work |= {Work(Kind.REGISTRY, *registry) for registry in token.registries}
         return work | {
             Work(Kind.POLICY, one.namespace, one.name) for one in work if one.kind is Kind.REGISTRY
         }
 
+    def wants_secret(self, key: Key) -> bool:
+        """Whether some resource names this Secret: as the user's, or as one that we would write."""
+        return (
+            bool(self.tokens.with_password(key))
+            or any(True for _ in self.tokens.with_pull_secret(key))
+            or any(
+                one.namespace == key.namespace and key.name in references(registry)
+                for one, registry in self.registries.objects.items()
+            )
+        )
+
     def wanted_secrets(self, namespace: str) -> frozenset[str]:
-        """Names of Secrets there that some resource names: the user's, and those that we would write."""
+        """Names of all these Secrets of a namespace."""
         wanted: set[str] = set()
         for key, registry in self.registries.objects.items():
             if key.namespace == namespace:
                 wanted |= references(registry)
-        for token in self.tokens.objects.values():
-            if token.secret.namespace == namespace:
-                wanted.add(token.secret.name)
-            if may_target(token, namespace):
-                wanted.add(token.pull_secret_name)
+        wanted |= {token.secret.name for token in self.tokens.within(namespace)}
+        wanted |= {one.pull_secret_name for one in self.tokens.pulling() if may_target(one, namespace)}
         return frozenset(wanted)
 
     def namespaces_of_interest(self) -> set[str]:
         """Where there are Registries or AccessTokens, and the targets of pull secrets."""
         found = {key.namespace for key in (*self.registries.objects, *self.tokens.objects)}
-        for token in self.tokens.objects.values():
+        for token in self.tokens.pulling():
             if wanted := token.spec.pull_secrets:
                 found |= set(wanted.namespaces or ())
                 if wanted.selector is not None:
@@ -424,16 +385,3 @@ def works_of(*seen: Child | Pod | Slice | None) -> set[Work]:
 def access(registry: Key) -> set[Work]:
     """The work of a changed right: the policy."""
     return {Work(Kind.POLICY, *registry)}
-
-
-def older(one: R, other: R) -> bool:
-    """By resource version, which is a growing number (KEP-5504)."""
-    versions = one.meta.resource_version, other.meta.resource_version
-    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
-
-
-def unchanged(before: R | None, after: R | None) -> bool:
-    """Whether it is the object that was known, such as what our own write returned."""
-    if before is None or after is None:
-        return before is after
-    return before.meta.resource_version == after.meta.resource_version or older(after, before)

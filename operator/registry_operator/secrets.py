@@ -34,12 +34,19 @@ class Changes(Protocol):
         """The Secrets of a namespace can be read now, or no longer, or were read for the first time."""
 
 
+class Wanted(Protocol):
+    """Who knows which Secrets some resource names."""
+
+    def wants_secret(self, key: Key) -> bool: ...
+    def wanted_secrets(self, namespace: str) -> frozenset[str]: ...
+
+
 class Secrets:
     """The Secrets of all namespaces that are followed."""
 
-    def __init__(self, opener: Opener, wanted: Callable[[str], frozenset[str]], changes: Changes) -> None:
+    def __init__(self, opener: Opener, wanted: Wanted, changes: Changes) -> None:
         self._opener = opener
-        self._wanted = wanted  # names of Secrets in a namespace that a resource names
+        self._wanted = wanted
         self._changes = changes
         self._found: dict[Key, SecretData] = {}
         self._streams: dict[str, tuple[Stream[SecretData], asyncio.Task[None]]] = {}
@@ -124,7 +131,7 @@ class Secrets:
         labels = metadata.get("labels") or {}
         ours = labels.get(MANAGED_BY) == "roadstead" or names.OWNER_UID in labels
         key = Key(metadata["namespace"], metadata["name"])
-        if ours or key.name in self._wanted(key.namespace):
+        if ours or self._wanted.wants_secret(key):
             return read(obj)
         self._looked.discard(key)
         return None
@@ -153,7 +160,7 @@ class Secrets:
             self.remove(key)
         for key, data in found.items():
             self.put(key, data)
-        self._looked |= {Key(namespace, name) for name in self._wanted(namespace)}
+        self._looked |= {Key(namespace, name) for name in self._wanted.wanted_secrets(namespace)}
         news = namespace not in self._known or namespace in self._refused
         self._known.add(namespace)
         self._refused.discard(namespace)

@@ -88,7 +88,7 @@ class Watches:
         self._refollow = asyncio.Event()
         self._streams: list[Stream[Any]] = []
         self._listed: list[asyncio.Event] = []
-        self.secrets = Secrets(self._secrets_of, cache.wanted_secrets, self)
+        self.secrets = Secrets(self._secrets_of, cache, self)
         for resource in CHILDREN:
             self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
         self._watch(PODS, cache.see_pod, lambda: cache.pods, seen.pod, Scope(labels=OURS))

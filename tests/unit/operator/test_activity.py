@@ -226,8 +226,8 @@ def test_a_token_that_was_made_again_inherits_nothing() -> None:
     world.round()
     assert world.status(again.key)[0] is None
     assert not world.cache.activity
-    assert world.cache.token_of(id_of(robot)) is None
-    assert world.cache.token_of(id_of(again)) == again
+    assert world.cache.tokens.by_id(id_of(robot)) is None
+    assert world.cache.tokens.by_id(id_of(again)) == again
 
 
 def told(world: World) -> list[tuple[str, str, str, int]]:

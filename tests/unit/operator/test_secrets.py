@@ -52,6 +52,19 @@ class Changes:
         self.consents.append(namespace)
 
 
+class Named:
+    """Some resource names these, in whichever namespace."""
+
+    def __init__(self, wanted: set[str]) -> None:
+        self._wanted = wanted
+
+    def wants_secret(self, key: Key) -> bool:
+        return key.name in self._wanted
+
+    def wanted_secrets(self, _namespace: str) -> frozenset[str]:
+        return frozenset(self._wanted)
+
+
 @asynccontextmanager
 async def following(api: ScriptedApi, wanted: set[str]) -> AsyncIterator[tuple[Secrets, Changes]]:
     changes = Changes()
@@ -60,7 +73,7 @@ async def following(api: ScriptedApi, wanted: set[str]) -> AsyncIterator[tuple[S
         def opener(scope: Scope, sink: Any, keep: Any) -> Stream[SecretData]:
             return Stream(cluster, SECRETS, sink, keep, scope)
 
-        secrets = Secrets(opener, lambda _: frozenset(wanted), changes)
+        secrets = Secrets(opener, Named(wanted), changes)
         secrets.follow({"shop"})
         try:
             yield secrets, changes

@@ -49,7 +49,7 @@ async def sweeping(api: ScriptedApi) -> AsyncIterator[tuple[Sweep, Cache, Secret
             cache.see_account(key.name, None if gone else KubernetesNamespace(key.name, "uid"))
 
     async with scripted(api) as cluster:
-        secrets = Secrets(cast("Any", None), lambda _: frozenset(), Nobody())
+        secrets = Secrets(cast("Any", None), cache, Nobody())
         at = Context(
             cluster=cluster,
             cache=cache,

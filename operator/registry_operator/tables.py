@@ -1,0 +1,140 @@
+"""Custom resources of one kind, and by what they are found without looking at all of them.
+
+A Registry may have ten thousand AccessTokens: a change of one Secret must not cost a look at each of them.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.relations import may_place, registries_of
+from registry_runtime.contract.credential import token_id
+
+R = TypeVar("R", Registry, Namespace, AccessToken)
+By = TypeVar("By", bound=Hashable)
+_NONE: Mapping[Key, None] = MappingProxyType({})
+
+
+class Index(Generic[R, By]):
+    """Names of resources by what each of them has; those of one value in the order in which they came."""
+
+    def __init__(self, values: Callable[[R], Iterable[By]]) -> None:
+        self._values: Callable[[R], Iterable[By]] = values
+        self._found: dict[By, dict[Key, None]] = {}
+
+    def get(self, value: By) -> Mapping[Key, None]:
+        """Not to be kept: it changes."""
+        return self._found.get(value, _NONE)
+
+    def move(self, key: Key, before: R | None, after: R | None) -> None:
+        old = set(self._values(before)) if before is not None else set()
+        new = set(self._values(after)) if after is not None else set()
+        for value in old - new:
+            del self._found[value][key]
+            if not self._found[value]:
+                del self._found[value]
+        for value in new - old:
+            self._found.setdefault(value, {})[key] = None
+
+
+class Table(Generic[R]):
+    """Found by name, by UID and by the Registries that they name."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, R] = {}
+        self._registries: Index[R, Key] = Index(registries_of)
+
+    def of(self, registry: Key) -> Iterator[R]:
+        """Those that name this Registry."""
+        return iter([self.objects[key] for key in self._registries.get(registry)])
+
+    def naming(self, registry: Key) -> Mapping[Key, None]:
+        """The names of those. Not to be kept: it changes."""
+        return self._registries.get(registry)
+
+    def versions(self) -> dict[Key, str]:
+        """The resource version of each."""
+        return {key: obj.meta.resource_version for key, obj in self.objects.items()}
+
+    def put(self, key: Key, obj: R | None, uid: str = "") -> R | None:
+        """Returns what was there before. What is older than that (a late event) changes nothing.
+
+        `uid` is that of the object that is gone, where it is known: its successor stays.
+        """
+        before = self.objects.get(key)
+        if before is not None and obj is None and uid not in {"", before.meta.uid}:
+            return before
+        if before is not None and obj is not None and older(obj, before):
+            return before
+        self.objects.pop(key, None)
+        if obj is not None:
+            self.objects[key] = obj
+        self._moved(key, before, obj)
+        return before
+
+    def _moved(self, key: Key, before: R | None, after: R | None) -> None:
+        self._registries.move(key, before, after)
+
+
+class Tokens(Table[AccessToken]):
+    """AccessTokens, found by their Secrets too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: dict[str, Key] = {}  # by the id in their passwords
+        self._namespaces: Index[AccessToken, str] = Index(lambda token: (token.meta.namespace,))
+        self._passwords: Index[AccessToken, Key] = Index(lambda token: (token.secret,))
+        self._pulls: Index[AccessToken, str] = Index(_pull_names)
+        self._pulling: Index[AccessToken, bool] = Index(lambda token: (token.spec.pull_secrets is not None,))
+
+    def by_id(self, id_: str) -> AccessToken | None:
+        """The one with this id in its password."""
+        key = self.ids.get(id_)
+        return self.objects.get(key) if key is not None else None
+
+    def within(self, namespace: str) -> Iterator[AccessToken]:
+        """Those of one account."""
+        return self._named(self._namespaces.get(namespace))
+
+    def pulling(self) -> Iterator[AccessToken]:
+        """Those that want pull Secrets."""
+        return self._named(self._pulling.get(True))
+
+    def with_password(self, secret: Key) -> tuple[Key, ...]:
+        """Those whose password stands in this Secret."""
+        return tuple(self._passwords.get(secret))
+
+    def with_pull_secret(self, secret: Key) -> Iterator[Key]:
+        """Those that may want their pull Secret in this one's place."""
+        asking = self._named(self._pulls.get(secret.name))
+        return (token.key for token in asking if may_place(token, secret))
+
+    def _named(self, keys: Iterable[Key]) -> Iterator[AccessToken]:
+        return iter([self.objects[key] for key in keys])
+
+    def _moved(self, key: Key, before: AccessToken | None, after: AccessToken | None) -> None:
+        super()._moved(key, before, after)
+        if before is not None:
+            self.ids.pop(token_id(before.meta.uid), None)
+        if after is not None:
+            self.ids[token_id(after.meta.uid)] = key
+        for index in (self._namespaces, self._passwords, self._pulls, self._pulling):
+            index.move(key, before, after)
+
+
+def _pull_names(token: AccessToken) -> tuple[str, ...]:
+    return (token.pull_secret_name,) if token.spec.pull_secrets is not None else ()
+
+
+def older(one: R, other: R) -> bool:
+    """By resource version, which is a growing number (KEP-5504)."""
+    versions = one.meta.resource_version, other.meta.resource_version
+    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
+
+
+def unchanged(before: R | None, after: R | None) -> bool:
+    """Whether it is the object that was known, such as what our own write returned."""
+    if before is None or after is None:
+        return before is after
+    return before.meta.resource_version == after.meta.resource_version or older(after, before)
