@@ -222,12 +222,6 @@ class TokenActivity:
     last: datetime | None = None
     spent: int | None = None
 
-    def merged(self, other: TokenActivity) -> TokenActivity:
-        """Of two replicas: neither number ever goes back."""
-        times = [one for one in (self.last, other.last) if one is not None]
-        spent = [one for one in (self.spent, other.spent) if one is not None]
-        return TokenActivity(max(times, default=None), max(spent, default=None))
-
 
 @dataclass(frozen=True)
 class TokenObserved:
