@@ -31,12 +31,12 @@ Wanted = dict[str, str]  # globs by the claim's name
 class Subjects:
     """The subjects of one policy that ask for claims.
 
-    Each is found by one claim that it asks for to the letter, where it does: of thousands few are compared.
+    Each is found by the beginning of one of its globs, up to the first star: of thousands few are compared.
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._exact: dict[tuple[str, str, str], list[tuple[str, Wanted]]] = {}
-        self._others: dict[str, list[tuple[str, Wanted]]] = {}
+        self._beginning: dict[tuple[str, str, str], list[tuple[str, Wanted]]] = {}
+        self._lengths: dict[tuple[str, str], set[int]] = {}  # of beginnings, by provider and claim
         written = {
             one for claim in policy.namespaces.values() for access in claim.access for one in access.subjects
         }
@@ -47,18 +47,18 @@ class Subjects:
                     self._add(provider, text, wanted)
 
     def _add(self, provider: str, text: str, wanted: Wanted) -> None:
-        literal = next(((name, glob) for name, glob in wanted.items() if "*" not in glob), None)
-        if literal is None:
-            self._others.setdefault(provider, []).append((text, wanted))
-        else:
-            self._exact.setdefault((provider, *literal), []).append((text, wanted))
+        beginnings = ((name, glob.partition("*")[0]) for name, glob in wanted.items())
+        name, beginning = max(beginnings, key=lambda one: len(one[1]))
+        self._beginning.setdefault((provider, name, beginning), []).append((text, wanted))
+        self._lengths.setdefault((provider, name), set()).add(len(beginning))
 
     def of(self, provider: str, claims: Mapping[str, Any]) -> set[str]:
         """Those that an ID token of this provider with these claims is."""
-        near = list(self._others.get(provider, ()))
+        near: list[tuple[str, Wanted]] = []
         for name in claims:
-            for value in _values(claims, name):
-                near += self._exact.get((provider, name, value), ())
+            lengths = self._lengths.get((provider, name), ())
+            for beginning in {value[:length] for value in _values(claims, name) for length in lengths}:
+                near += self._beginning.get((provider, name, beginning), ())
         return {text for text, wanted in near if fulfils(claims, wanted)}
 
 

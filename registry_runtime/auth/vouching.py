@@ -124,12 +124,13 @@ class Vouching:
 
     def _keep_up(self) -> tuple[Policy, vouched.Subjects]:
         """The policy in force; the keys of issuers that it no longer names are forgotten."""
-        policy = self._policy()
-        if self._under is None or self._under[0] is not policy:
-            self._under = policy, vouched.Subjects(policy)
+        policy, under = self._policy(), self._under
+        if under is None or under[0] is not policy:
+            same = under and (under[0].namespaces, under[0].oidc) == (policy.namespaces, policy.oidc)
+            self._under = under = policy, under[1] if under and same else vouched.Subjects(policy)
             places = {_place(provider) for provider in policy.oidc.values()}
             self._issuers = {place: keys for place, keys in self._issuers.items() if place in places}
-        return self._under
+        return under
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -164,6 +164,18 @@ async def test_a_removed_provider_refuses_at_once() -> None:
     assert world.asked.count(CI) == 2
 
 
+async def test_another_access_is_in_force_at_the_next_login() -> None:
+    """And what has nothing to do with it leaves the subjects as they are."""
+    world = World()
+    before = oidc("ci", {"repository": "shop/*"})
+    after = oidc("ci", {"repository": "shop/web"})
+    assert (await world.login(world.token(CI))).subjects == {before}
+    world.policy = world.policy.model_copy(update={"private_only": True})
+    assert (await world.login(world.token(CI))).subjects == {before}
+    world.policy = world.policy.model_copy(update={"namespaces": {"team": access(after)}})
+    assert (await world.login(world.token(CI))).subjects == {after}
+
+
 async def test_one_issuer_may_have_several_providers() -> None:
     """Each with its audience and its rules: the first that takes the token speaks."""
     world = World()
