@@ -140,3 +140,17 @@ def test_the_samples_belong_together() -> None:
         assert binding["metadata"]["namespace"] == namespace
         assert binding["metadata"]["name"] == binding["roleRef"]["name"] == bound[file]
         assert binding["subjects"][0]["name"] == Settings(image="x").service_account
+
+
+def test_the_example_of_the_guide_is_understood() -> None:
+    """docs/pull-secrets.md shows every field that pull secrets have."""
+    guide = (MANIFESTS.parent / "docs" / "pull-secrets.md").read_text()
+    (example, *_) = [part.split("```")[0] for part in guide.split("```yaml\n")[1:]]
+    written = yaml.safe_load(example)
+    token = AccessToken.parse({**written, "metadata": {**written["metadata"], **STORED}})
+    assert token.spec.pull_secrets
+    assert written["spec"]["pullSecrets"].keys() == {
+        field.alias or name for name, field in type(token.spec.pull_secrets).model_fields.items()
+    }
+    command = Settings(image="x").take("shop", names.SECRETS_ROLE, mark("harbour"))
+    assert command in guide.replace(" \\\n ", "")
