@@ -142,7 +142,10 @@ def test_both_listeners_serve_the_same(replica: Replica) -> None:
 
 @pytest.mark.parametrize(
     ("user", "secret"),
-    [("anyone", ROBOT.text), ("iamapikey", ROBOT.text), ("", ROBOT.text), ("_json_key", json.dumps({"password": ROBOT.text}))],
+    [
+        *((name, ROBOT.text) for name in ("anyone", "iamapikey", "")),
+        ("_json_key", json.dumps({"password": ROBOT.text})),
+    ],
 )
 def test_any_user_name_and_a_key_file(replica: Replica, user: str, secret: str) -> None:
     """The password carries its token's id, so the user name is free."""
