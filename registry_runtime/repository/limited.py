@@ -92,13 +92,20 @@ class Push:
             raise
 
     async def tag(self) -> None:
-        """Writes the new tags, each in the name of its use. Raises Denied where one names something else."""
-        for held in self._held:
-            if held.image.tag is not None:
-                tag = Tag(held.image.tag)
-                version = await self._tags.add(self._name, tag, self.target, held.mark)
-                if version is not None:
-                    self._written[tag] = version
+        """Writes the new tags, each in the name of its use. Raises Denied where one names something else.
+
+        One that is there by now takes no use: it came with another push of the same, or by this one's claim.
+        """
+        for held in list(self._held):
+            if held.image.tag is None:
+                continue
+            tag = Tag(held.image.tag)
+            version = await self._tags.add(self._name, tag, self.target, held.mark)
+            if version is not None:
+                self._written[tag] = version
+            elif tag not in self._written:
+                await self._uses.give_up(held)
+                self._held.remove(held)
 
     async def end(self) -> None:
         """The uses are done, and the tags as any other. Raises Denied where a use was given to another."""

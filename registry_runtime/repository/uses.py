@@ -190,7 +190,7 @@ class Uses:
             return slot
         held = Held(token, slot.number, slot.use.claim, image)
         tag = await self._records.get(paths.tag(RepositoryName(image.repository), Tag(image.tag)))
-        if tag is None or str(named(tag)) != image.digest or tag.fields.get(_MARK, held.mark) != held.mark:
+        if tag is None or tag.fields.get(_MARK) != held.mark:
             return replace(slot, use=slot.use.given_up().aged(now))
         await self.keep(held)
         return await self._slot(token, slot.number) or slot
