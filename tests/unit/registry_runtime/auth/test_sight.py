@@ -12,7 +12,7 @@ from registry_runtime.auth.decision import decide
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.sight import sight
 from registry_runtime.content.name import NameRange, RepositoryName
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Access, Action, Claim, Grant, Policy, Token
 from registry_runtime.contract.subject import KubernetesProvider
 from registry_runtime.storage.paths import escape
 
@@ -91,13 +91,22 @@ GLOBS = st.lists(st.text("az-*/", min_size=1, max_size=6), max_size=3)
 NAMES = st.from_regex(r"[az]{1,2}(-[az])?(/[az]{1,2}){0,2}", fullmatch=True)
 
 
-@given(GLOBS, GLOBS, st.lists(st.sampled_from(["a", "aa", "z-a"]), max_size=3), NAMES)
+@given(GLOBS, GLOBS, GLOBS, st.lists(st.sampled_from(["a", "aa", "z-a"]), max_size=3), NAMES)
 def test_nothing_that_may_be_listed_lies_elsewhere(
-    globs: list[str], anonymous: list[str], own: list[str], name: str
+    globs: list[str], anonymous: list[str], shared: list[str], own: list[str], name: str
 ) -> None:
     """Whatever `decide` allows is in a range, in the order in which the storage lists."""
-    given_ = policy(globs, anonymous, own)
-    for identity in (ROBOT, ANYBODY):
+    entry = Access(repositories=tuple(shared), actions=LIST, subjects=("token:robot", "pod"))
+    theirs = Claim(account="them", owner="them", access=(entry,))
+    usual = policy(globs, anonymous, own)
+    given_ = usual.model_copy(
+        update={
+            "namespaces": {**usual.namespaces, "z": theirs, "za": theirs},
+            "kubernetes": KubernetesProvider(audience="here"),
+        }
+    )
+    pod = Identity(provider="kubernetes", subjects=frozenset({"pod"}))
+    for identity in (ROBOT, ANYBODY, pod):
         allowed = decide(
             given_, identity, Endpoint.PUBLIC, RepositoryName(name), Action.LIST, now=NOW
         ).allowed
