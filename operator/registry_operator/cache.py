@@ -27,6 +27,7 @@ from registry_operator.observed import (
 from registry_operator.queue import Kind, Work
 from registry_operator.relations import (
     bundle_of,
+    is_target,
     may_target,
     owner_of,
     references,
@@ -129,7 +130,6 @@ class Cache:
             return set()
         if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
             self.activity.pop(before.meta.uid, None)
-        self.service_accounts.see_asking(before, seen)
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)
@@ -228,7 +228,15 @@ class Cache:
 
     def see_service_account(self, key: Key, seen: ServiceAccount | None) -> set[Work]:
         """A ServiceAccount: tokens that want to be named in it, and those that are."""
-        return {Work(Kind.ACCESS_TOKEN, *token) for token in self.service_accounts.see(key, seen)}
+        news = self.service_accounts.put(key, seen)
+        if not news:
+            return set()
+        account = self.accounts.get(key.namespace)
+        asking = {
+            token.key for token in self.tokens.asking(key.name) if account and is_target(token, account)
+        }
+        owners = (owner_of(entry.owner) for one in news for entry in one.placed.values())
+        return {Work(Kind.ACCESS_TOKEN, *token) for token in asking.union(filter(None, owners))}
 
     def see_replica(self, registry: Key, pod: str, seen: ReplicaState | None) -> set[Work]:
         """What a replica says of itself; None: it does not answer."""

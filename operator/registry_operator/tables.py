@@ -87,6 +87,7 @@ class Tokens(Table[AccessToken]):
         self._passwords: Index[AccessToken, Key] = Index(lambda token: (token.secret,))
         self._pulls: Index[AccessToken, str] = Index(_pull_names)
         self._pulling: Index[AccessToken, bool] = Index(lambda token: (token.spec.pull_secrets is not None,))
+        self._asking: Index[AccessToken, str] = Index(_service_accounts)
 
     def by_id(self, id_: str) -> AccessToken | None:
         """The one with this id in its password."""
@@ -100,6 +101,10 @@ class Tokens(Table[AccessToken]):
     def pulling(self) -> Iterator[AccessToken]:
         """Those that want pull Secrets."""
         return self._named(self._pulling.get(True))
+
+    def asking(self, service_account: str) -> Iterator[AccessToken]:
+        """Those that want to be named in ServiceAccounts of this name."""
+        return self._named(self._asking.get(service_account))
 
     def with_password(self, secret: Key) -> tuple[Key, ...]:
         """Those whose password stands in this Secret."""
@@ -119,12 +124,17 @@ class Tokens(Table[AccessToken]):
             self.ids.pop(token_id(before.meta.uid), None)
         if after is not None:
             self.ids[token_id(after.meta.uid)] = key
+        self._asking.move(key, before, after)
         for index in (self._namespaces, self._passwords, self._pulls, self._pulling):
             index.move(key, before, after)
 
 
 def _pull_names(token: AccessToken) -> tuple[str, ...]:
     return (token.pull_secret_name,) if token.spec.pull_secrets is not None else ()
+
+
+def _service_accounts(token: AccessToken) -> tuple[str, ...]:
+    return token.spec.pull_secrets.service_accounts if token.spec.pull_secrets is not None else ()
 
 
 def older(one: R, other: R) -> bool:

@@ -29,7 +29,7 @@ from registry_operator.cluster.resources import (
 from registry_operator.cluster.stream import Sink
 from registry_operator.errors import ClusterError
 from registry_operator.models import Key
-from registry_operator.observed import Absence, Consent, SecretData
+from registry_operator.observed import Absence, Consent, SecretData, ServiceAccount
 from registry_operator.queue import Queue, Work
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Keep, Secrets
@@ -96,10 +96,9 @@ class Watches:
             ENDPOINT_SLICES, cache.see_slice, lambda: cache.slices, seen.endpoint_slice, Scope(labels=OURS)
         )
         self._watch(ROLE_BINDINGS, self._see_consent, self._bindings, seen.consent, Scope())
-        accounts = cache.service_accounts
-        self._watch(
-            *(SERVICE_ACCOUNTS, cache.see_service_account, lambda: accounts.objects),
-            *(seen.service_account, Scope()),
+        there = cache.service_accounts.objects
+        self._service_accounts = self._watch(
+            SERVICE_ACCOUNTS, self._see_service_account, lambda: there, seen.service_account, Scope()
         )
 
     @property
@@ -189,6 +188,13 @@ class Watches:
         # What could not be written may be possible now, also where the Secrets could be read all the time.
         return self._cache.consent_changed(key.namespace) if given else set()
 
+    def _see_service_account(self, key: Key, found: ServiceAccount | None) -> set[Work]:
+        """The first list wakes nobody: every token is due from the start, and the sweep finds leftovers."""
+        if self._service_accounts.is_set():
+            return self._cache.see_service_account(key, found)
+        self._cache.service_accounts.put(key, found)
+        return set()
+
     def _withdrawn(self, namespace: str) -> None:
         """Where a ClusterRoleBinding gives the right all the same, no refusal tells of it."""
         self.secrets.restart(namespace)
@@ -207,10 +213,12 @@ class Watches:
         there: Callable[[], Iterable[Key]],
         keep: Callable[[dict[str, Any]], T | None],
         scope: Scope,
-    ) -> None:
+    ) -> asyncio.Event:
+        """Returns what is set as soon as all was listed once."""
         table = Table(see, there, self._queue)
         self._listed.append(table.listed_once)
         self._streams.append(Stream(self._cluster, resource, table, keep, scope))
+        return table.listed_once
 
     def _secrets_of(self, scope: Scope, sink: Sink[SecretData], keep: Keep) -> Stream[SecretData]:
         return Stream(self._cluster, SECRETS, sink, keep, scope)

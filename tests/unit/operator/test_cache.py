@@ -6,7 +6,13 @@ import pytest
 from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.models import Key
-from registry_operator.observed import KubernetesNamespace, Propagation, SecretData
+from registry_operator.observed import (
+    KubernetesNamespace,
+    PlacedEntry,
+    Propagation,
+    SecretData,
+    ServiceAccount,
+)
 from registry_operator.queue import Kind, Work
 
 from registry_runtime.contract.policy import Policy
@@ -122,6 +128,27 @@ def test_a_secret_in_the_place_of_a_pull_secret_concerns_the_token(cache: Cache)
         found = cache.secret_changed(Key("shop-app", "regcred"), [data])
         assert found == work((Kind.ACCESS_TOKEN, *token.key))
         assert cache.secret_changed(Key("other", "regcred"), [data]) == set()
+
+
+def test_a_service_account_concerns_who_asks_for_it_and_who_is_named_in_it(cache: Cache) -> None:
+    """By name in a namespace that is a target now; what a token that is gone has left wakes its end."""
+    for name, team in (("app", "sea"), ("other", "land")):
+        cache.see_account(name, KubernetesNamespace(name, name, {"team": team}))
+    pulls = {"selector": {"matchLabels": {"team": "sea"}}, "serviceAccounts": ["web"]}
+    asking = harbour.token("asking", pullSecrets=pulls)
+    named = harbour.token("named", pullSecrets={"namespaces": ["other"], "serviceAccounts": ["web"]})
+    for token in (asking, named):
+        cache.see_token(token.key, token)
+    bare = ServiceAccount("5")
+    assert cache.see_service_account(Key("app", "web"), bare) == work((Kind.ACCESS_TOKEN, *asking.key))
+    assert cache.see_service_account(Key("other", "web"), bare) == work((Kind.ACCESS_TOKEN, *named.key))
+    assert cache.see_service_account(Key("app", "default"), bare) == set()
+    assert cache.see_service_account(Key("nowhere", "web"), bare) == set()
+    assert cache.see_service_account(Key("app", "web"), ServiceAccount("6")) == set()
+    left = ServiceAccount("7", ("x",), {"uid": PlacedEntry("x", "AccessToken far/gone")})
+    assert cache.see_service_account(Key("app", "default"), left) == work((Kind.ACCESS_TOKEN, "far", "gone"))
+    cache.see_token(asking.key, None)
+    assert cache.see_service_account(Key("app", "web"), None) == set()
 
 
 def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> None:
