@@ -8,10 +8,8 @@ from typing import Any
 
 from registry_runtime.auth import vouched
 from registry_runtime.auth.id_token import IdTokenRefused
-from registry_runtime.auth.identity import ANYBODY, Identity
-from registry_runtime.contract import subject
+from registry_runtime.auth.identity import ANYBODY, Identity, service_account
 from registry_runtime.contract.policy import Policy
-from registry_runtime.contract.subject import KUBERNETES
 
 FORMS = "token:<id>, serviceaccount:<namespace>/<name>, oidc:<provider>:<claims as JSON>, anybody"
 
@@ -34,12 +32,6 @@ def identity_of(text: str, policy: Policy, address: str = "") -> Identity:
             return replace(_by_claims(name, policy), source=address)
         case _:
             raise NameUnreadable(f"identity is one of {FORMS}")
-
-
-def service_account(namespace: str, name: str) -> Identity:
-    """The one of this cluster, as its token would make it known."""
-    mine = frozenset({subject.service_account(namespace, name), subject.service_account(namespace)})
-    return Identity(provider=KUBERNETES, name=f"{namespace}/{name}", subjects=mine)
 
 
 def _parts(name: str) -> tuple[str, str]:

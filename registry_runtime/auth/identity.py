@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Self
 
 from registry_runtime.auth.scope import Scopes
+from registry_runtime.contract import subject
+from registry_runtime.contract.subject import KUBERNETES
 
 
 class Endpoint(StrEnum):
@@ -50,3 +52,9 @@ class Identity:
 
 
 ANYBODY = Identity()
+
+
+def service_account(namespace: str, name: str) -> Identity:
+    """The ServiceAccount of this cluster, as its token makes it known."""
+    mine = frozenset({subject.service_account(namespace, name), subject.service_account(namespace)})
+    return Identity(provider=KUBERNETES, name=f"{namespace}/{name}", subjects=mine)
