@@ -36,7 +36,7 @@ from registry_operator.relations import (
 )
 from registry_operator.service_accounts import ServiceAccounts
 from registry_operator.settling import Settling
-from registry_operator.tables import Table, Tokens, unchanged
+from registry_operator.tables import Table, Tokens, declared, unchanged
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
@@ -130,6 +130,8 @@ class Cache:
             return set()
         if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
             self.activity.pop(before.meta.uid, None)
+        if declared(before) == declared(seen):
+            return {Work(Kind.ACCESS_TOKEN, *key)}  # a status, mostly our own that came back by the watch
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)

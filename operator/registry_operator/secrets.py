@@ -49,6 +49,7 @@ class Secrets:
         self._wanted = wanted
         self._changes = changes
         self._found: dict[Key, SecretData] = {}
+        self._placed: dict[str, set[Key]] = {}  # of these, by the UID of their owner
         self._streams: dict[str, tuple[Stream[SecretData], asyncio.Task[None]]] = {}
         self._known: set[str] = set()  # namespaces that answered, be it with 403
         self._refused: set[str] = set()
@@ -85,7 +86,7 @@ class Secrets:
 
     def placed(self, uid: str) -> frozenset[Key]:
         """Secrets that carry this UID as their owner's."""
-        return frozenset(key for key, data in self._found.items() if data.labels.get(names.OWNER_UID) == uid)
+        return frozenset(self._placed.get(uid, ()))
 
     def strays(self, owners: frozenset[str]) -> dict[Key, SecretData]:
         """Secrets with an owner that is none of these."""
@@ -103,7 +104,7 @@ class Secrets:
             self._known.discard(gone)
             self._refused.discard(gone)
             for key in [key for key in self._found if key.namespace == gone]:
-                del self._found[key]
+                self._keep(key, None)
             self._looked = {key for key in self._looked if key.namespace != gone}
         for new in sorted(wanted - self.followed):
             self._start(new)
@@ -142,17 +143,27 @@ class Secrets:
         before = self._found.get(key)
         if before and after and older(after, before):
             return
-        self._found.pop(key, None)
-        if after is not None:
-            self._found[key] = after
+        self._keep(key, after)
         if before != after:
             self._changes.secret(key, before, after)
 
     def remove(self, key: Key) -> None:
         """It is gone, or is no longer kept."""
-        before = self._found.pop(key, None)
+        before = self._found.get(key)
+        self._keep(key, None)
         if before is not None:
             self._changes.secret(key, before, None)
+
+    def _keep(self, key: Key, after: SecretData | None) -> None:
+        before = self._found.pop(key, None)
+        if before is not None and (owner := before.labels.get(names.OWNER_UID)):
+            self._placed[owner].discard(key)
+            if not self._placed[owner]:
+                del self._placed[owner]
+        if after is not None:
+            self._found[key] = after
+            if owner := after.labels.get(names.OWNER_UID):
+                self._placed.setdefault(owner, set()).add(key)
 
     def listed(self, namespace: str, found: Mapping[Key, SecretData]) -> None:
         """All Secrets of the namespace that are of interest."""

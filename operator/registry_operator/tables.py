@@ -143,6 +143,14 @@ def older(one: R, other: R) -> bool:
     return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
 
 
+def declared(one: AccessToken | None) -> tuple[object, ...]:
+    """All of it but its status."""
+    if one is None:
+        return ()
+    meta = one.meta
+    return meta.uid, meta.generation, meta.deleting, meta.labels, meta.annotations, one.spec
+
+
 def unchanged(before: R | None, after: R | None) -> bool:
     """Whether it is the object that was known, such as what our own write returned."""
     if before is None or after is None:

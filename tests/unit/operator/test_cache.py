@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from registry_operator import names
 from registry_operator.cache import Cache
-from registry_operator.models import Key
+from registry_operator.models import AccessTokenStatus, Key
 from registry_operator.observed import (
     KubernetesNamespace,
     PlacedEntry,
@@ -71,6 +71,19 @@ def test_a_token_concerns_the_policies_that_it_names_and_named(cache: Cache) -> 
     assert found >= work((Kind.POLICY, "harbour", "harbour"), (Kind.POLICY, "harbour", "other"))
     assert not list(cache.tokens.of(REGISTRY))
     assert [token.key for token in cache.tokens.of(Key("harbour", "other"))] == [before.key]
+
+
+def test_a_status_concerns_no_policy(cache: Cache) -> None:
+    """Our own, which the watch brings back before its answer: ten thousand tokens are not rendered for it."""
+    before = harbour.token()
+    written = replace(
+        before, meta=replace(before.meta, resource_version="8"), status=AccessTokenStatus(id="x")
+    )
+    assert cache.see_token(before.key, written) == work((Kind.ACCESS_TOKEN, *before.key))
+    marked = replace(written, meta=replace(written.meta, resource_version="9", annotations={"a": "b"}))
+    assert Work(Kind.POLICY, *REGISTRY) in cache.see_token(before.key, marked)
+    gone = replace(marked, meta=replace(marked.meta, resource_version="10", deleting=True))
+    assert Work(Kind.POLICY, *REGISTRY) in cache.see_token(before.key, gone)
 
 
 def test_a_deleted_token_concerns_its_policy(cache: Cache) -> None:

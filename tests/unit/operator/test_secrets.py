@@ -191,3 +191,29 @@ async def test_a_stream_that_ended_is_a_fault() -> None:
         (task,) = [one for one in asyncio.all_tasks() if one.get_name() == "secrets of shop"]
         task.cancel()
         await eventually(lambda: secrets.faults == ["no stream: secrets of shop"])
+
+
+async def test_secrets_are_found_by_their_owner() -> None:
+    """As labels come, change and go, and when a namespace is followed no longer."""
+    async with scripted(ScriptedApi()) as cluster:
+        secrets = Secrets(lambda *sink: Stream(cluster, SECRETS, *sink), Named(set()), Changes())
+        one, two = Key("shop", "one"), Key("shop", "two")
+
+        def owned(version: str, uid: str) -> SecretData:
+            return SecretData({}, resource_version=version, labels={names.OWNER_UID: uid})
+
+        secrets.put(one, owned("1", "uid-1"))
+        secrets.put(two, owned("2", "uid-1"))
+        secrets.put(Key("shop", "nobodys"), SecretData({}))
+        assert secrets.placed("uid-1") == {one, two}
+        secrets.put(two, owned("3", "uid-2"))
+        assert secrets.placed("uid-1") == {one}
+        assert secrets.placed("uid-2") == {two}
+        secrets.remove(one)
+        secrets.remove(one)
+        secrets.put(two, SecretData({}, resource_version="4"))
+        assert not secrets.placed("uid-1") | secrets.placed("uid-2")
+        secrets.put(two, owned("5", "uid-2"))
+        assert secrets.placed("uid-2") == {two}
+        secrets.put(two, None)
+        assert not secrets.placed("uid-2")
