@@ -122,24 +122,26 @@ async def test_what_was_done_is_told(platform: Platform) -> None:
     assert (await looker.ask("GET", HELLO)).status == 200
     assert (await looker.push_blob(f"{NAMESPACE}/hello", b"parrot")).status == 403
 
-    def told() -> tuple[str, set[str]]:
+    def told() -> tuple[str, str, str]:
+        """The column, and the Events of both."""
         table = platform.kubectl("get", "at", "looker", "-n", TENANT).splitlines()
-        column = table[0].index("LAST USED")
-        events = platform.kubectl.list("event", "-n", TENANT, "--field-selector", "reason=PushDenied")
-        return table[1][column:].split()[0], {
-            f"{one['involvedObject']['kind']}/{one['involvedObject']['name']}: {one['message']}"
-            for one in events
-        }
+        used = table[1][table[0].index("LAST USED") :].split()[0]
+        (claim,) = (one["metadata"]["name"] for one in platform.kubectl.list("rns", "-n", TENANT))
+        of_token, of_claim = (
+            platform.kubectl("events", "--for", f"{about}.roadstead.dev/{name}", "-n", TENANT)
+            for about, name in (("accesstokens", "looker"), ("namespaces", claim))
+        )
+        return used, of_token, of_claim
 
     sentence = f"push of {NAMESPACE}/hello by the public domain was refused"
     await asyncio.to_thread(
         platform.kubectl.until,
         "the use and the refusal are told",
-        lambda: told()[0][0].isdigit() and len(told()[1]) >= 2,
+        lambda: told()[0][0].isdigit() and all(sentence in events for events in told()[1:]),
         seconds=60,
-        why=lambda: str(told()),
+        why=lambda: "\n".join(told()),
     )
-    _, events = told()
-    assert any(one.startswith(f"AccessToken/looker: {sentence}: NotGranted; ") for one in events)
-    assert any(one.startswith("Namespace/") and sentence in one for one in events)
+    _, of_token, of_claim = told()
+    assert f"PushDenied   AccessToken/looker   {sentence}: NotGranted; " in of_token
+    assert f"{sentence} to AccessToken looker: NotGranted; " in of_claim
     platform.kubectl("delete", "at", "looker", "-n", TENANT)
