@@ -14,7 +14,7 @@ from registry_runtime.auth.decision import Reason, decide
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.content.name import RepositoryName
-from registry_runtime.contract.policy import Access, Action, Claim, Grant, Policy, Token
+from registry_runtime.contract.policy import Access, Action, Claim, Grant, Policy, Token, Uses
 from registry_runtime.contract.subject import KubernetesProvider
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -63,6 +63,9 @@ def with_token(**changes: object) -> Policy:
     return POLICY.model_copy(update={"tokens": {"robot": TOKEN.model_copy(update=changes)}})
 
 
+COUNTED = with_token(uses=Uses(limit=1), grants=(Grant(repositories=("team/*",), actions=frozenset(Action)),))
+
+
 def test_what_is_granted_is_allowed() -> None:
     """The plain case, so that the refusals below mean something."""
     assert reason() is Reason.GRANTED
@@ -85,6 +88,7 @@ def test_what_is_granted_is_allowed() -> None:
         (with_token(not_after=NOW), ROBOT, "team/app", Action.PULL, Reason.TOKEN_EXPIRED),
         (with_token(networks=("10.0.0.0/8",)), ROBOT, "team/app", Action.PULL, Reason.NETWORK_NOT_ALLOWED),
         (with_token(networks=("x",)), NEARBY, "team/app", Action.PULL, Reason.NETWORK_NOT_ALLOWED),
+        (COUNTED, ROBOT, "team/app", Action.DELETE, Reason.USES_DELETE_NOTHING),
         (PRIVATE, ROBOT, "team/app", Action.PULL, Reason.PRIVATE_ONLY),
         (PRIVATE, ROBOT, "team/app", Action.DELETE, Reason.NOT_GRANTED),
         (PRIVATE, ANYBODY, "team/app", Action.PULL, Reason.CREDENTIALS_MISSING),
@@ -175,6 +179,7 @@ tokens = st.builds(
     grants=st.lists(grants, max_size=2).map(tuple),
     not_after=st.sampled_from([None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(seconds=1)]),
     suspended=st.booleans(),
+    uses=st.none() | st.just(Uses(limit=1)),
     networks=st.sampled_from([(), ("10.1.0.0/16",), ("10.2.0.0/16", "10.1.2.3")]),
 )
 subjects = st.sampled_from(["token:t", "token:u", "serviceaccount:n/x", "serviceaccount:n/*"])
@@ -249,6 +254,8 @@ def obviously_allowed(  # noqa: PLR0911 - a condition a line
             return False
         near = {"10.1.2.3", *(("10.1.2.4", "::ffff:10.1.2.4") if "10.1.0.0/16" in token.networks else ())}
         if token.networks and identity.source not in near:
+            return False
+        if token.uses and action is Action.DELETE:
             return False
     if identity.provider and not (identity.provider == "kubernetes" and policy.kubernetes is not None):
         return False
