@@ -138,6 +138,7 @@ class ServiceAccounts:
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
+        self._silent = False
 
     async def published(self) -> Published:
         """Raises OSError, TimeoutError or ValueError where there is no good answer."""
@@ -155,13 +156,16 @@ class ServiceAccounts:
         try:
             answer = await self._ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)
             status = answer["status"]
+            self._silent = False
             good = status.get("authenticated") is True and audience in status.get("audiences", ())
             return str(status["user"]["username"]) if good else None
         except (OSError, TimeoutError, ValueError, KeyError) as error:
-            _log.warning(
-                "the cluster does not review tokens: may the replicas' ServiceAccount create TokenReviews?",
-                extra=fields(error=f"{type(error).__name__}: {error}"),
-            )
+            if not self._silent:
+                _log.warning(
+                    "the cluster reviews no tokens: may the replicas' ServiceAccount create TokenReviews?",
+                    extra=fields(error=f"{type(error).__name__}: {error}"),
+                )
+            self._silent = True
             raise IssuerUnavailable(
                 "the cluster does not say whether your token is still good: try again",
                 retry_after=_RETRY_SECONDS,
