@@ -384,6 +384,7 @@ def test_an_operator_that_died_before_the_last_pull_secret(story: Rotations) -> 
         story.time_passes(600)
         story.the_overlap_is_kept()
         story.two_at_most()
+    story.no_pull_fails()
     story.refused.clear()
     for _ in range(3):
         story.settle()
