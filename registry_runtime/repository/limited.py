@@ -12,7 +12,7 @@ from registry_runtime.repository.use import Image, Refusal
 from registry_runtime.repository.uses import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from registry_runtime.content.descriptor import Descriptor
     from registry_runtime.content.name import RepositoryName
@@ -107,14 +107,21 @@ class Push:
                 await self._uses.give_up(held)
                 self._held.remove(held)
 
-    async def end(self) -> None:
-        """The uses are done, and the tags as any other. Raises Denied where a use was given to another."""
+    async def end(self, named: Container[str], write: str) -> None:
+        """The uses are done, and the tags as any other. Raises Denied where a use was given to another.
+
+        `named` are digests that the manifest names; `write` is the change that wrote it, "" where it was
+        there before.
+        """
         for held in self._held:
-            if not await self._uses.keep(held):
+            use = await self._uses.keep(held, write)
+            if use is None:
                 raise Denied("another push took the use while this one paused", reason=Refusal.TAKEN)
             tag = Tag(held.image.tag) if held.image.tag is not None else None
             if tag in self._written:
                 await self._tags.settle(self._name, tag, self.target, self._written.pop(tag))
+            if tag is not None:
+                await self._uses.let_go(use, named)
 
     async def back(self) -> bool:
         """Gives back what it took; whether nothing of it counts."""

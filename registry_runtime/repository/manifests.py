@@ -168,7 +168,8 @@ class Manifests:
                 made = await self._store(name, digest, manifest, content, sparse) or made
                 await push.tag()
                 if not push.tags or await self._records.get(self._records.tree.manifest(name, digest)):
-                    await push.end()
+                    named = {str(item.digest) for item in manifest.manifests}
+                    await push.end(named, made.change if made else "")
                     return
         except (Denied, ManifestBlobUnknown):
             if await push.back() and made:

@@ -56,17 +56,25 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """What was pushed for an image; `write` is the change that wrote it, "" where it was there before."""
+
+    digest: str
+    write: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """`at` is when its last step was made, by the clock of who made it.
 
-    `image` is None where it is free; open, it is that of the last digest. `children` are the digests that
-    were pushed for it; `kept`: one of them was acknowledged. `claim` names who claimed it, once and for all.
+    `image` is None where it is free; open, it is that of the last digest. `children` are what was pushed for
+    it; `kept`: one of them was acknowledged. `claim` names who claimed it, once and for all.
     """
 
     phase: Phase
     at: datetime
     image: Image | None = None
-    children: tuple[str, ...] = ()
+    children: tuple[Child, ...] = ()
     kept: bool = False
     claim: str = ""
 
@@ -95,7 +103,7 @@ class Use:
         """A claim that nobody ends: the children wait for another."""
         if not self.kept or self.image is None:
             return Use.free(self.at)
-        last = replace(self.image, tag=None, digest=self.children[-1])
+        last = replace(self.image, tag=None, digest=self.children[-1].digest)
         return replace(self, phase=Phase.OPEN, image=last, claim="")
 
     def done(self) -> Use:
@@ -109,7 +117,11 @@ class Use:
             return image.tag is not None and self.image == image  # the same push, once more
         if self.phase is not Phase.OPEN or self.image.repository != image.repository:
             return False
-        return image.tag is not None or image.digest in self.children or len(self.children) < MOST_CHILDREN
+        return image.tag is not None or self.has(image.digest) or len(self.children) < MOST_CHILDREN
+
+    def has(self, digest: str) -> bool:
+        """Whether it is one of the children."""
+        return any(child.digest == digest for child in self.children)
 
     def welcomes(self, repository: str) -> bool:
         """Whether a blob of this repository may still become part of its image."""
@@ -123,17 +135,27 @@ class Use:
             return self
         if image.tag is not None:
             return replace(self, phase=Phase.CLAIMED, at=now, image=image, claim=claim)
-        children = (*(child for child in self.children if child != image.digest), image.digest)
+        children = (*self._others(image.digest), Child(image.digest))
         return replace(self, phase=Phase.OPEN, at=now, image=image, children=children)
+
+    def keep(self, digest: str, write: str) -> Use:
+        """This child is there, and acknowledged."""
+        if not write and self.kept:
+            return self
+        children = (Child(digest, write) if child.digest == digest else child for child in self.children)
+        return replace(self, children=tuple(children) if write else self.children, kept=True)
 
     def without(self, digest: str) -> Use:
         """The push of a child was refused; where nothing was kept yet it leaves nothing."""
-        children = tuple(child for child in self.children if child != digest)
+        children = self._others(digest)
         if self.kept or self.phase is not Phase.OPEN or self.image is None or children == self.children:
             return self
         if not children:
             return Use.free(self.at)
-        return replace(self, image=replace(self.image, digest=children[-1]), children=children)
+        return replace(self, image=replace(self.image, digest=children[-1].digest), children=children)
+
+    def _others(self, digest: str) -> tuple[Child, ...]:
+        return tuple(child for child in self.children if child.digest != digest)
 
     def encode(self) -> Record:
         image = self.image
@@ -143,7 +165,7 @@ class Use:
                 "state": self.phase.value,
                 "at": self.at.isoformat(),
                 "image": named,
-                "children": list(self.children),
+                "children": [[child.digest, child.write] for child in self.children],
                 "kept": self.kept,
                 "claim": self.claim,
             }
@@ -156,7 +178,7 @@ class Use:
             Phase(fields["state"]),
             datetime.fromisoformat(fields["at"]),
             Image(**fields["image"]) if fields["image"] else None,
-            tuple(fields["children"]),
+            tuple(Child(*child) for child in fields["children"]),
             fields["kept"],
             fields["claim"],
         )

@@ -22,7 +22,7 @@ from registry_runtime.storage import paths
 from registry_runtime.storage.base import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from datetime import datetime
 
     from registry_runtime.contract import policy
@@ -64,7 +64,7 @@ class Held:
             claimed = use.phase in {Phase.CLAIMED, Phase.DONE}
             return claimed and use.claim == self.claim and use.image == self.image
         there = use.image is not None and use.image.repository == self.image.repository
-        return there and self.image.digest in use.children
+        return there and use.has(self.image.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +113,34 @@ class Uses:
                 return Held(allowance.token, slot.number, use.claim, image)
         raise _contended(allowance.token)
 
-    async def keep(self, held: Held) -> bool:
-        """The image is there: the use is done, or its child is kept. False where it is another's by now."""
+    async def keep(self, held: Held, write: str = "") -> Use | None:
+        """The image is there: the use is done, or its child is kept. None where it is another's by now.
+
+        `write` is the change that wrote a child where nothing was.
+        """
         for _ in range(_ATTEMPTS):
             slot = await self._slot(held.token, held.number)
             if slot is None or not held.is_of(slot.use):
-                return False
+                return None
             if slot.use.phase is Phase.DONE:
-                return True
-            use = slot.use.done() if held.image.tag is not None else replace(slot.use, kept=True)
+                return slot.use
+            tagged = held.image.tag is not None
+            use = slot.use.done() if tagged else slot.use.keep(held.image.digest, write)
             if use == slot.use or await self._write(held.token, slot, use):
-                return True
+                return use
         raise _contended(held.token)
+
+    async def let_go(self, use: Use, named: Container[str] = ()) -> None:
+        """What was pushed for an image that is done, and is not `named` there, is for a collection to take.
+
+        That keeps it where something else names it, or where somebody has pushed it since.
+        """
+        assert use.image is not None
+        loose = paths.loose(RepositoryName(use.image.repository))
+        for child in use.children:
+            if child.write and child.digest not in named and child.digest != use.image.digest:
+                component = self._records.tree.component(Digest.parse(child.digest))
+                await self._records.note(loose + component, of=child.write)
 
     async def give_up(self, held: Held) -> bool:
         """The push was refused, and takes no use. False where somebody has ended it meanwhile."""
@@ -150,7 +166,7 @@ class Uses:
         token, number, claim = record.fields[_MARK]
         held = Held(token, number, claim, Image(name.text, tag.text, str(named(record))))
         done = self._done.get(token, {}).get(number)
-        return held.is_of(done) if done is not None else await self.keep(held)
+        return held.is_of(done) if done is not None else await self.keep(held) is not None
 
     async def _slots(self, allowance: Allowance) -> list[_Slot]:
         """The uses of the token up to the first that nobody ever had; those that are over are settled."""
@@ -181,6 +197,7 @@ class Uses:
             if aged.phase is not Phase.DONE or slot.use.phase is Phase.DONE:
                 return replace(slot, use=aged)
             if await self._write(token, slot, aged):
+                await self.let_go(aged)
                 return replace(slot, use=aged)
 
     async def _resolved(self, token: str, slot: _Slot) -> _Slot:

@@ -35,17 +35,17 @@ class Weight:
 
         Raises ManifestInvalid where it is more than 10,000 things.
         """
-        met: set[Digest] = set()
+        met_blobs: set[Digest] = set()
+        met_children: set[Digest] = set()  # apart: the digest of a manifest may also be given to a layer
         waiting = [manifest]
         while waiting and size <= most:
             one = waiting.pop()
-            blobs = {item.digest: item for item in one.blobs if item.digest not in met}
-            children = {item.digest: item for item in one.manifests if item.digest not in met}
-            met |= blobs.keys() | children.keys()
-            if len(met) > MAX_DESCRIPTORS:
-                raise ManifestInvalid(
-                    f"a manifest that names more than {MAX_DESCRIPTORS} things is not weighed"
-                )
+            blobs = {item.digest: item for item in one.blobs if item.digest not in met_blobs}
+            children = {item.digest: item for item in one.manifests if item.digest not in met_children}
+            met_blobs |= blobs.keys()
+            met_children |= children.keys()
+            if len(met_blobs) + len(met_children) > MAX_DESCRIPTORS:
+                raise ManifestInvalid(f"an image of more than {MAX_DESCRIPTORS} things is not weighed")
             size += sum(await each(self._blob, blobs.values()))
             for weight, child in await each(self._child, children.values()):
                 size += weight

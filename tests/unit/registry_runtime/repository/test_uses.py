@@ -26,6 +26,7 @@ from tests.unit.registry_runtime.repository.interposed import Interposed, Killed
 if TYPE_CHECKING:
     from registry_runtime.encryption.vault import Vault
     from registry_runtime.storage.directory import Directory
+    from registry_runtime.storage.records import Records
 
 NAME, OTHER = RepositoryName("team/app"), RepositoryName("team/other")
 V1, V2 = Tag("v1"), Tag("v2")
@@ -232,6 +233,37 @@ async def test_a_bound_of_bytes(replica: Callable[..., Registry]) -> None:
     whole = len(hiding) + len(child) + len(layer) + len(b"{}") + len(THREE)
     assert await refused(push(replica(), hiding, V1, allowance=once(bytes=whole - 1))) is Refusal.BOUND
     await push(replica(), hiding, V1, allowance=once(bytes=whole))
+
+
+async def test_what_belongs_to_no_image_is_let_go(
+    replica: Callable[..., Registry], records: Records, clock: Clock
+) -> None:
+    """Pushed by digest, and not named by the tag's index, nor by the last digest: a collection may take it.
+
+    What was there before, or was pushed again by somebody else, stays: the note is not of that write.
+    """
+    theirs, twice = (image(annotations={"n": text}) for text in ("theirs", "twice"))
+    await replica().manifests.put(NAME, Digest.of(theirs), OCI_IMAGE, theirs)
+    for content in (ONE, TWO, theirs, twice):
+        await push(replica(), content)
+    await replica().manifests.put(NAME, Digest.of(twice), OCI_IMAGE, twice)
+    await push(replica(), index(ONE), V1)
+    for content, expected in ((ONE, False), (TWO, True), (theirs, False), (twice, False)):
+        assert await is_loose(records, content) is expected
+    second = Allowance("s" * 16, Uses(limit=1))
+    await push(replica(), THREE, allowance=second)
+    await push(replica(), index(THREE, TWO), allowance=second)
+    clock.now += WINDOW
+    assert await refused(push(replica(), ONE, V2, allowance=second)) is Refusal.SPENT
+    assert await is_loose(records, THREE)  # its index keeps it
+    assert not await is_loose(records, index(THREE, TWO))
+
+
+async def is_loose(records: Records, content: bytes) -> bool:
+    """Whether there is a note of the manifest as it lies there now."""
+    seen = await records.read(records.tree.manifest(NAME, Digest.of(content)))
+    note = await records.noted(paths.loose(NAME) + records.tree.component(Digest.of(content)))
+    return seen.version is not None and note == seen.version.change
 
 
 async def test_uses_outlive_a_collection(
