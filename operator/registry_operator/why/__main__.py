@@ -58,14 +58,23 @@ async def _chains(options: argparse.Namespace) -> list[Iterator[Step]]:
     async with Cluster(Credentials.find(options.kubeconfig), lambda *_: None) as cluster:
         if options.token is not None:
             key = _key(options.token, options.namespace)
-            return _of_token(await look.look(cluster, key.namespace), key, options)
+            seen = await look.look(cluster, key.namespace)
+            token, named = seen.tokens.get(key), seen.serving(Image.parse(options.repository))
+            own = token.registries if token is not None else ()
+            wanted = [seen.registries.get(one) for one in own] if named is None else [named]
+            return _of_token(await look.policies(cluster, seen, wanted), key, options)
         if options.claim is not None:
             key = _key(options.claim, options.namespace)
-            return [_of_namespace(await look.look(cluster, key.namespace), key)]
+            seen = await look.look(cluster, key.namespace)
+            wanted = [seen.registries.get(one.registry) for one in seen.namespaces if one.key == key]
+            return [_of_namespace(await look.policies(cluster, seen, wanted), key)]
         key = Key(options.namespace, options.pod.removeprefix("pod/"))
         pod = await look.pod(cluster, key)
-        secrets = [Key(key.namespace, name) for name in pod.pull_secrets]
-        return chain.of_pod(await look.look(cluster, key.namespace, secrets), pod)
+        seen = await look.look(
+            cluster, key.namespace, [Key(key.namespace, name) for name in pod.pull_secrets]
+        )
+        wanted = [seen.serving(Image.parse(one.image)) for one in pod.containers]
+        return chain.of_pod(await look.policies(cluster, seen, wanted), pod)
 
 
 def _of_token(seen: Seen, key: Key, options: argparse.Namespace) -> list[Iterator[Step]]:

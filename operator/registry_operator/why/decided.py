@@ -5,20 +5,21 @@ The one place where the operator's side knows more of the runtime than their con
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from registry_operator.claims import allowed
 from registry_operator.desired import access
-from registry_operator.desired.policy import bound, entry, in_force, settlement
-from registry_operator.models import Registry
-from registry_operator.observed import SecretData
-from registry_operator.why.seen import Seen, secrets_of
+from registry_operator.desired.policy import entry, in_force, rules
+from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.names import policies
+from registry_operator.observed import KubernetesNamespace, SecretData
+from registry_operator.why.seen import Seen, is_bound
 from registry_runtime.auth.explain import explain
 from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity, service_account
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.credential import token_id
-from registry_runtime.contract.policy import Action, Policy
+from registry_runtime.contract.policy import Action, Claim, Policy
 from registry_runtime.errors import NameInvalid
 
 Domain = Literal["public", "private"]
@@ -59,23 +60,31 @@ class Verdict:
 def known(seen: Seen, registry: Registry) -> Known:
     """The policy that was written, where all of it may be read; else what the resources declare."""
     observed = seen.observed(registry)
-    if all(isinstance(seen.secrets.get(key), SecretData) for key in secrets_of(registry)):
+    if all(isinstance(seen.secrets.get(key), SecretData) for key in policies(registry)):
         return Known(in_force(observed), in_force=True)
-    tokens = {
-        token_id(one.meta.uid): entry(one, account, ())
-        for one in observed.tokens
-        if (account := seen.accounts.get(one.meta.namespace)) is not None
-        and allowed(registry, account)
-        and not one.meta.deleting
-    }
-    declared = Policy(
-        namespaces=bound(observed, settlement(observed)),
-        tokens=tokens,
+    tokens = {one.key: one for one in observed.tokens if not one.meta.deleting}
+    return Known(_declared(registry, observed.namespaces, tokens), in_force=False)
+
+
+def _declared(
+    registry: Registry, namespaces: tuple[Namespace, ...], tokens: Mapping[Key, AccessToken]
+) -> Policy:
+    """As the operator renders it: which names are bound, their conditions say.
+
+    Accounts are known by their names here, for their UIDs may be hidden.
+    """
+    accounts = {one.namespace: KubernetesNamespace(one.namespace, one.namespace) for one in tokens}
+    bound = [one for one in namespaces if is_bound(one)]
+    owners = {one.key: Claim(account=one.meta.namespace, owner=one.meta.namespace) for one in bound}
+    return Policy(
+        namespaces={one.spec.name: rules(registry, one, owners[one.key], tokens) for one in bound},
+        tokens={
+            token_id(one.meta.uid): entry(one, accounts[key.namespace], ()) for key, one in tokens.items()
+        },
         oidc=access.oidc(registry),
         kubernetes=access.kubernetes(registry),
         private_only=registry.spec.private_only,
     )
-    return Known(declared, in_force=False)
 
 
 def of_token(id_: str, address: str) -> Identity:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -14,7 +14,6 @@ from registry_operator.cluster import Cluster, Resource, Scope
 from registry_operator.cluster.resources import (
     ACCESS_TOKENS,
     CLAIMS,
-    CONFIG_MAPS,
     NAMESPACES,
     PODS,
     REGISTRIES,
@@ -23,9 +22,9 @@ from registry_operator.cluster.resources import (
 )
 from registry_operator.errors import InvalidResource, NotFound, NotPermitted
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.observed import KubernetesNamespace, SecretData, SecretView, Waiting
+from registry_operator.observed import SecretData, SecretView, Waiting
 from registry_operator.secrets import read
-from registry_operator.why.seen import Container, Pod, Seen, secrets_of
+from registry_operator.why.seen import Container, Pod, Seen
 
 Object = Mapping[str, Any]
 R = TypeVar("R", Registry, Namespace, AccessToken)
@@ -52,23 +51,27 @@ async def pod(cluster: Cluster, key: Key) -> Pod:
 
 
 async def look(cluster: Cluster, namespace: str, wanted: Iterable[Key] = ()) -> Seen:
-    """From the side of this Kubernetes namespace; `wanted` are Secrets."""
+    """From the side of this Kubernetes namespace; `wanted` are Secrets. Policies are not read yet."""
     hidden: set[str] = set()
-    found = [await _all(cluster, one, namespace, hidden) for one in (REGISTRIES, CLAIMS, ACCESS_TOKENS)]
-    registries = {one.key: one for one in _parsed(Registry, found[0])}
-    namespaces = _parsed(Namespace, found[1])
-    tokens = {one.key: one for one in _parsed(AccessToken, found[2])}
-    keys = {*wanted, *(key for one in registries.values() for key in secrets_of(one))}
+    kinds = (REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES)
+    registries, claims, tokens, accounts = [await _all(cluster, one, namespace, hidden) for one in kinds]
     return Seen(
         datetime.now(UTC),
-        registries,
-        tuple(namespaces),
-        tokens,
-        await _accounts(cluster, {key.namespace for key in (*registries, *tokens)} | {namespace}),
-        await _secrets(cluster, keys),
-        {key: await _claims(cluster, one) for key, one in registries.items()},
+        {one.key: one for one in _parsed(Registry, registries)},
+        tuple(_parsed(Namespace, claims)),
+        {one.key: one for one in _parsed(AccessToken, tokens)},
+        {one["metadata"]["name"]: objects.account(one) for one in accounts},
+        await _secrets(cluster, wanted),
         frozenset(hidden),
     )
+
+
+async def policies(cluster: Cluster, seen: Seen, wanted: Iterable[Registry | None]) -> Seen:
+    """The same, with the policies of these Registries, as far as they may be read."""
+    keys = [key for one in wanted if one is not None for key in names.policies(one)]
+    more = await _secrets(cluster, keys)
+    found = {**seen.secrets.found, **more.found}
+    return replace(seen, secrets=SecretView(found, seen.secrets.refused | more.refused))
 
 
 async def _all(cluster: Cluster, resource: Resource, namespace: str, hidden: set[str]) -> list[Object]:
@@ -83,16 +86,11 @@ async def _all(cluster: Cluster, resource: Resource, namespace: str, hidden: set
         return []
 
 
-async def _accounts(cluster: Cluster, wanted: set[str]) -> dict[str, KubernetesNamespace]:
-    found = await asyncio.gather(*(_one(cluster, NAMESPACES, Key("", name)) for name in sorted(wanted)))
-    return {one["metadata"]["name"]: objects.account(one) for one in found if one is not None}
-
-
-async def _secrets(cluster: Cluster, wanted: set[Key]) -> SecretView:
+async def _secrets(cluster: Cluster, wanted: Iterable[Key]) -> SecretView:
     """A namespace of which one may not be read counts as refused, unless another of it may."""
     found: dict[Key, SecretData] = {}
     refused: set[str] = set()
-    for key in sorted(wanted):
+    for key in sorted(set(wanted)):
         try:
             found[key] = read(await cluster.get(SECRETS, *key))
         except NotFound:
@@ -100,11 +98,6 @@ async def _secrets(cluster: Cluster, wanted: set[Key]) -> SecretView:
         except NotPermitted:
             refused.add(key.namespace)
     return SecretView(found, frozenset(refused - {key.namespace for key in found}))
-
-
-async def _claims(cluster: Cluster, registry: Registry) -> Mapping[str, str]:
-    found = await _one(cluster, CONFIG_MAPS, names.claims(registry))
-    return (found or {}).get("data") or {}
 
 
 async def _one(cluster: Cluster, resource: Resource, key: Key) -> Object | None:

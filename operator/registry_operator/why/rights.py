@@ -9,7 +9,7 @@ from registry_operator.claims import allowed
 from registry_operator.models import AccessToken, Namespace, Registry
 from registry_operator.why import decided
 from registry_operator.why.decided import Question, Verdict
-from registry_operator.why.seen import Seen
+from registry_operator.why.seen import Seen, is_bound
 from registry_runtime.contract.credential import token_id
 
 
@@ -71,8 +71,7 @@ def of_verdict(seen: Seen, asked: Question, verdict: Verdict) -> Iterator[Step]:
 
 def of_namespace(seen: Seen, namespace: Namespace) -> Iterator[Step]:
     """Whether it is bound, and to whom it gives what."""
-    bound = namespace.status.condition("Bound")
-    if bound is None or bound.status != "True":
+    if not is_bound(namespace):
         yield _unbound(namespace)
         return
     yield Step(True, f"Namespace {namespace.key} has {namespace.spec.name} in Registry {namespace.registry}")

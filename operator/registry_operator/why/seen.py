@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import KubernetesNamespace, RegistryObserved, SecretView, Waiting
 from registry_operator.why.image import Image
@@ -36,10 +35,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Seen:
-    """`hidden` names what the caller may not list everywhere: of that there may be more.
-
-    `claims` are the data of the ConfigMaps of claims, by Registry.
-    """
+    """`hidden` names what the caller may not list everywhere: of that there may be more."""
 
     now: datetime
     registries: Mapping[Key, Registry] = field(default_factory=dict)
@@ -47,7 +43,6 @@ class Seen:
     tokens: Mapping[Key, AccessToken] = field(default_factory=dict)
     accounts: Mapping[str, KubernetesNamespace] = field(default_factory=dict)
     secrets: SecretView = field(default_factory=SecretView)
-    claims: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
 
     def serving(self, image: Image) -> Registry | None:
@@ -62,15 +57,13 @@ class Seen:
         return tuple(one for one in self.namespaces if one.registry == registry.key and one.spec.name == name)
 
     def observed(self, registry: Registry) -> RegistryObserved:
-        """As a reconcile of the Registry would have seen it."""
+        """What is its, as a reconcile of it would have seen it."""
         return RegistryObserved(
             registry,
             self.now,
             namespaces=tuple(one for one in self.namespaces if one.registry == registry.key),
             tokens=tuple(one for one in self.tokens.values() if registry.key in one.registries),
-            kubernetes_namespaces=self.accounts,
             secrets=self.secrets,
-            claims=self.claims.get(registry.key, {}),
         )
 
 
@@ -79,6 +72,7 @@ def names_of(registry: Registry) -> tuple[str, ...]:
     return (*registry.spec.public_hosts, registry.spec.private_host)
 
 
-def secrets_of(registry: Registry) -> tuple[Key, ...]:
-    """Where its policy stands."""
-    return names.policies(registry)
+def is_bound(namespace: Namespace) -> bool:
+    """As the operator found it."""
+    bound = namespace.status.condition("Bound")
+    return bound is not None and bound.status == "True"

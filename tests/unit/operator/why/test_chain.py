@@ -31,6 +31,9 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict[st
     return {"conditions": [{**one, "lastTransitionTime": "2026-11-21T00:00:00Z", "observedGeneration": 1}]}
 
 
+BOUND = condition("Bound", "True", "Bound")
+
+
 def pull_secret(password: str, *hosts: str) -> SecretData:
     auths = {host: {"username": "any", "password": password} for host in hosts or ("harbour.test",)}
     return SecretData({".dockerconfigjson": json.dumps({"auths": auths}).encode()})
@@ -49,7 +52,7 @@ def seen(
 ) -> Seen:
     """Registry harbour/harbour, and what it has; without `more`, the usual claim and token."""
     made = of or registry()
-    every = more or (claim(), token())
+    every = more or (claim(status=BOUND), token())
     return Seen(
         NOW,
         {made.key: made},
@@ -62,7 +65,9 @@ def seen(
 
 def held(of: AccessToken, **more: Any) -> Seen:
     """As `seen`, where the pod's pull secret has the password of this token."""
-    return seen(claim(), of, secrets={Key("harbour", "pull"): pull_secret(password_of(of).text)}, **more)
+    return seen(
+        claim(status=BOUND), of, secrets={Key("harbour", "pull"): pull_secret(password_of(of).text)}, **more
+    )
 
 
 def chain(found: Seen, pod: Pod = POD) -> list[Step]:
@@ -132,7 +137,7 @@ def test_the_namespace_does_not_consent() -> None:
     command = "kubectl create rolebinding roadstead-secrets"
     status = condition("Distributed", "False", "TargetNotConsenting", command)
     bringing = token(pullSecrets={"namespaces": ["harbour"]}, status=status)
-    found = end(seen(claim(), bringing), replace(POD, pull_secrets=()))
+    found = end(seen(claim(status=BOUND), bringing), replace(POD, pull_secrets=()))
     assert (found.good, found.remedy) == (False, command)
     assert found.text.endswith("TargetNotConsenting")
 
@@ -141,7 +146,7 @@ def test_the_secret_is_there_and_the_pod_does_not_name_it() -> None:
     """The AccessToken can name it in the ServiceAccount by itself."""
     status = condition("Distributed", "True", "Distributed")
     bringing = token(pullSecrets={"namespaces": ["harbour"]}, status=status)
-    found = end(seen(claim(), bringing), replace(POD, pull_secrets=(), service_account="web"))
+    found = end(seen(claim(status=BOUND), bringing), replace(POD, pull_secrets=(), service_account="web"))
     assert "the pod does not name it" in found.text
     assert yaml.safe_load(found.yaml) == {"spec": {"pullSecrets": {"serviceAccounts": ["web"]}}}
 
@@ -177,7 +182,7 @@ def test_what_is_missing_is_ready_to_be_written() -> None:
     guest = token("guest", "team")
     secrets = {Key("harbour", "pull"): pull_secret(password_of(guest).text)}
     everyone = registry(allowedNamespaces={"from": "All"})
-    other = end(seen(claim(), guest, of=everyone, secrets=secrets, named=("team",)))
+    other = end(seen(claim(status=BOUND), guest, of=everyone, secrets=secrets, named=("team",)))
     assert "OtherAccount" in other.text
     assert yaml.safe_load(other.yaml) == [
         {
@@ -192,7 +197,7 @@ def test_the_account_is_not_let_in() -> None:
     """By the Registry's owner, who alone can change it."""
     guest = token("guest", "team")
     secrets = {Key("harbour", "pull"): pull_secret(password_of(guest).text)}
-    found = end(seen(claim(), guest, secrets=secrets, named=("team",)))
+    found = end(seen(claim(status=BOUND), guest, secrets=secrets, named=("team",)))
     assert "does not let the account team in" in found.text
     assert "spec.allowedNamespaces" in found.remedy
 
@@ -259,7 +264,9 @@ def test_only_the_private_domain_serves_it() -> None:
     """The same image by the other name can be pulled."""
     made = token()
     both = pull_secret(password_of(made).text, "harbour.test", "private.harbour.test")
-    found = seen(claim(), made, of=registry(privateOnly=True), secrets={Key("harbour", "pull"): both})
+    found = seen(
+        claim(status=BOUND), made, of=registry(privateOnly=True), secrets={Key("harbour", "pull"): both}
+    )
     assert "PrivateOnly" in end(found).text
     inside = replace(POD, containers=(Container("web", f"private.{IMAGE}"),))
     assert end(found, inside).good is True
@@ -270,12 +277,12 @@ def test_keyless() -> None:
     pod = replace(POD, pull_secrets=(), service_account="web")
     open_to = [{"role": "Reader", "subjects": [{"serviceAccount": {"name": "web"}}]}]
     made = registry(authentication=KEYLESS)
-    assert end(seen(claim(spec={"access": open_to}), of=made), pod).good is True
-    found = end(seen(claim(), of=made), pod)
+    assert end(seen(claim(status=BOUND, spec={"access": open_to}), of=made), pod).good is True
+    found = end(seen(claim(status=BOUND), of=made), pod)
     assert "NotGranted" in found.text
     (entry,) = yaml.safe_load(found.yaml)
     assert entry["subjects"] == [{"serviceAccount": {"namespace": "harbour", "name": "web"}}]
-    assert "no keyless pulls" in end(seen(claim(spec={"access": open_to})), pod).text
+    assert "no keyless pulls" in end(seen(claim(status=BOUND, spec={"access": open_to})), pod).text
 
 
 def test_what_waits_comes_first() -> None:
@@ -287,9 +294,8 @@ def test_what_waits_comes_first() -> None:
 
 def test_a_namespace_says_who_has_what() -> None:
     """Its own entries, and the AccessTokens of its account."""
-    bound = condition("Bound", "True", "Bound")
     role = [{"role": "Reader", "subjects": [{"accessToken": {"name": "deployer"}}]}]
-    made = claim(status=bound, spec={"access": role})
+    made = claim(status=BOUND, spec={"access": role})
     steps = list(of_namespace(seen(made, token()), made))
     assert [step.good for step in steps] == [True, True, True]
     assert steps[1].text == "AccessToken harbour/deployer: list, pull in pier-one, pier-one/**"
@@ -300,9 +306,9 @@ def written(pull: SecretData, password: SecretData | None = None, *more: AccessT
     """As `seen`, where the policy that was written can be read: with the password's hash, or another's."""
     made = token()
     known = {made.secret: password if password is not None else password_secret(made)[0]}
-    found = seen(claim(), made, *more, secrets={**known, Key("harbour", "pull"): pull})
+    found = seen(claim(status=BOUND), made, *more, secrets={**known, Key("harbour", "pull"): pull})
     (of,) = found.registries.values()
-    observed = found.observed(of)
+    observed = replace(found.observed(of), kubernetes_namespaces=accounts())
     document = policy(observed, settlement(observed))
     shards = [document, *(Policy() for _ in policies(of)[1:])]
     secrets = {
