@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from registry_operator import names
 from registry_operator.cache import Cache
+from registry_operator.desired.policy import entry
 from registry_operator.models import AccessTokenStatus, Key
 from registry_operator.observed import (
     KubernetesNamespace,
@@ -15,6 +16,7 @@ from registry_operator.observed import (
 )
 from registry_operator.queue import Kind, Work
 
+from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.policy import Policy
 from tests.unit.operator import harbour
 
@@ -192,6 +194,46 @@ def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache
     changed = cache.see_propagation(REGISTRY, Propagation(rendered.policy, rendered.revision, {"pod": "1"}))
     assert Work(Kind.NAMESPACE, *claim.key) in changed
     assert seen.registry.key == REGISTRY
+
+
+def test_a_token_is_looked_at_again_when_its_change_is_in_force(cache: Cache) -> None:
+    """Also a Ready one, and also where the policy is another again before every replica had it."""
+    robot, other = harbour.token(), harbour.token("other")
+    for one in (robot, other):
+        ready = {"type": "Ready", "status": "True", "reason": "InForce", "observedGeneration": 1}
+        status = {"conditions": [{**ready, "lastTransitionTime": "2026-11-21T00:00:00Z"}]}
+        meta = newer("8")
+        cache.see_token(one.key, harbour.token(one.meta.name, meta=meta, status=status))
+    account = harbour.accounts()["harbour"]
+
+    def saying(revision: str, reported: str, **hashes: str) -> Propagation:
+        tokens = {
+            token_id(one.meta.uid): entry(one, account, tuple(hashes.get(one.meta.name, "1")))
+            for one in (robot, other)
+        }
+        return Propagation(Policy(tokens=tokens), revision, {"pod": reported})
+
+    cache.see_claim(harbour.claim().key, None)
+    cache.see_propagation(REGISTRY, saying("1", "1"))
+    looked = work((Kind.ACCESS_TOKEN, *robot.key))
+    assert cache.see_propagation(REGISTRY, saying("2", "1", deployer="12")) == looked
+    assert not cache.is_settled(REGISTRY, robot.key)
+    both = {"deployer": "12", "other": "12"}
+    cache.see_propagation(REGISTRY, saying("3", "1", **both))
+    assert cache.see_propagation(REGISTRY, saying("3", "2", **both)) == looked
+    assert cache.is_settled(REGISTRY, robot.key)
+    assert not cache.is_settled(REGISTRY, other.key)
+
+    after = Cache()  # of another operator: it looks at those with two passwords when they are in force
+    for one in (robot, other):
+        after.see_token(one.key, one)
+    assert not after.is_settled(REGISTRY, robot.key)
+    after.see_propagation(REGISTRY, saying("3", "2", deployer="12"))
+    assert not after.is_settled(REGISTRY, robot.key)
+    after.see_propagation(REGISTRY, saying("3", "3", deployer="12"))
+    assert after.is_settled(REGISTRY, robot.key)
+    after.see_registry(REGISTRY, None)
+    assert not after.is_settled(REGISTRY, robot.key)
 
 
 def test_names_that_somebody_uses_are_the_secrets_to_keep(cache: Cache) -> None:

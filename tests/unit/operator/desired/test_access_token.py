@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from registry_operator import names
+from registry_operator.desired import rotation
 from registry_operator.desired.access_token import render, targets, unwanted
-from registry_operator.desired.rendered import identity
-from registry_operator.models import Key
-from registry_operator.observed import KubernetesNamespace, SecretData, TokenObserved
+from registry_operator.desired.policy import entry
+from registry_operator.desired.rendered import Child, identity
+from registry_operator.models import Key, Registry
+from registry_operator.observed import KubernetesNamespace, Propagation, SecretData, TokenObserved
 
+from registry_runtime.auth import credentials
 from registry_runtime.contract.credential import Password, token_id
+from registry_runtime.contract.policy import Policy
 from tests.unit.operator.harbour import MADE, NOW, accounts, consents, placed, registry, token, view
 
 PULLS = {"namespaces": ["shop", "harbour"]}
@@ -126,3 +133,146 @@ def test_without_consent_or_while_it_goes_nothing_is_made() -> None:
     assert render(replace(one, secrets=view(refused=["harbour"]))) == ()
     assert len(render(replace(one, secrets=view(refused=["shop"])))) == 2
     assert render(seen(meta={"deletionTimestamp": MADE.isoformat()})) == ()
+
+
+def test_a_key_file_says_where_it_is_good(registries: Mapping[Key, Registry]) -> None:
+    """Each host of each Registry that lets the account in, once; and the password in one field."""
+    refs = [{"name": name, "namespace": "harbour"} for name in ("harbour", "quay")]
+    one = replace(seen(registryRefs=refs), registries=registries)
+    (made,) = render(one)
+    values = {name: base64.b64decode(value).decode() for name, value in made["data"].items()}
+    assert json.loads(values["key.json"]) == {
+        "username": "deployer",
+        "password": values["password"],
+        "registries": ["harbour.test", "private.harbour.test", "quay.test", "private.quay.test"],
+    }
+    login = credentials.password("_json_key", values["key.json"])
+    assert login == credentials.Basic(values["password"])
+
+
+def test_a_pull_secret_has_every_registry(registries: Mapping[Key, Registry]) -> None:
+    """One password for all of them."""
+    refs = [{"name": name, "namespace": "harbour"} for name in ("harbour", "quay")]
+    one = replace(seen(registryRefs=refs, pullSecrets={"namespaces": ["shop"]}), registries=registries)
+    _, pull = render(one)
+    auths = json.loads(base64.b64decode(pull["data"][".dockerconfigjson"]))["auths"]
+    assert set(auths) == {"harbour.test", "private.harbour.test", "quay.test", "private.quay.test"}
+    assert len({entry["password"] for entry in auths.values()}) == 1
+
+
+def quay() -> Registry:
+    """Another Registry beside harbour."""
+    one = registry(hostname="quay.test")
+    return replace(one, meta=replace(one.meta, name="quay", uid="uid-harbour-quay"))
+
+
+@pytest.fixture
+def registries() -> Mapping[Key, Registry]:
+    """Registries harbour and quay of namespace harbour."""
+    return {one.key: one for one in (registry(), quay())}
+
+
+ROTATING: dict[str, Any] = {"rotation": {"every": "1d", "overlap": "1h"}, "pullSecrets": PULLS}
+
+
+def settled(one: TokenObserved, **changes: Any) -> TokenObserved:
+    """The same with its Secrets written, and a policy that takes all their passwords known everywhere."""
+    secrets = {**one.secrets.found, **placed(one.token, render(one))}
+    known = rotation.read(one.token, secrets[one.token.secret])
+    assert known is not None
+    account = one.kubernetes_namespaces["harbour"]
+    policy = Policy(tokens={known.current.id: entry(one.token, account, known.hashes)})
+    reached = {key: Propagation(policy, policy.revision, {"pod": policy.revision}) for key in one.registries}
+    everywhere = frozenset(one.registries)
+    return replace(one, secrets=view(secrets), propagations=reached, settled=everywhere, **changes)
+
+
+def given(children: Iterable[Child]) -> set[str]:
+    """The passwords in what was rendered."""
+    configs = [one["data"][".dockerconfigjson"] for one in children if ".dockerconfigjson" in one["data"]]
+    auths = [json.loads(base64.b64decode(one))["auths"] for one in configs]
+    return {entry["password"] for one in auths for entry in one.values()}
+
+
+def due(**spec: Any) -> TokenObserved:
+    """A token whose next password is made, known everywhere, and due."""
+    first = settled(settled(seen(**{**ROTATING, **spec})), now=NOW + timedelta(days=1))
+    return settled(first)
+
+
+def test_the_next_password_takes_its_place_in_one_go() -> None:
+    """In the token's Secret and in every pull secret; the one of before is good beside it."""
+    one = due()
+    before = rotation.read(one.token, one.secrets.get(one.token.secret))
+    assert before is not None
+    assert before.next is not None
+    children = render(one)
+    assert given(children) == {before.next.text}
+    after = rotation.read(one.token, placed(one.token, children)[one.token.secret])
+    assert after is not None
+    assert (after.current, after.previous) == (before.next, before.current.sha256)
+    assert after.given == ("harbour", "shop")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settled": frozenset()},
+        {"propagations": {}},
+        {"registries": {}},
+        {"secrets": "shop is refused"},
+    ],
+)
+def test_what_holds_a_rotation_up(changes: dict[str, Any]) -> None:
+    """A replica that may not know it, a Registry that cannot be read, a target that cannot be reached."""
+    one = due()
+    if "secrets" in changes:
+        changes = {"secrets": view(one.secrets.found, refused=["shop"])}
+    before = one.secrets.found[one.token.secret].values["password"]
+    (first, *_) = render(replace(one, **changes))
+    assert base64.b64decode(first["data"]["password"]) == before
+
+
+def test_a_registry_that_lets_nobody_in_holds_nothing_up() -> None:
+    """It has no use for any password."""
+    one, other = due(), quay()
+    closed = registry(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"a": "b"}}})
+    before = one.secrets.found[one.token.secret].values["password"]
+    refs = [{"name": name, "namespace": "harbour"} for name in ("harbour", "quay")]
+    asking = replace(
+        one,
+        token=token(registryRefs=refs, **ROTATING),
+        registries={other.key: other, closed.key: closed},
+        propagations={other.key: one.propagations[closed.key]},
+        settled=frozenset({other.key}),
+    )
+    for _ in range(2):  # its pull secrets lose the closed Registry's hosts first
+        children = render(asking)
+        asking = replace(asking, secrets=view({**asking.secrets.found, **placed(asking.token, children)}))
+    assert base64.b64decode(children[0]["data"]["password"]) != before
+
+
+def test_who_was_never_given_a_password_holds_nothing_up() -> None:
+    """A target that never consented, and one that is not there: nothing there could fail."""
+    wanted = {"pullSecrets": {"namespaces": ["shop", "yard", "nowhere"]}}
+    one = replace(seen(**{**ROTATING, **wanted}), secrets=view(refused=["yard"]))
+    one = replace(settled(one), now=NOW + timedelta(days=1))
+    refused = replace(one, secrets=view(one.secrets.found, refused=["yard"]))
+    known = rotation.read(refused.token, placed(refused.token, render(refused))[refused.token.secret])
+    assert known is not None
+    assert known.given == ("shop",)
+    assert known.next is not None
+
+
+@pytest.mark.parametrize("spec", [{"suspended": True}, {"expiresAt": NOW.isoformat()}, {"rotation": None}])
+def test_what_does_not_rotate_forgets_the_next_one(spec: dict[str, Any]) -> None:
+    """Suspended, ended, or without rotation; the password stays what it is."""
+    one = due()
+    asked = {key: value for key, value in {**ROTATING, **spec}.items() if value is not None}
+    (first, *_) = render(replace(one, token=token(**asked)))
+    known = rotation.read(one.token, placed(one.token, [first])[one.token.secret])
+    assert known is not None
+    assert known.next is None
+    assert (
+        base64.b64decode(first["data"]["password"]) == one.secrets.found[one.token.secret].values["password"]
+    )
