@@ -225,6 +225,7 @@ def test_a_token_is_looked_at_again_when_its_change_is_in_force(cache: Cache) ->
     assert not cache.is_settled(REGISTRY, other.key)
 
     after = Cache()  # of another operator: it looks at those with two passwords when they are in force
+    after.see_registry(REGISTRY, harbour.registry())
     for one in (robot, other):
         after.see_token(one.key, one)
     assert not after.is_settled(REGISTRY, robot.key)
