@@ -65,9 +65,9 @@ class Admission:
         return passed
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:
-        """As `repository`, but for the bearer's own time: whether that is over is the caller's to look at.
+        """As `repository`, but for time: whether the bearer's or the AccessToken's is over, see `lapsed`.
 
-        The AccessToken itself is judged as it is now: what was taken away ends no work.
+        All else is judged as it is now: an AccessToken that was taken away ends no work.
         """
         name = named(request)
         trace = trace_of(request.scope)

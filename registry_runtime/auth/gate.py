@@ -226,11 +226,13 @@ class Gate:
         now = self._clock().timestamp()
         if claims.issued > now + CLOCK_SKEW:
             raise Unauthorized(_SENTENCES[Reason.BEARER_EXPIRED], reason=Reason.BEARER_EXPIRED)
-        lapsed = now - claims.expires if claims.expires <= now else None
+        token = self._policy().tokens.get(claims.token)
+        ends = token.not_after.timestamp() if token is not None and token.not_after else math.inf
+        over = now - min(ends, claims.expires)
         return Identity(
             claims.token or None,
             claims.scopes,
-            lapsed,
+            over if over >= 0 else None,
             claims.expires,
             claims.provider,
             claims.name,

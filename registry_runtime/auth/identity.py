@@ -23,8 +23,9 @@ class Identity:
     """An AccessToken by its id, somebody for whom a provider vouches, or anybody.
 
     `scopes` narrows what a bearer may be used for (None: a password, not narrowed).
-    `lapsed` is for how many seconds the bearer's own time is over (None: it is not); only work that
-    it began may still be ended. `expires` is when that time is over, in seconds of Unix.
+    `lapsed` is for how many seconds the time of its bearer, or of the AccessToken behind that, is over
+    (None: it is not); only work that it began may still be ended, and then it is `timeless`: neither is
+    looked at. `expires` is when the bearer's time is over, in seconds of Unix.
     `subjects` are those of the policy (`contract.subject`) that a provider's word makes of `name`.
     `source` is the address of the client.
     """
@@ -37,6 +38,7 @@ class Identity:
     name: str = ""
     subjects: frozenset[str] = frozenset()
     source: str = ""
+    timeless: bool = False
 
     @property
     def anonymous(self) -> bool:
@@ -48,7 +50,7 @@ class Identity:
         return self.token or (f"{self.provider}:{self.name}" if self.provider else "")
 
     def renewed(self) -> Self:
-        return replace(self, lapsed=None)
+        return replace(self, lapsed=None, timeless=True)
 
 
 ANYBODY = Identity()

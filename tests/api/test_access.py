@@ -368,6 +368,43 @@ def test_an_upload_outlives_its_bearer(replica: Replica) -> None:
     assert client.raw("PUT", f"{location}?digest={digest_of(content)}", headers=expired).status == 201
 
 
+def test_an_upload_outlives_its_token(replica: Replica) -> None:
+    """An AccessToken that ends in the middle of a push: what it began it ends, unless it is taken away."""
+    client = replica.client()
+    held = bearer(token(client, f"repository:{client.repository}:pull,push"))
+    _, manifest = client.push_image()
+    begun, other = (
+        client.raw("POST", f"{client.base}/blobs/uploads/", headers=held).location for _ in range(2)
+    )
+    assert client.raw("PATCH", begun, b"a long ", held).status == 202
+
+    def change(**fields: object) -> None:
+        usual = closed()
+        tokens = {**usual.tokens, ROBOT.id: usual.tokens[ROBOT.id].model_copy(update=fields)}
+        enforce(replica, usual.model_copy(update={"tokens": tokens}))
+
+    change(not_after=datetime.now(UTC) - timedelta(seconds=61))
+    assert client.raw("PATCH", begun, b"push", held).status == 202
+    digest = digest_of(b"a long push")
+    assert client.raw("PUT", f"{begun}?digest={digest}", headers=held).status == 201
+    put = {**held, "Content-Type": OCI_IMAGE}
+    assert client.raw("PUT", f"{client.base}/manifests/late", manifest, put).status == 201
+    for method, path in [
+        ("POST", f"{client.base}/blobs/uploads/"),
+        ("GET", f"{client.base}/manifests/late"),
+        ("PATCH", other),
+        ("DELETE", f"{client.base}/manifests/late"),
+        ("GET", "/v2/"),
+    ]:
+        assert client.raw(method, path, headers=held).status == 401, (method, path)
+    assert token(client).status == 401
+
+    change(not_after=datetime.now(UTC) - timedelta(seconds=700))
+    assert client.raw("PUT", f"{client.base}/manifests/late", manifest, put).status == 401
+    change(not_after=datetime.now(UTC) - timedelta(seconds=61), suspended=True)
+    assert client.raw("PUT", f"{client.base}/manifests/late", manifest, put).status == 401
+
+
 def test_an_old_bearer_goes_on_with_nothing(tmp_path: Path) -> None:
     """What ran out longer ago than a session lives belongs to no push, whoever's it was."""
     storage = {"kind": "directory", "path": str(tmp_path / "data")}
