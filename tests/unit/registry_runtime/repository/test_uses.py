@@ -284,7 +284,7 @@ async def _answer(value: bool) -> bool:
 
 
 async def test_what_a_use_costs(storage: Directory, replica: Callable[..., Registry]) -> None:
-    """Six reads and four writes more than a push of any other token, which asks nothing of the uses."""
+    """Three reads and two writes of its record; a push of any other token asks nothing of the uses."""
     asked: list[str] = []
 
     async def note(operation: str, key: str) -> None:
