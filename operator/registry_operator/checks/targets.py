@@ -16,7 +16,7 @@ from registry_operator.desired.access_token import (
 )
 from registry_operator.desired.consent import binding, takes
 from registry_operator.desired.policy import password
-from registry_operator.desired.service_accounts import missing, named
+from registry_operator.desired.service_accounts import naming
 from registry_operator.desired.service_accounts import wanted as wanted_accounts
 from registry_operator.models import Targets
 from registry_operator.observed import Absence, Conflict, SecretData, TokenObserved
@@ -94,11 +94,13 @@ def _consent(
 def _service_accounts(observed: TokenObserved, count: str) -> Finding:
     """Whether they name the pull secret, which is everywhere."""
     wanted = wanted_accounts(observed)
-    if wanted:
-        count = f"{count}, {len(named(observed))} of {len(wanted)} ServiceAccounts name it"
-    if gone := missing(observed):
+    if not wanted:
+        return yes(TYPE, "Distributed", count)
+    done = naming(observed, wanted)
+    count = f"{count}, {len(done)} of {len(wanted)} ServiceAccounts name it"
+    gone = [key for key in wanted if key not in observed.service_accounts]
+    if gone:
         return no(
             TYPE, "ServiceAccountNotFound", f"{count}; there is no ServiceAccount {listed(map(str, gone))}"
         )
-    done = set(named(observed)) == set(wanted)
-    return yes(TYPE, "Distributed", count) if done else no(TYPE, "Distributing", count)
+    return yes(TYPE, "Distributed", count) if done == wanted else no(TYPE, "Distributing", count)

@@ -16,7 +16,7 @@ from registry_operator.models import AccessToken, Key
 from registry_operator.observed import PlacedEntry, SecretData, ServiceAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from registry_operator.observed import TokenObserved
 
@@ -55,14 +55,10 @@ def wanted(observed: TokenObserved) -> tuple[Key, ...]:
     )
 
 
-def missing(observed: TokenObserved) -> tuple[Key, ...]:
-    return tuple(key for key in wanted(observed) if key not in observed.service_accounts)
-
-
-def named(observed: TokenObserved) -> tuple[Key, ...]:
-    """Those of them that do name it, whoever put it there."""
+def naming(observed: TokenObserved, accounts: Iterable[Key]) -> tuple[Key, ...]:
+    """Those of these ServiceAccounts that do name it, whoever put it there."""
     secret, found = observed.token.pull_secret_name, observed.service_accounts
-    return tuple(key for key in wanted(observed) if key in found and secret in found[key].pull_secrets)
+    return tuple(key for key in accounts if key in found and secret in found[key].pull_secrets)
 
 
 def edits(observed: TokenObserved) -> tuple[Edit, ...]:

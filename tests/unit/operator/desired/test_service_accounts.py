@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from registry_operator.desired.access_token import render
-from registry_operator.desired.service_accounts import Edit, edits, missing, named, wanted
+from registry_operator.desired.service_accounts import Edit, edits, naming, wanted
 from registry_operator.models import Key
 from registry_operator.observed import PlacedEntry, SecretData, ServiceAccount, TokenObserved
 
@@ -62,7 +62,7 @@ def test_what_is_so_already_is_not_written() -> None:
     assert edits(seen({DEFAULT: account("regcred", OURS.secret, ours=OURS)})) == ()
     theirs = seen({DEFAULT: account(OURS.secret)})
     assert edits(theirs) == ()
-    assert named(theirs) == (DEFAULT,)
+    assert naming(theirs, wanted(theirs)) == (DEFAULT,)
 
 
 def test_an_entry_that_somebody_took_out_comes_back() -> None:
@@ -120,9 +120,8 @@ def test_nothing_is_written_without_the_right_to() -> None:
     assert edits(replace(there, secrets=view(refused=["shop"]))) == ()
 
 
-def test_what_is_missing_is_told_apart_from_what_is_not_named_yet() -> None:
-    """Of two that are wanted one is not there."""
+def test_who_should_name_the_secret_and_who_does() -> None:
+    """Of two that are wanted one is there."""
     one = seen({DEFAULT: account(OURS.secret, ours=OURS)})
     assert wanted(one) == (BUILDER, DEFAULT)
-    assert missing(one) == (BUILDER,)
-    assert named(one) == (DEFAULT,)
+    assert naming(one, wanted(one)) == (DEFAULT,)
