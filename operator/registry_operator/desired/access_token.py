@@ -42,11 +42,11 @@ def render(observed: TokenObserved) -> tuple[Child, ...]:
     found = observed.secrets.get(token.secret)
     if token.meta.deleting or not is_writable(token, found):
         return ()
+    wanted = targets(observed) if usable(observed) else ()
     pulls = [
         key
-        for key in targets(observed)
-        if usable(observed)
-        and key.namespace in observed.kubernetes_namespaces
+        for key in wanted
+        if key.namespace in observed.kubernetes_namespaces
         and is_writable(token, observed.secrets.get(key))
         and takes(observed, key)
     ]
