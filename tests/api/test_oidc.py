@@ -53,6 +53,10 @@ class World:
             oidc={"dex": provider},
         )
 
+    def enforce(self, policy: Policy) -> None:
+        """Returns when it is in force."""
+        enforce(policy, self.replica)
+
     def login(self, id_token: str, *scopes: str) -> Answer:
         query = urlencode([("service", SERVICE), *(("scope", scope) for scope in scopes)])
         return self.client(None).raw("GET", f"/token?{query}", headers=basic(id_token, "anna"))
@@ -81,7 +85,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(autouse=True)
 def usual_policy(world: World) -> None:
-    enforce(world.policy, world.replica)
+    world.enforce(world.policy)
 
 
 def test_an_id_token_pushes_and_pulls_by_its_roles(world: World) -> None:
@@ -139,7 +143,7 @@ def test_a_removed_provider_refuses_at_once(world: World) -> None:
     bearer = {"Authorization": f"Bearer {world.login(good, 'repository:team/app:pull').json()['token']}"}
     path = "/v2/team/app/manifests/v1"
     assert world.client(None).raw("GET", path, headers=bearer).status == 404
-    enforce(world.policy.model_copy(update={"oidc": {}}), world.replica)
+    world.enforce(world.policy.model_copy(update={"oidc": {}}))
     assert world.client(None).raw("GET", path, headers=bearer).status == 401
     assert "password is wrong" in world.refused(good)
 
@@ -147,9 +151,9 @@ def test_a_removed_provider_refuses_at_once(world: World) -> None:
 def test_who_has_a_provider_is_asked_to_log_in(world: World) -> None:
     """Even where something is granted to anybody: many clients decide at /v2/ whether they ever log in."""
     everybody = Grant(repositories=("open/**",), actions=READER)
-    enforce(world.policy.model_copy(update={"anonymous": (everybody,)}), world.replica)
+    world.enforce(world.policy.model_copy(update={"anonymous": (everybody,)}))
     assert world.client(None).raw("GET", "/v2/").status == 401
-    enforce(Policy(anonymous=(everybody,)), world.replica)
+    world.enforce(Policy(anonymous=(everybody,)))
     assert world.client(None).raw("GET", "/v2/").status == 200
 
 
@@ -178,7 +182,7 @@ def pause() -> bool:
 def test_a_provider_that_was_never_there(world: World, tmp_path: Path) -> None:
     """503, with the time after which to try again; other logins go on."""
     provider = world.policy.oidc["dex"].model_copy(update={"issuer": "https://127.0.0.1:1/dex"})
-    enforce(world.policy.model_copy(update={"oidc": {"dex": provider}}), world.replica)
+    world.enforce(world.policy.model_copy(update={"oidc": {"dex": provider}}))
     head, _, signature = world.dex.by_password().split(".")
     claims = base64.urlsafe_b64encode(b'{"iss": "https://127.0.0.1:1/dex"}').decode().rstrip("=")
     answer = world.login(f"{head}.{claims}.{signature}")
