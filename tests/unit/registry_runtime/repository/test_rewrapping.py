@@ -12,10 +12,11 @@ import pytest
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.manifest import OCI_IMAGE
 from registry_runtime.content.name import RepositoryName, Tag
+from registry_runtime.contract.policy import Uses
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.encryption.vault import Vault
 from registry_runtime.errors import StorageRefused, StorageUnavailable
-from registry_runtime.repository import Registry
+from registry_runtime.repository import Allowance, Registry
 from registry_runtime.repository.rewrapping import Rewrap
 from registry_runtime.storage import paths
 from registry_runtime.storage.records import Records
@@ -70,12 +71,12 @@ class Tenant:
 
 @pytest.fixture
 async def tenant(storage: Directory, tmp_path: Path) -> Tenant:
-    """An image was pushed, and an upload begun, under k1; k2 is in use now."""
+    """An image was pushed, with a one-time token, and an upload begun, under k1; k2 is in use now."""
     made = Tenant(storage, tmp_path.parent / f"{tmp_path.name}-turning")
     registry = made.replica()
     assert (await registry.check()).reason is StorageReason.READY
     await push_blobs(registry, NAME, b"{}")
-    await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE)
+    await registry.manifests.put(NAME, V1, OCI_IMAGE, IMAGE, allowance=Allowance("t" * 16, Uses(limit=1)))
     registry.uploads.start(NAME)
     made.keys.use("k2")
     return made
