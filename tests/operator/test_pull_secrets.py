@@ -16,6 +16,7 @@ from tests.operator.operator_process import RBAC, Cluster, Operator, wait
 
 pytestmark = pytest.mark.cluster
 MERGE = "application/merge-patch+json"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
 def account(cluster: Cluster, namespace: str, name: str, *pull_secrets: str) -> None:
@@ -242,3 +243,49 @@ def test_a_stranger_s_token_places_nothing_where_it_is_not_named(cluster: Cluste
     until(cluster, "victim", "web", "robot-pull")
     distributed(cluster, "stranger", "robot", "TargetNotConsenting")
     assert cluster.list("Secret", "victim").keys() == {"robot-pull"}
+
+
+def test_a_service_account_that_cannot_be_written_keeps_no_secret_where_it_may_not_be(
+    cluster: Cluster,
+) -> None:
+    """A rule of the cluster refuses the write: the Secret goes all the same, its name as soon as it may."""
+    cluster.namespace("walled")
+    cluster.registry("walled")
+    cluster.namespace("walled-app", consent=SECRETS_ROLE, takes="walled", wall="yes")
+    account(cluster, "walled-app", "web", "regcred")
+    cluster.token("walled", "robot", **pulls("walled-app", accounts=("web",)))
+    until(cluster, "walled-app", "web", "regcred", "robot-pull")
+    wall(cluster)
+    annotate(cluster, "walled-app", SECRETS_ROLE, {mark("walled"): "false"})
+    wait(lambda: cluster.get("Secret", "walled-app", "robot-pull") is None)
+    refused = wait(lambda: cluster.condition("AccessToken", "walled", "robot", "Stalled").get("reason"))
+    assert refused == "Refused"
+    assert names(cluster, "walled-app", "web") == ["regcred", "robot-pull"]
+    cluster.server.ask("DELETE", f"{ADMISSION}/validatingadmissionpolicybindings/wall")
+    until(cluster, "walled-app", "web", "regcred")
+
+
+def wall(cluster: Cluster) -> None:
+    """No ServiceAccount of a namespace with the label may be changed."""
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "resources": ["serviceaccounts"],
+        "operations": ["UPDATE"],
+    }
+    where = {"resourceRules": [rule], "namespaceSelector": {"matchLabels": {"wall": "yes"}}}
+    policy = {"matchConstraints": where, "validations": [{"expression": "false", "message": "walled"}]}
+    binding = {"policyName": "wall", "validationActions": ["Deny"]}
+    for plural, spec in (("policies", policy), ("policybindings", binding)):
+        body = {"metadata": {"name": "wall"}, "spec": spec}
+        cluster.server.ask("POST", f"{ADMISSION}/validatingadmission{plural}", body)
+
+    def stands() -> bool:
+        path = f"{cluster.path('ServiceAccount', 'walled-app', 'web')}?dryRun=All"
+        try:
+            cluster.server.ask("PATCH", path, {"metadata": {"labels": {"x": "y"}}}, MERGE)
+        except Refusal as refusal:
+            return "walled" in refusal.message
+        return False
+
+    wait(stands)

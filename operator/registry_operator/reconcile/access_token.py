@@ -47,8 +47,7 @@ async def reconcile(at: Context, key: Key) -> None:
     if not conflict:
         await apply_all(at, token, children[1:])
     try:
-        if not conflict:
-            await service_accounts.name(at, token)
+        await service_accounts.name(at, token)
     finally:  # what may not be there goes, whatever keeps a ServiceAccount from being written
         for gone in unwanted(observed):
             await remove(at, "Secret", gone, token)
