@@ -97,7 +97,8 @@ def standing(policy: Policy, identity: Identity, now: datetime) -> Reason:
     if identity.token is not None:
         reason = _token_stands(policy.tokens.get(identity.token), identity, now)
     elif identity.provider:
-        reason = Reason.GRANTED if policy.vouches(identity.provider) else Reason.PROVIDER_UNKNOWN
+        vouched = policy.vouches(identity.provider, identity.rules)
+        reason = Reason.GRANTED if vouched else Reason.PROVIDER_UNKNOWN
     return Reason.BEARER_EXPIRED if reason in _ALLOWING and identity.lapsed is not None else reason
 
 

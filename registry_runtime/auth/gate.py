@@ -184,6 +184,7 @@ class Gate:
             asker.identity.provider,
             asker.identity.name,
             asker.identity.subjects,
+            asker.identity.rules,
         )
         return Issued(self._bearers.sign(claims), issued, seconds)
 
@@ -238,6 +239,7 @@ class Gate:
             claims.name,
             claims.subjects,
             source,
+            rules=claims.rules,
         )
 
     def _claims(self, text: str) -> Claims:

@@ -26,7 +26,8 @@ class Identity:
     `lapsed` is for how many seconds the time of its bearer, or of the AccessToken behind that, is over
     (None: it is not); only work that it began may still be ended, and then it is `timeless`: neither is
     looked at. `expires` is when the bearer's time is over, in seconds of Unix.
-    `subjects` are those of the policy (`contract.subject`) that a provider's word makes of `name`.
+    `subjects` are those of the policy (`contract.subject`) that a provider's word makes of `name`, by its
+    `rules` at that time ("": by whatever it has).
     `source` is the address of the client.
     """
 
@@ -39,6 +40,7 @@ class Identity:
     subjects: frozenset[str] = frozenset()
     source: str = ""
     timeless: bool = False
+    rules: str = ""
 
     @property
     def anonymous(self) -> bool:

@@ -31,7 +31,8 @@ class BearerInvalid(ValueError):
 class Claims:
     """`token` is the AccessToken's id, times are seconds of Unix.
 
-    Without a token: who has a `provider` is what that calls `name`, with these `subjects`; else anybody.
+    Without a token: who has a `provider` is what that calls `name`, with these `subjects` by these `rules`;
+    else anybody.
     """
 
     token: str
@@ -41,6 +42,7 @@ class Claims:
     provider: str = ""
     name: str = ""
     subjects: frozenset[str] = frozenset()
+    rules: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Bearers:
         }
         if claims.provider:
             body |= {"idp": claims.provider, "name": claims.name, "subjects": sorted(claims.subjects)}
+            body |= {"rules": claims.rules}
         keys = self._keys
         key = next((key for key in reversed(keys) if key.since <= claims.issued), keys[0])
         signed = f"{key.header}.{_encode(_json(body))}"
@@ -155,6 +158,7 @@ class Bearers:
                 str(read.get("idp", "")),
                 str(read.get("name", "")),
                 frozenset(read.get("subjects", ())),
+                str(read.get("rules", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BearerInvalid from error

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from registry_runtime.auth.decision import Reason
 from registry_runtime.auth.globs import matches
 from registry_runtime.auth.id_token import IdTokenRefused
-from registry_runtime.auth.identity import Identity
+from registry_runtime.auth.identity import Identity, service_account
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract import subject
 from registry_runtime.contract.policy import Policy
-from registry_runtime.contract.subject import KUBERNETES, OidcProvider
+from registry_runtime.contract.subject import KubernetesProvider, OidcProvider
 
 _MOST = 64  # subjects of one identity
 _MOST_BYTES = 4 * 1024  # of all of them: they stand in the bearer, which comes with every request
@@ -72,17 +73,17 @@ def by_provider(
     user = next(iter(_values(claims, provider.user)), "")
     if not fulfils(claims, provider.claims) or not user.isprintable() or not 0 < len(user) <= _LONGEST_NAME:
         raise IdTokenRefused(Reason.ID_TOKEN_CLAIMS)
-    return Identity(provider=name, name=user, subjects=frozenset(mine), expires=int(ends))
+    return Identity(
+        provider=name, name=user, subjects=frozenset(mine), expires=int(ends), rules=provider.rules
+    )
 
 
-def by_cluster(claims: Mapping[str, Any], ends: float) -> Identity:
+def by_cluster(provider: KubernetesProvider, claims: Mapping[str, Any], ends: float) -> Identity:
     """The ServiceAccount that these claims of the cluster are of. Raises IdTokenRefused."""
     found = _SERVICE_ACCOUNT.fullmatch(str(claims.get("sub")))
     if found is None:
         raise IdTokenRefused(Reason.ID_TOKEN_CLAIMS)
-    namespace, name = found.groups()
-    mine = frozenset({subject.service_account(namespace, name), subject.service_account(namespace)})
-    return Identity(provider=KUBERNETES, name=f"{namespace}/{name}", subjects=mine, expires=int(ends))
+    return replace(service_account(*found.groups()), expires=int(ends), rules=provider.rules)
 
 
 def fulfils(claims: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

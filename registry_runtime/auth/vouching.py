@@ -107,7 +107,7 @@ class Vouching:
         if provider.review:
             await self._review(token.text, claims, provider)
             until = min(until, self._now() + _REVIEWED_LIFE)
-        return vouched.by_cluster(claims, until)
+        return vouched.by_cluster(provider, claims, until)
 
     async def _review(self, text: str, claims: dict[str, Any], provider: KubernetesProvider) -> None:
         assert self._cluster is not None

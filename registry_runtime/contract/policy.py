@@ -116,9 +116,10 @@ class Policy(Frozen):
     kubernetes: KubernetesProvider | None = None
     private_only: bool = False
 
-    def vouches(self, provider: str) -> bool:
-        """Whether the word of this provider still counts."""
-        return self.kubernetes is not None if provider == KUBERNETES else provider in self.oidc
+    def vouches(self, provider: str, rules: str = "") -> bool:
+        """Whether the word of this provider still counts, given by these rules of it ("": by any)."""
+        found = self.kubernetes if provider == KUBERNETES else self.oidc.get(provider)
+        return found is not None and rules in {"", found.rules}
 
     def is_private(self, namespace: str) -> bool:
         """Whether the repositories of this namespace are served by the private domain only."""

@@ -11,7 +11,7 @@ import jwt
 from registry_runtime.auth.id_token import IdToken, IdTokenRefused, KeySet, ends, verified
 from registry_runtime.auth.vouched import Subjects, by_cluster, by_provider
 from registry_runtime.contract.policy import Access, Action, Claim, Policy
-from registry_runtime.contract.subject import OidcProvider, oidc
+from registry_runtime.contract.subject import KubernetesProvider, OidcProvider, oidc
 from tests.fuzz.formats import Format, as_text
 from tests.issuer import jwk, private_key
 
@@ -30,6 +30,7 @@ _KEY = private_key("ES256")
 _KEYS = {"keys": [jwk("k", "ES256", _KEY), jwk("r", "RS256", private_key("RS256"))]}
 _TOKEN = jwt.encode(_CLAIMS, _KEY, "ES256", headers={"kid": "k"})
 _PROVIDER = OidcProvider(issuer=_ISSUER, audience="a")
+_CLUSTER = KubernetesProvider(audience="a")
 _GRANTED = Access(
     repositories=("**",),
     actions=frozenset(Action),
@@ -62,7 +63,7 @@ def claims(data: bytes) -> bool:
     mine = _SUBJECTS.of("p", read)
     assert mine <= set(_GRANTED.subjects)
     good = False
-    for made in (partial(by_provider, "p", _PROVIDER, read, mine), partial(by_cluster, read)):
+    for made in (partial(by_provider, "p", _PROVIDER, read, mine), partial(by_cluster, _CLUSTER, read)):
         try:
             identity = made(ends(read, issuer=_ISSUER, audience="a", now=_NOW))
         except IdTokenRefused:

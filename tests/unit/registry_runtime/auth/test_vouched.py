@@ -12,10 +12,11 @@ from registry_runtime.auth.id_token import IdTokenRefused
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.auth.vouched import Subjects, by_cluster, by_provider, few, fulfils
 from registry_runtime.contract.policy import Access, Action, Claim, Policy
-from registry_runtime.contract.subject import OidcProvider, oidc, service_account, token
+from registry_runtime.contract.subject import KubernetesProvider, OidcProvider, oidc, service_account, token
 
 GITHUB = OidcProvider(issuer="https://token.example", audience="registry", claims={"owner": "shop"})
 DEX = OidcProvider(issuer="https://dex.example", audience="registry", user="email")
+CLUSTER = KubernetesProvider(audience="registry")
 CLAIMS: dict[str, Any] = {
     "sub": "shop",
     "aud": "registry",
@@ -99,7 +100,7 @@ def reason(provider: OidcProvider, claims: dict[str, Any]) -> Reason | None:
 
 def test_a_service_account_is_itself_and_one_of_its_namespace() -> None:
     """Nothing else that looks like one is; and nobody is an OIDC subject by it."""
-    identity = by_cluster({"sub": "system:serviceaccount:shop:web.v2"}, 9)
+    identity = by_cluster(CLUSTER, {"sub": "system:serviceaccount:shop:web.v2"}, 9)
     assert identity.who == "kubernetes:shop/web.v2"
     assert identity.subjects == {service_account("shop", "web.v2"), service_account("shop")}
     for odd in (
@@ -114,7 +115,7 @@ def test_a_service_account_is_itself_and_one_of_its_namespace() -> None:
         None,
     ):
         with pytest.raises(IdTokenRefused):
-            by_cluster({"sub": odd}, 9)
+            by_cluster(CLUSTER, {"sub": odd}, 9)
 
 
 def test_nobody_is_crowded_out_of_a_namespace() -> None:

@@ -176,6 +176,43 @@ async def test_another_access_is_in_force_at_the_next_login() -> None:
     assert (await world.login(world.token(CI))).subjects == {after}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": DEX},
+        {"audience": "harbour"},
+        {"claims": {"repository": "shop/other"}},
+        {"claims": {"repository": "**"}},
+        {"user": "repository"},
+    ],
+)
+async def test_other_rules_of_a_provider_end_its_bearers(change: dict[str, Any]) -> None:
+    """At once: nobody was let in by these; what does not say whom it lets in may change."""
+    world = World()
+    provider = world.policy.oidc["ci"]
+    bearer = await world.bearer(world.token(CI))
+    for update, good in (({"ca": "another"}, True), (change, False), ({}, True)):
+        world.policy = world.policy.model_copy(update={"oidc": {"ci": provider.model_copy(update=update)}})
+        if good:
+            assert world.pull(bearer) == "Granted"
+        else:
+            with pytest.raises(Unauthorized) as caught:
+                world.pull(bearer)
+            assert caught.value.reason == "ProviderUnknown"
+
+
+async def test_reviews_from_now_on_end_the_bearers_of_before() -> None:
+    """A pod that is gone may have one of them."""
+    world = World()
+    bearer = await world.bearer(world.token(CLUSTER))
+    assert world.pull(bearer) == "Granted"
+    reviewing = KubernetesProvider(audience="registry", review=True)
+    world.policy = world.policy.model_copy(update={"kubernetes": reviewing})
+    with pytest.raises(Unauthorized):
+        world.pull(bearer)
+    assert world.pull(await world.bearer(world.token(CLUSTER))) == "Granted"
+
+
 async def test_one_issuer_may_have_several_providers() -> None:
     """Each with its audience and its rules: the first that takes the token speaks."""
     world = World()
