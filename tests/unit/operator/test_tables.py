@@ -1,0 +1,70 @@
+"""What resources are found by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from registry_operator.models import Key
+from registry_operator.relations import may_place
+from registry_operator.tables import Tokens
+
+from registry_runtime.contract.credential import token_id
+from tests.unit.operator import harbour
+
+NAMES = st.sampled_from(["a", "b"])
+PULLS = st.sampled_from(
+    [
+        None,
+        {"namespaces": ["x"], "name": "regcred"},
+        {"namespaces": ["y"]},
+        {"selector": {"matchLabels": {"team": "sea"}}},
+    ]
+)
+SEEN = st.tuples(
+    NAMES, NAMES, st.sampled_from(["1", "2"]), st.sampled_from(["", "own-secret"]), PULLS, st.booleans()
+)
+
+
+@given(st.lists(SEEN, max_size=12))
+def test_an_index_finds_what_a_look_at_each_would_find(
+    history: list[tuple[str, str, str, str, Any, bool]],
+) -> None:
+    """Tokens that are made, changed, made again under the same name, and deleted."""
+    table = Tokens()
+    for version, (name, account, uid, secret, pulls, gone) in enumerate(history, 1):
+        meta: dict[str, Any] = {"uid": f"uid-{account}-{name}-{uid}", "resourceVersion": str(version)}
+        spec: dict[str, Any] = {"secretName": secret or None, "pullSecrets": pulls}
+        token = harbour.token(name, account, meta, **{key: value for key, value in spec.items() if value})
+        table.put(token.key, None if gone else token)
+    there = list(table.objects.values())
+    for token in there:
+        assert table.by_id(token_id(token.meta.uid)) == token
+    assert len(table.ids) == len(there)
+    assert sorted(token.key for token in table.pulling()) == sorted(
+        token.key for token in there if token.spec.pull_secrets
+    )
+    for account in ("a", "b"):
+        mine = {token.key for token in there if token.meta.namespace == account}
+        assert {token.key for token in table.within(account)} == mine
+    for key in (
+        Key(space, name) for space in "abxy" for name in ("a", "b", "own-secret", "regcred", "a-pull")
+    ):
+        assert set(table.with_password(key)) == {token.key for token in there if token.secret == key}
+        placing = {token.key for token in there if token.spec.pull_secrets and may_place(token, key)}
+        assert set(table.with_pull_secret(key)) == placing
+
+
+def test_what_is_found_may_be_changed_while_it_is_looked_at() -> None:
+    """Work on one brings changes of others."""
+    table = Tokens()
+    one = harbour.token("one")
+    for token in (one, harbour.token("two")):
+        table.put(token.key, token)
+    for token in table.of(one.registries[0]):
+        later = replace(token, meta=replace(token.meta, resource_version="9"))
+        table.put(token.key, later)
+        table.put(Key("harbour", "two"), None)
+    assert list(table.objects) == [one.key]
