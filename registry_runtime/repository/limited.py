@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from registry_runtime.content.descriptor import Descriptor
+    from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.repository.tags import Tags
     from registry_runtime.repository.uses import Allowance, Held, Uses
@@ -30,7 +31,12 @@ class Limited:
         self.tags = tags
 
     async def begin(
-        self, allowance: Allowance, name: RepositoryName, target: Descriptor, tags: Sequence[Tag]
+        self,
+        allowance: Allowance,
+        name: RepositoryName,
+        target: Descriptor,
+        tags: Sequence[Tag],
+        subject: Digest | None,
     ) -> Push:
         """What a push would take: a use for each tag that is new, or for a digest that is. Raises Denied.
 
@@ -41,8 +47,9 @@ class Limited:
         digest = str(target.digest)
         new = [tag for tag in dict.fromkeys(tags) if await self._is_new(name, tag, target)]
         images = [Image(name.text, tag.text, digest) for tag in new]
-        if not images and not await self._is_there(name, target):
-            images = [Image(name.text, None, digest)]
+        if not images and not await self._is_there(name, target.digest):
+            there = subject is not None and await self._is_there(name, subject)
+            images = [Image(name.text, None, digest, str(subject) if there else None)]
         if images:
             await self.uses.require(allowance, name)
         return Push(self, allowance, name, target, images)
@@ -53,8 +60,8 @@ class Limited:
             raise not_new(tag)
         return digest is None
 
-    async def _is_there(self, name: RepositoryName, target: Descriptor) -> bool:
-        record = await self._records.get(self._records.tree.manifest(name, target.digest))
+    async def _is_there(self, name: RepositoryName, digest: Digest) -> bool:
+        record = await self._records.get(self._records.tree.manifest(name, digest))
         return record is not None and not facts.is_hidden(record)
 
 

@@ -139,7 +139,8 @@ class Manifests:
         target = Descriptor(media_type, digest, len(content))
         tags = [*extra_tags] if isinstance(reference, Digest) else [reference, *extra_tags]
         if allowance is not None:
-            push = await self._limited.begin(allowance, name, target, tags)
+            subject = manifest.subject.digest if manifest.subject else None
+            push = await self._limited.begin(allowance, name, target, tags, subject)
             await self._require(name, manifest, sparse)
             await self._weigh(allowance, name, manifest, len(content))
             await self._put_once(push, name, manifest, content, sparse)

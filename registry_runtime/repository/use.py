@@ -15,7 +15,7 @@ somebody up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
@@ -48,11 +48,16 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What one use is for; `tag` is None where none is given."""
+    """What one use is for; `tag` is None where none is given.
+
+    `about` is its subject, where that was in the repository before: a signature of what is there already is
+    an image of its own, and not a part of one that comes.
+    """
 
     repository: str
     tag: str | None
     digest: str
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,11 @@ class Use:
         if self.image is None:
             return True
         if self.phase is Phase.CLAIMED:
-            return image.tag is not None and self.image == image  # the same push, once more
+            return self.image == image  # the same push, once more
         if self.phase is not Phase.OPEN or self.image.repository != image.repository:
             return False
+        if image.about is not None:
+            return self.has(image.about) and len(self.children) < MOST_CHILDREN
         return image.tag is not None or self.has(image.digest) or len(self.children) < MOST_CHILDREN
 
     def has(self, digest: str) -> bool:
@@ -133,7 +140,7 @@ class Use:
         """With this image: opened, gone on with, or claimed under this name."""
         if self.phase is Phase.CLAIMED:
             return self
-        if image.tag is not None:
+        if image.tag is not None or (image.about is not None and self.phase is Phase.FREE):
             return replace(self, phase=Phase.CLAIMED, at=now, image=image, claim=claim)
         children = (*self._others(image.digest), Child(image.digest))
         return replace(self, phase=Phase.OPEN, at=now, image=image, children=children)
@@ -159,12 +166,11 @@ class Use:
 
     def encode(self) -> Record:
         image = self.image
-        named = {"repository": image.repository, "tag": image.tag, "digest": image.digest} if image else None
         return Record(
             {
                 "state": self.phase.value,
                 "at": self.at.isoformat(),
-                "image": named,
+                "image": asdict(image) if image else None,
                 "children": [[child.digest, child.write] for child in self.children],
                 "kept": self.kept,
                 "claim": self.claim,

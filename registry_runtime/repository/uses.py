@@ -46,7 +46,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A use that a push goes on with; `claim` is "" without a tag."""
+    """A use that a push goes on with; `claim` is "" for a child, whose image comes later."""
 
     token: str
     number: int
@@ -59,8 +59,8 @@ class Held:
         return [self.token, self.number, self.claim]
 
     def is_of(self, use: Use) -> bool:
-        """Whether the use is, or is becoming, this image; without a tag, whether it has this child."""
-        if self.image.tag is not None:
+        """Whether the use is, or is becoming, this image; or has it as a child."""
+        if self.claim:
             claimed = use.phase in {Phase.CLAIMED, Phase.DONE}
             return claimed and use.claim == self.claim and use.image == self.image
         there = use.image is not None and use.image.repository == self.image.repository
@@ -124,8 +124,7 @@ class Uses:
                 return None
             if slot.use.phase is Phase.DONE:
                 return slot.use
-            tagged = held.image.tag is not None
-            use = slot.use.done() if tagged else slot.use.keep(held.image.digest, write)
+            use = slot.use.done() if held.claim else slot.use.keep(held.image.digest, write)
             if use == slot.use or await self._write(held.token, slot, use):
                 return use
         raise _contended(held.token)
@@ -150,8 +149,7 @@ class Uses:
                 return True
             if slot.use.phase is Phase.DONE:
                 return False
-            tagged = held.image.tag is not None
-            use = slot.use.given_up() if tagged else slot.use.without(held.image.digest)
+            use = slot.use.given_up() if held.claim else slot.use.without(held.image.digest)
             if use == slot.use or await self._write(held.token, slot, use):
                 return True
         raise _contended(held.token)
@@ -203,14 +201,21 @@ class Uses:
     async def _resolved(self, token: str, slot: _Slot) -> _Slot:
         """A claim whose time is over is done where its tag is there, else it is given up."""
         image, now = slot.use.image, self._clock()
-        if image is None or image.tag is None or not slot.use.lapsed(now):
+        if image is None or not slot.use.lapsed(now):
             return slot
         held = Held(token, slot.number, slot.use.claim, image)
-        tag = await self._records.get(paths.tag(RepositoryName(image.repository), Tag(image.tag)))
-        if tag is None or tag.fields.get(_MARK) != held.mark:
+        if not await self._is_tagged(held):
             return replace(slot, use=slot.use.given_up().aged(now))
         await self.keep(held)
         return await self._slot(token, slot.number) or slot
+
+    async def _is_tagged(self, held: Held) -> bool:
+        """Whether the tag is there that was claimed, by this claim."""
+        if held.image.tag is None:
+            return False
+        key = paths.tag(RepositoryName(held.image.repository), Tag(held.image.tag))
+        tag = await self._records.get(key)
+        return tag is not None and tag.fields.get(_MARK) == held.mark
 
     async def _slot(self, token: str, number: int) -> _Slot | None:
         seen = await self._records.read(paths.use(token, number))

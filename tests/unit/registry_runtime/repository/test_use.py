@@ -18,6 +18,7 @@ ELSEWHERE = replace(CHILD, repository="team/other")
 
 OPENED = FREE.serve(CHILD, NOW, "")
 KEPT = replace(OPENED, kept=True)
+SIGNATURE = replace(OTHER, about=CHILD.digest)
 CLAIMED = KEPT.serve(TAGGED, NOW, "claim")
 
 
@@ -38,6 +39,9 @@ def test_children_and_their_tag_are_one_use() -> None:
         (KEPT, TAGGED, True),
         (KEPT, ELSEWHERE, False),
         (KEPT, replace(TAGGED, repository="team/other"), False),
+        (KEPT, SIGNATURE, True),
+        (KEPT, replace(SIGNATURE, about="sha256:5"), False),
+        (FREE, SIGNATURE, True),
         (CLAIMED, TAGGED, True),
         (CLAIMED, replace(TAGGED, tag="v2"), False),
         (CLAIMED, replace(TAGGED, digest="sha256:4"), False),
@@ -84,6 +88,14 @@ def test_without_a_tag_the_last_digest_is_the_image() -> None:
     assert (over.phase, over.image) == (Phase.DONE, OTHER)
 
 
+def test_a_signature_of_what_was_there_before() -> None:
+    """It is an image of its own, at once; one of a child of this image is a child as well."""
+    alone = FREE.serve(SIGNATURE, NOW, "claim")
+    assert (alone.phase, alone.done().image, alone.children) == (Phase.CLAIMED, SIGNATURE, ())
+    assert alone.given_up() == FREE
+    assert KEPT.serve(SIGNATURE, NOW, "").phase is Phase.OPEN
+
+
 def test_a_claim_that_is_given_up() -> None:
     """Its children wait for another tag; without children nothing is left of it."""
     assert not CLAIMED.lapsed(NOW + LAPSE - LATER)
@@ -108,7 +120,9 @@ def test_which_use_a_push_takes() -> None:
     assert chosen(uses[:1], TAGGED) is None
 
 
-@pytest.mark.parametrize("use", [FREE, OPENED, KEPT, CLAIMED, CLAIMED.done()])
+@pytest.mark.parametrize(
+    "use", [FREE, OPENED, KEPT, CLAIMED, CLAIMED.done(), FREE.serve(SIGNATURE, NOW, "c")]
+)
 def test_records(use: Use) -> None:
     """What is written is what is read."""
     assert Use.decode(use.encode()) == use

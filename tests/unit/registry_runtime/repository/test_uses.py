@@ -135,6 +135,32 @@ async def test_without_a_tag(replica: Callable[..., Registry], clock: Clock) -> 
     assert (await replica().manifests.stat(NAME, Digest.of(index(ONE)))).digest == Digest.of(index(ONE))
 
 
+async def test_signatures(replica: Callable[..., Registry]) -> None:
+    """Of the image that is pushed they are a part, in any order before its tag; of others they are not."""
+    signatures = {content: signature(content) for content in (ONE, TWO)}
+    await push(replica(), ONE)
+    await push(replica(), signatures[ONE])
+    await push(replica(), ONE, V1)
+    assert await refused(push(replica(), signatures[TWO])) is Refusal.SPENT
+    before = Allowance("b" * 16, Uses(limit=1))
+    await push(replica(), signatures[TWO], allowance=before)
+    await push(replica(), TWO, V2, allowance=before)
+    for another in (signature(ONE, "another"), signature(TWO, "another")):
+        assert await refused(push(replica(), another, allowance=before)) is Refusal.SPENT
+    two = Allowance("c" * 16, Uses(limit=2))
+    await push(replica(), signature(ONE, "another"), allowance=two)
+    await push(replica(), THREE, allowance=two)
+    assert await refused(push(replica(), signature(TWO, "another"), allowance=two)) is Refusal.TAKEN
+    await push(replica(), THREE, Tag("v3"), allowance=two)
+    assert await refused(push(replica(), signature(TWO, "another"), allowance=two)) is Refusal.SPENT
+
+
+def signature(content: bytes, text: str = "") -> bytes:
+    """Something that has this image as its subject."""
+    subject = descriptor(content, OCI_IMAGE).to_json()
+    return image(subject=subject, annotations={"text": text, "of": str(Digest.of(content))})
+
+
 async def test_what_fails_takes_no_use(replica: Callable[..., Registry]) -> None:
     """Manifests whose blobs are missing, by tag and by digest; then the push that was meant."""
     lacking = image(b"never pushed")
