@@ -14,6 +14,7 @@ from registry_operator import activity as module
 from registry_operator import cluster as door
 from registry_operator.cluster import Credentials
 from registry_operator.controller import Controller
+from registry_operator.handlers import Watchdog
 from registry_operator.metrics import Metrics
 from registry_operator.models import Key
 from registry_operator.models.base import format_time
@@ -38,7 +39,10 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 @asynccontextmanager
 async def controlling(stopped: Operator) -> AsyncIterator[Controller]:
-    """The operator in this process, with its own rights, until the end of the block."""
+    """The operator in this process, with its own rights, until the end of the block.
+
+    All resources are there before. Without kopf, whose sockets the garbage collector has to close.
+    """
     credentials = Credentials.find(stopped.kubeconfig())
     async with door.Cluster(credentials, lambda *_: None) as cluster:
         controller = Controller(cluster, credentials, Settings(image="test"), Metrics(), "operator-0")
@@ -74,6 +78,7 @@ async def test_uses_and_refusals_come_to_stand_in_the_api_server(
 ) -> None:
     """The status has both numbers beside its conditions, over a restart; refusals are Events that count."""
     monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(Watchdog, "run", lambda _self: asyncio.Event().wait())
     cluster, namespace = Cluster(stopped.server), HARBOUR.namespace
     await asyncio.to_thread(cluster.namespace, namespace)
     for make in (cluster.registry, lambda name: cluster.claim(name, "pier")):
