@@ -76,11 +76,8 @@ class AccessLog:
         self._lines.add(
             f'{{"ts": "{self._time()}", "level": "info", "logger": "registry_runtime.access", '
             f'"message": "request", "audit": 1, "event": "{event}", "decision": {decision}, '
-            f'"reason": {_text(trace.reason)}, "who": {_text(trace.who)}, '
-            f'"account": {_text(trace.account)}, "client": {_text(client[0] if client else None)}, '
-            f'"agent": {self._agent(scope["headers"])}, '
-            f'"endpoint": "{trace.endpoint._value_}", "action": {_text(trace.action)}, '
-            f'"repository": {_text(trace.repository)}, "reference": {_reference(place)}, '
+            f'{trace.judged or judged(trace)}, "client": {_text(client[0] if client else None)}, '
+            f'"agent": {self._agent(scope["headers"])}, "reference": {_reference(place)}, '
             f'"digest": {_digest(headers)}, "request": "{trace.id}", '
             f'"method": {quoted(method)}, "path": {quoted(scope["path"][:_PATH])}, "status": {status}, '
             f'"bytes_in": {trace.bytes_in}, "bytes_out": {trace.bytes_out}, "ms": {seconds * 1000:.3f}'
@@ -107,6 +104,15 @@ class AccessLog:
             moment = datetime.fromtimestamp(now / 1000, UTC)
             self._written = moment.isoformat(timespec="milliseconds")
         return self._written
+
+
+def judged(trace: Trace) -> str:
+    """What is the same in every request that is let through again: `Passed` keeps it."""
+    return (
+        f'"reason": {_text(trace.reason)}, "who": {_text(trace.who)}, "account": {_text(trace.account)}, '
+        f'"endpoint": "{trace.endpoint._value_}", "action": {_text(trace.action)}, '
+        f'"repository": {_text(trace.repository)}'
+    )
 
 
 def _text(value: str | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
+from registry_runtime.api.access import judged
 from registry_runtime.api.headers import given
 from registry_runtime.api.trace import Trace, claimed, trace_of
 from registry_runtime.auth.credentials import parse
@@ -47,8 +48,8 @@ class Admission:
             return name, passed.identity
         asker = self.asker(request)
         decision = self._gate.admit(asker, name, action)
-        self._gate.remember(key, asker.identity, decision)
         trace.reason = decision.reason
+        self._gate.remember(key, asker.identity, decision, judged(trace))
         return name, asker.identity
 
     def allowance(self, identity: Identity) -> Allowance | None:
@@ -61,7 +62,7 @@ class Admission:
         passed = self._gate.recall(key)
         if passed is not None:
             trace.who, trace.account = passed.identity.who or None, passed.account
-            trace.reason = passed.decision.reason
+            trace.reason, trace.judged = passed.decision.reason, passed.told
         return passed
 
     def untimed(self, request: Request, action: Action) -> tuple[RepositoryName, Asker]:
@@ -81,7 +82,7 @@ class Admission:
 
     def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
         trace = trace_of(request.scope)
-        trace.action = action
+        trace.action, trace.judged = action, ""
         trace.reason = self._gate.admit(asker, name, action).reason
 
     def ping(self, request: Request, asker: Asker) -> None:

@@ -40,6 +40,7 @@ class ClientStalled(ClientGone):
 def answer(scope: Scope, error: Exception, hosts: Hosts) -> Response:
     """The answer to an error; what nobody foresaw is told by its id only, and stands in the log."""
     trace = trace_of(scope)
+    trace.judged = ""  # what was granted before may be refused now
     if isinstance(error, ClientStalled):
         trace.error = str(error)
         return body(408, "UNKNOWN", str(error), headers={"Connection": "close"})

@@ -25,7 +25,8 @@ class Trace:
     """Filled in as the request is understood; `id` is told to the client, so that it can be asked about.
 
     `who` asks (`Identity.who`), `account` is its token's; `reason` is that of the decision on `action`.
-    `event` is set where noun and method do not tell what was done; `more` are fields that few records have.
+    `event` is set where noun and method do not tell what was done; `more` are fields that few records have;
+    `judged` is what the record says of the decision, where that is known as text already.
     """
 
     endpoint: Endpoint
@@ -40,6 +41,7 @@ class Trace:
     reason: str | None = None
     error: str | None = None
     more: dict[str, object] | None = None
+    judged: str = ""
     bytes_in: int = 0
     bytes_out: int = 0
 

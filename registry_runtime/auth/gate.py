@@ -107,8 +107,8 @@ class Gate:
         self._keep_up()
         return self._remembered.find(key, self._clock().timestamp())
 
-    def remember(self, key: Key, identity: Identity, decision: Decision) -> None:
-        """What was found out just now, of this key, and is a yes."""
+    def remember(self, key: Key, identity: Identity, decision: Decision, told: str = "") -> None:
+        """What was found out just now, of this key, and is a yes; `told` is what its record says."""
         self._keep_up()
         ends = [] if identity.expires is None else [float(identity.expires)]
         token = self._policy().tokens.get(identity.token) if identity.token is not None else None
@@ -117,7 +117,7 @@ class Gate:
         if token is not None and token.not_after is not None:
             ends.append(token.not_after.timestamp())
         account = token.account if token is not None else None
-        self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf), account))
+        self._remembered.keep(key, Passed(identity, decision, min(ends, default=math.inf), account, told))
 
     def account(self, identity: Identity) -> str | None:
         """Whose token it is; None for who has none."""

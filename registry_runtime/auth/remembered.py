@@ -26,12 +26,16 @@ Key = tuple[bytes | None, "Endpoint", str, "Action"]  # the header, the reposito
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Who was let through, and why; `until` is in seconds of Unix, `account` that of a token."""
+    """Who was let through, and why; `until` is in seconds of Unix, `account` that of a token.
+
+    `told` is what audit records say of it.
+    """
 
     identity: Identity
     decision: Decision
     until: float
     account: str | None = None
+    told: str = ""
 
 
 class Remembered:
