@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -310,21 +311,37 @@ async def _answer(value: bool) -> bool:
 
 
 async def test_what_a_use_costs(storage: Directory, replica: Callable[..., Registry]) -> None:
-    """Three reads and two writes of its record; a push of any other token asks nothing of the uses."""
-    asked: list[str] = []
+    """Decision 26 has these counts as a table: what a push with a use asks of the storage beside any other.
+
+    Others, and whoever pulls what was pushed, ask nothing of the uses.
+    """
+    asked: Counter[str] = Counter()
+    keys: list[str] = []
 
     async def note(operation: str, key: str) -> None:
-        asked.append(f"{operation} {key.partition('/')[0]}")
+        asked[operation] += 1
+        keys.append(key)
+
+    async def bill(work: Awaitable[object]) -> Counter[str]:
+        asked.clear()
+        await work
+        return Counter(asked)
 
     registry = replica(Interposed(storage, note))
-    await registry.manifests.put(OTHER, V2, OCI_IMAGE, ONE)
-    usual = list(asked)
-    assert not any(paths.TOKENS.startswith(one.split()[1]) for one in usual)
-    asked.clear()
-    await push(registry, ONE, V1)
-    assert [asked.count("get tokens"), asked.count("put tokens")] == [3, 2]
-    await registry.manifests.get(NAME, V1)
-    assert [asked.count("get tokens"), asked.count("put tokens")] == [3, 2]  # its tag is as any other
+    allowances = [Allowance(letter * 16, Uses(limit=1)) for letter in "ab"]
+    await registry.manifests.put(NAME, Tag("first"), OCI_IMAGE, image(annotations={"n": "first"}))
+    by_tag = await bill(registry.manifests.put(NAME, V1, OCI_IMAGE, ONE))
+    by_digest = await bill(registry.manifests.put(NAME, Digest.of(TWO), OCI_IMAGE, TWO))
+    assert not any(key.startswith(paths.TOKENS) for key in keys)
+    more = await bill(push(registry, THREE, V2, allowance=allowances[0]))
+    assert more - by_tag == {"get": 4, "put": 3}
+    other = image(annotations={"n": "other"})
+    assert (await bill(push(registry, other, allowance=allowances[1]))) - by_digest == {"get": 4, "put": 2}
+    assert await bill(registry.uses.require(allowances[1], NAME)) == {"get": 1}
+    keys.clear()
+    await registry.manifests.get(NAME, V2)
+    assert await refused(registry.uses.require(allowances[0], NAME)) is Refusal.SPENT
+    assert not any(key.startswith(paths.TOKENS) for key in keys)
 
 
 @pytest.mark.parametrize("effect", ["lost", "done"])
