@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -162,13 +163,15 @@ def test_writers_at_the_same_time_lose_nothing(cluster: Cluster) -> None:
     cluster.namespace("crowd")
     cluster.registry("crowd")
     account(cluster, "crowd", "web")
-    robots = [f"robot-{number}" for number in range(6)]
+    robots = [f"robot-{number}" for number in range(8)]
+    theirs = [f"theirs-{number}" for number in range(60)]
     path = cluster.path("ServiceAccount", "crowd", "web")
-    for number, name in enumerate(robots):
-        cluster.token("crowd", name, **pulls("crowd", accounts=("web",)))
-        written = wait(partial(add, cluster, path, f"theirs-{number}"))
-        assert written
-    wanted = {f"{name}-pull" for name in robots} | {f"theirs-{number}" for number in range(6)}
+    with ThreadPoolExecutor() as beside:
+        written = [beside.submit(wait, partial(add, cluster, path, name)) for name in theirs]
+        for name in robots:
+            cluster.token("crowd", name, **pulls("crowd", accounts=("web",)))
+    assert all(one.result() for one in written)
+    wanted = {f"{name}-pull" for name in robots} | set(theirs)
     wait(lambda: set(names(cluster, "crowd", "web")) == wanted)
 
 

@@ -56,13 +56,14 @@ async def write(
         answer = await at.cluster.apply_status(body)
     except NotFound:
         return  # deleted meanwhile
-    match of:
-        case Registry():
-            at.cache.see_registry(of.key, Registry.parse(answer))
-        case Namespace():
-            at.cache.see_claim(of.key, Namespace.parse(answer))
-        case AccessToken():
-            at.cache.see_token(of.key, AccessToken.parse(answer))
+    cache = at.cache
+    match of:  # what is known to be gone by now is not brought back by an answer from before
+        case Registry() if of.key in cache.registries.objects:
+            cache.see_registry(of.key, Registry.parse(answer))
+        case Namespace() if of.key in cache.claims.objects:
+            cache.see_claim(of.key, Namespace.parse(answer))
+        case AccessToken() if of.key in cache.tokens.objects:
+            cache.see_token(of.key, AccessToken.parse(answer))
     at.recorder.record(of, notes(of.status.conditions, status.conditions))
 
 
