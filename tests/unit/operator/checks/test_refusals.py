@@ -11,10 +11,11 @@ from registry_runtime.activity import _GRANTED, _PASSING
 from registry_runtime.auth.decision import Reason
 from registry_runtime.contract.activity import Refusal
 from registry_runtime.contract.policy import Action
+from registry_runtime.repository import use
 from tests.unit.operator.harbour import claim, token
 
 ID = "0123456789abcdef"
-USES = {"UsesSpent", "UsesTaken", "UsesBound", "TagNotNew"}
+USES = {str(one) for one in use.Refusal}
 
 
 def refusal(**changes: Any) -> Refusal:
