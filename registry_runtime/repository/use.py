@@ -1,12 +1,10 @@
 """One use of an AccessToken, as its record says it: which image it is, and how far the push of it came.
 
-```
-free ──a digest──► open ──the tag──► claimed ──the tag is there──► done
-  │                 │  ▲                │                            ▲
-  │                 │  └──it failed─────┤   ──and nothing was kept──►│free
-  └──the tag────────┼───────────────────┘                            │
-                    └──an hour without another digest────────────────┘
-```
+    free     a digest: open; a tag, or a signature of what was there before: claimed
+    open     the tag: claimed; an hour without another digest: done; no digest was kept for minutes: free
+    claimed  the tag is there: done; refused, or not heard of for minutes: open, or free without children
+    done     for ever
+
 Open, it belongs to one repository: what is pushed there by digest are its children. Without a tag the last of
 them is the image. Who claimed and never came back is forgotten after minutes, unless its tag is there.
 No clock of a replica decides which push wins, that is the record's next write; clocks say only when to give
