@@ -38,7 +38,6 @@ from registry_operator.service_accounts import ServiceAccounts
 from registry_operator.settling import Settling
 from registry_operator.tables import Table, Tokens, declared, unchanged
 from registry_runtime.contract.credential import token_id
-from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
 
 
@@ -252,15 +251,15 @@ class Cache:
         """How far a policy has come: whom the policy changed, or who waited for it, is judged again.
 
         Tokens that it changed once more when that is in force everywhere: a rotation goes on then, of a
-        token that is Ready all the time.
+        token that is Ready all the time. So those of before that have two passwords are looked at, too.
         """
         before = self.propagations.get(registry)
         self.propagations[registry] = seen
         if before is None:
             work = self._dependents(registry)
-            changed = self._with_two(registry, seen.policy)
+            changed = self._named(id_ for id_, one in seen.policy.tokens.items() if len(one.hashes) > 1)
         else:
-            changed = self._changed(registry, before.policy, seen.policy)
+            changed = self._changed(before, seen)
             work = self._affected(registry, before, seen)
         settled = self.settling.setdefault(registry, Settling()).see(seen, changed)
         return work | {Work(Kind.ACCESS_TOKEN, *key) for key in changed | settled}
@@ -284,15 +283,16 @@ class Cache:
             work |= {Work(Kind.ACCESS_TOKEN, *key) for key in waiting}
         return work
 
-    def _changed(self, registry: Key, old: Policy, new: Policy) -> set[Key]:
+    def _changed(self, before: Propagation, seen: Propagation) -> set[Key]:
         """Tokens that the policy says something else of."""
-        ids = ((token.key, token_id(token.meta.uid)) for token in self.tokens.of(registry))
-        return {key for key, id_ in ids if old.tokens.get(id_) != new.tokens.get(id_)}
+        old, new = before.policy.tokens, seen.policy.tokens
+        if before.revision == seen.revision:
+            return set()
+        return self._named(id_ for id_ in old.keys() | new.keys() if old.get(id_) != new.get(id_))
 
-    def _with_two(self, registry: Key, policy: Policy) -> set[Key]:
-        """Tokens with several passwords: in the midst of a rotation."""
-        two = {id_ for id_, token in policy.tokens.items() if len(token.hashes) > 1}
-        return {token.key for token in self.tokens.of(registry) if two and token_id(token.meta.uid) in two}
+    def _named(self, ids: Iterable[str]) -> set[Key]:
+        """Tokens by what the policy calls them."""
+        return {token.key for token in map(self.tokens.by_id, ids) if token is not None}
 
     def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
         """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""
