@@ -78,6 +78,14 @@ def wait(true: Callable[[], Any], seconds: float = 30, sentence: str = "") -> An
     raise TimeoutError(sentence or f"not within {seconds} s")
 
 
+def settled(operator: "Operator") -> None:
+    """Until no more requests that change something are made."""
+    before = -1.0
+    while (now := operator.writes()) != before:
+        before = now
+        time.sleep(0.7)
+
+
 @dataclass
 class Operator:
     """The process, or what will be one after `start`."""

@@ -11,7 +11,7 @@ import pytest
 from registry_operator.names import SECRETS_ROLE
 
 from tests.operator.apiserver import Object
-from tests.operator.operator_process import Cluster, Operator, wait
+from tests.operator.operator_process import Cluster, Operator, settled, wait
 
 pytestmark = pytest.mark.cluster
 CHILDREN = {
@@ -34,14 +34,6 @@ def grants(cluster: Cluster, namespace: str) -> list[tuple[str, ...]]:
 
 def there(cluster: Cluster, namespace: str) -> bool:
     return all(names <= cluster.list(kind, namespace).keys() for kind, names in CHILDREN.items())
-
-
-def settled(operator: Operator) -> None:
-    """Until no more requests that change something are made."""
-    before = -1.0
-    while (now := operator.writes()) != before:
-        before = now
-        time.sleep(0.7)
 
 
 def versions(cluster: Cluster, *namespaces: str) -> dict[str, str]:

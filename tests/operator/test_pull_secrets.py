@@ -13,7 +13,7 @@ from registry_operator.desired.consent import mark
 from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from tests.operator.apiserver import Object, Refusal
-from tests.operator.operator_process import RBAC, Cluster, Operator, wait
+from tests.operator.operator_process import RBAC, Cluster, Operator, settled, wait
 
 pytestmark = pytest.mark.cluster
 MERGE = "application/merge-patch+json"
@@ -121,7 +121,9 @@ def test_what_was_there_before_is_nobody_s_to_take_away(cluster: Cluster) -> Non
     assert names(cluster, "first-come", "web") == ["robot-pull"]
 
 
-def test_a_service_account_that_comes_later_is_told_of_and_then_named(cluster: Cluster) -> None:
+def test_a_service_account_that_comes_later_is_told_of_and_then_named(
+    operator: Operator, cluster: Cluster
+) -> None:
     """A controller makes `default` of a new namespace; one that is made anew is as good as the first."""
     cluster.namespace("late")
     cluster.registry("late")
@@ -131,11 +133,13 @@ def test_a_service_account_that_comes_later_is_told_of_and_then_named(cluster: C
     cluster.namespace("late-app", consent=SECRETS_ROLE, takes="late", fleet="late")
     message = distributed(cluster, "late", "robot", "ServiceAccountNotFound")
     assert "late-app/default" in message
+    settled(operator)
     account(cluster, "late-app", "default")
     until(cluster, "late-app", "default", "robot-pull")
     distributed(cluster, "late", "robot", "Distributed")
     cluster.delete("ServiceAccount", "late-app", "default")
     distributed(cluster, "late", "robot", "ServiceAccountNotFound")
+    settled(operator)
     account(cluster, "late-app", "default", "regcred")
     until(cluster, "late-app", "default", "regcred", "robot-pull")
 
