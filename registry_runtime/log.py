@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 FIELDS = "fields"
 AUDIT = {"audit": 1}  # the fields that make a line an audit record: docs/audit.md
 _GATHER_SECONDS = 0.05
-_MOST = 8 * 1024 * 1024  # characters that wait for a reader that is slower than we are
+_MOST = 12_000  # lines that wait for a reader that is slower than we are: 8 MiB, as they usually are
 _LAST_SECONDS = 5.0  # for what waits, at the end
 
 
@@ -39,23 +40,28 @@ class JsonFormatter(logging.Formatter):
 class Lines:
     """Writes lines together, twenty times a second, in a thread of its own once that was started.
 
-    So a reader that stands still stops nobody. What it does not take waits, up to `most` characters; of
-    what comes then, each line is counted as lost, and a line says how many they were. Lines keep their order.
+    So a reader that stands still stops nobody. What it does not take waits, up to `most` lines; of what
+    comes then, each is counted as lost, and a line says how many they were. Lines keep their order.
     """
 
     def __init__(self, write: Callable[[memoryview], int], most: int = _MOST) -> None:
         """`write` takes bytes and says how many it took, as os.write does; it may block."""
         self._write = write
         self._most = most
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._waiting: list[str] = []
-        self._told = 0  # of `lost`
-        self._torn = False  # whether what was written last ends in the middle of a line
+        self._waiting: deque[str] = deque()  # appended to without the lock: that takes as long as all else
+        self._writing: list[str] = []
+        self._changed = threading.Condition()
+        self._awake = False
         self._hurried = False
         self._writer: threading.Thread | None = None
-        self.held = 0  # characters that were not written yet
+        self._told = 0  # of `lost`
+        self._torn = False  # whether what was written last ends in the middle of a line
         self.lost = 0  # lines
+
+    @property
+    def held(self) -> int:
+        """Lines that were not written yet."""
+        return len(self._waiting) + len(self._writing)
 
     def start(self) -> None:
         """From now on nobody waits for a write but the thread that does it."""
@@ -64,22 +70,18 @@ class Lines:
 
     def add(self, line: str) -> None:
         """The line is written soon; without the thread, at once."""
-        with self._lock:
-            self.held += len(line)
-            if self.held > self._most:
-                self.held -= len(line)
-                self.lost += 1
-                return
+        if len(self._waiting) < self._most:
             self._waiting.append(line)
-            if len(self._waiting) == 1:
-                self._changed.notify_all()
-        if self._writer is None:
-            self._put()
+        else:
+            with self._changed:
+                self.lost += 1
+        if not self._awake:  # looked at behind the append: the writer sets it before it takes what there is
+            self._wake()
 
     def hurry(self) -> None:
         """What waits is written now, and nobody waits for it."""
         with self._changed:
-            self._hurried = True
+            self._awake = self._hurried = True
             self._changed.notify_all()
 
     def flush(self, seconds: float = _LAST_SECONDS) -> bool:
@@ -90,26 +92,34 @@ class Lines:
         with self._changed:
             return self._changed.wait_for(lambda: self.held == 0, seconds)
 
+    def _wake(self) -> None:
+        if self._writer is None:
+            self._put()
+            return
+        with self._changed:
+            self._awake = True
+            self._changed.notify_all()
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._awake)
                 self._changed.wait_for(lambda: self._hurried, _GATHER_SECONDS)
-                self._hurried = False
+                self._awake = self._hurried = False
             self._put()
 
     def _put(self) -> None:
-        with self._lock:
-            lines, self._waiting = self._waiting, []
+        with self._changed:
+            self._writing = [self._waiting.popleft() for _ in range(len(self._waiting))]
             lost = self.lost
         gap = [_gap(lost - self._told)] if lost > self._told else []
-        failed = self._written([*lines, *gap])
+        failed = self._written([*self._writing, *gap])
         with self._changed:
             if failed:
                 self.lost += failed - len(gap)
             else:
                 self._told = lost
-            self.held -= sum(map(len, lines))
+            self._writing = []
             self._changed.notify_all()
 
     def _written(self, lines: list[str]) -> int:

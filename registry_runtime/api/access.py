@@ -21,8 +21,9 @@ from registry_runtime.metrics import Gauge, Metric
 
 Headers = Iterable[tuple[bytes, bytes]]
 _REFUSED = frozenset({401, 403, 429})
-_PATH = 1024  # characters of a path or an error that a record holds at most
-_REFERENCE = 256
+_PATH = 512  # characters of a path that a record holds at most; of what else a client chose, fewer
+_REFERENCE = 136  # as many as the longest digest has
+_ERROR = 1024
 _AGENT = 200
 _AGENTS = 256  # that are remembered as they stand in a line
 _EVENTS = {
@@ -61,10 +62,7 @@ class AccessLog:
         return [
             Gauge("roadstead_log_lost", "Lines lost since the start.", (), lambda: {(): float(lines.lost)}),
             Gauge(
-                "roadstead_log_waiting_bytes",
-                "Of lines that nobody has read yet.",
-                (),
-                lambda: {(): float(lines.held)},
+                "roadstead_log_waiting", "Lines that nobody read yet.", (), lambda: {(): float(lines.held)}
             ),
         ]
 
@@ -141,5 +139,5 @@ def _more(trace: Trace, headers: Headers) -> str:
     if tags := [value.decode() for name, value in headers if name == b"oci-tag"]:
         more["tags"] = tags
     if trace.error:
-        more["error"] = trace.error[:_PATH]
+        more["error"] = trace.error[:_ERROR]
     return "".join(f', "{name}": {json.dumps(value)}' for name, value in more.items())

@@ -123,14 +123,14 @@ def test_lines_of_many_threads_stay_whole() -> None:
 def test_a_reader_that_stands_still_stops_nobody() -> None:
     """What a full pipe does not take waits, within bounds; the rest is counted, and said when it goes on."""
     reader, writer = os.pipe()
-    lines = Lines(partial(os.write, writer), most=200_000)
+    lines = Lines(partial(os.write, writer), most=2000)
     lines.start()
     text = "x" * 99
     for _ in range(5000):
         lines.add(text)
     assert not lines.flush(0.01), "nobody reads"
-    assert lines.held <= 200_000
-    assert lines.lost > 2000
+    assert lines.held <= 4000
+    assert lines.lost >= 1000
     lost = lines.lost
     with os.fdopen(reader, "rb") as pipe:
         kept = [pipe.readline() for _ in range(5000 - lost)]
