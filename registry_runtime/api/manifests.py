@@ -11,6 +11,7 @@ from starlette.responses import Response
 from registry_runtime.api.admission import Admission
 from registry_runtime.api.conditions import etag, unchanged
 from registry_runtime.api.streams import whole
+from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.identity import Identity
 from registry_runtime.content.descriptor import Descriptor
 from registry_runtime.content.digest import Digest
@@ -60,6 +61,8 @@ class Manifests:
         pushed = await self._manifests.put(
             name, reference, media_type, content, tags, sparse=sparse, allowance=allowance
         )
+        if allowance is not None:
+            trace_of(request.scope).note("uses", allowance.uses.limit)
         digest = pushed.descriptor.digest
         response = Response(status_code=201)
         response.headers["Location"] = f"/v2/{name}/manifests/{digest}"
