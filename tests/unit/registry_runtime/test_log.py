@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
+from registry_runtime import log
 from registry_runtime.log import GatheringHandler, JsonFormatter, Lines, fields
 
 
@@ -84,8 +87,9 @@ def test_lines_are_written_together() -> None:
     assert until(lambda: written.lines()[-1] == "later"), "without a flush, too"
 
 
-def test_a_warning_hurries() -> None:
-    """With all that was said before it, and nobody has to ask."""
+def test_a_warning_hurries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that was said before it, however long lines are gathered, and nobody has to ask."""
+    monkeypatch.setattr(log, "_GATHER_SECONDS", 3600)
     made, lines, written = handler()
     lines.start()
     say(made, "before")
