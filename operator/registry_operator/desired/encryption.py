@@ -7,8 +7,10 @@ One that does not answer holds nothing, as far as is known.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from registry_operator import names
 from registry_operator.models import Key
 from registry_operator.observed import SecretData
 from registry_runtime.contract.policy import KeyUse
@@ -33,9 +35,20 @@ def key_use(observed: RegistryObserved, before: Policy) -> KeyUse | None:
         return use.model_copy(update={"settled": False, "turn": before.revision})
     if not use.settled and is_used_everywhere(observed, use):
         known = {state.policy_revision for state in answering(observed).values()} == {before.revision}
-        id_ = held_everywhere(observed, use.active)
-        return use.model_copy(update={"settled": True, "id": id_}) if known else use
+        id_, turn = held_everywhere(observed, use.active), _turn(observed, use)
+        return use.model_copy(update={"settled": True, "id": id_, "turn": turn}) if known else use
     return use
+
+
+def _turn(observed: RegistryObserved, use: KeyUse) -> str:
+    """Of a key that is settled now: another one each time.
+
+    It follows from the turn before, or, where the policy was lost, from nothing: then only the UID of its
+    Secret tells it from one that was settled and lost before.
+    """
+    secret = observed.secrets.get(names.policies(observed.registry)[0])
+    uid = secret.uid if isinstance(secret, SecretData) else ""
+    return hashlib.sha256(f"{use.turn} {uid}".encode()).hexdigest()[:16]
 
 
 def _first(observed: RegistryObserved, declared: str) -> KeyUse:

@@ -65,6 +65,7 @@ class Harbour(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.policy = Policy()
+        self.made = 1  # Secrets of the policy, one after the other
         self.declared = "k1"
         self.records: list[str] = []  # by which key each is encrypted
         self.heard: dict[str, ReplicaState] = {}
@@ -160,7 +161,7 @@ class Harbour(RuleBasedStateMachine):
     @rule()
     def lose_the_policy(self) -> None:
         """Somebody deletes its Secrets; the operator makes them anew before it looks again."""
-        self.policy = Policy()
+        self.policy, self.made = Policy(), self.made + 1
         self.look()
 
     @invariant()
@@ -177,7 +178,7 @@ class Harbour(RuleBasedStateMachine):
 
     def seen(self) -> RegistryObserved:
         owners = frozenset({"uid-harbour-harbour"})
-        shard = SecretData({KEY: self.policy.encode()}, owners=owners)
+        shard = SecretData({KEY: self.policy.encode()}, uid=f"uid-{self.made}", owners=owners)
         endpoints = tuple(Endpoint(pod, "zone-a", ready=True) for pod in PODS)
         seen = observed(encrypted(self.declared), secrets=view({SECRET: KEYS, SHARD: shard}))
         return replace(seen, endpoints=endpoints, replicas=dict(self.heard))

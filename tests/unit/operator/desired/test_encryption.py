@@ -45,6 +45,11 @@ def wanting(seen: RegistryObserved, active: str) -> RegistryObserved:
     return replace(seen, registry=encrypted(active))
 
 
+def with_turn(of: Policy, turn: str) -> KeyUse:
+    assert of.encryption
+    return of.encryption.model_copy(update={"turn": turn})
+
+
 def test_without_encryption_no_key_is_named(harbour: RegistryObserved) -> None:
     """Whatever stood in the policy before."""
     assert key_use(replace(harbour, registry=observed().registry), SETTLED) is None
@@ -61,7 +66,23 @@ def test_it_is_settled_when_every_replica_says_so_of_this_policy(harbour: Regist
     assert key_use(one_behind, FIRST) == FIRST.encryption
     one_without = told(harbour, "harbour-2", active=None, policy=FIRST)
     assert key_use(one_without, FIRST) == FIRST.encryption
-    assert key_use(harbour, FIRST) == SETTLED.encryption
+    found = key_use(harbour, FIRST)
+    assert found
+    assert found == with_turn(SETTLED, found.turn)
+
+
+def test_what_was_settled_once_and_lost_is_another_turn(harbour: RegistryObserved) -> None:
+    """The policy made anew says the same: only its Secret is another. A pass of before proves nothing now."""
+
+    def turn(uid: str, begun: Policy = FIRST) -> str:
+        made = SecretData({}, uid=uid)
+        found = key_use(replace(harbour, secrets=view({Key("harbour", "harbour-policy-0"): made})), begun)
+        assert found
+        assert found.settled
+        return found.turn
+
+    assert turn("uid-1") == turn("uid-1")
+    assert turn("uid-2") not in {turn("uid-1"), "first"}
 
 
 def test_a_key_takes_over_when_every_replica_holds_it(harbour: RegistryObserved) -> None:
