@@ -31,6 +31,7 @@ from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
 
 WORKERS = 12
+WITHOUT_PASSWORD = 1.0  # seconds; a new token is no part of a policy before its Secret, which wakes that, too
 SLOW = 6  # of these at most so many with Registries
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Controller:
         metadata = obj["metadata"]
         key = Key(metadata.get("namespace") or "", metadata["name"])
         uid = metadata.get("uid") or ""
+        new = resource is ACCESS_TOKENS and key not in self._cache.tokens.objects
         try:
             work = self._seen(resource, key, None if gone else obj, uid)
         except InvalidResource as error:
@@ -109,7 +111,10 @@ class Controller:
         else:
             work |= self._read(resource, key, uid)
         for one in work:
-            self._queue.add(one)
+            if new and one.kind is Kind.POLICY:
+                self._queue.add_after(one, WITHOUT_PASSWORD)
+            else:
+                self._queue.add(one)
         if work:
             self._watches.changed()
 

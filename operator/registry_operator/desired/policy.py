@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from registry_runtime.contract.credential import Password, token_id
 from registry_runtime.contract.policy import KEY, Claim, Policy, Sparse, Token, Uses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from registry_operator.models import AccessToken, Key, Namespace, Registry
     from registry_operator.observed import KubernetesNamespace
@@ -32,7 +32,7 @@ def settlement(observed: RegistryObserved) -> Settlement:
 
 def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
     """Names that are bound, the tokens that have a password and are allowed here, and the key in use."""
-    before = in_force(observed)
+    before = cache(lambda: in_force(observed))  # seldom needed, and of thousands of tokens long to read
     tokens = {}
     for token in observed.tokens:
         account = observed.kubernetes_namespaces.get(token.meta.namespace)
@@ -43,7 +43,7 @@ def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
     return Policy(
         namespaces={**carried.namespaces, **bound(observed, settled)},
         tokens={**carried.tokens, **tokens},
-        encryption=key_use(observed, before),
+        encryption=key_use(observed, before()) if observed.registry.spec.encryption else None,
         oidc=access.oidc(observed.registry),
         kubernetes=access.kubernetes(observed.registry),
         private_only=observed.registry.spec.private_only,
@@ -72,7 +72,7 @@ def rules(registry: Registry, namespace: Namespace, claim: Claim, tokens: Mappin
     )
 
 
-def unread(observed: RegistryObserved, before: Policy) -> Policy:
+def unread(observed: RegistryObserved, before: Callable[[], Policy]) -> Policy:
     """Of the policy in force what belongs to resources that cannot be read: nobody took it back.
 
     Only where the account is still the same one, and is let in. A resource whose last good version is known
@@ -84,6 +84,8 @@ def unread(observed: RegistryObserved, before: Policy) -> Policy:
         for one in observed.unreadable
         if one.uid not in known and "deletionTimestamp" not in one.raw["metadata"]
     ]
+    if not lost:
+        return Policy()
     ids = {token_id(one.uid) for one in lost}
     claims = {(one.name, one.raw["metadata"]["namespace"]) for one in lost}
 
@@ -94,10 +96,10 @@ def unread(observed: RegistryObserved, before: Policy) -> Policy:
     return Policy(
         namespaces={
             name: one
-            for name, one in before.namespaces.items()
+            for name, one in before().namespaces.items()
             if (name, one.account) in claims and stays(one)
         },
-        tokens={id_: one for id_, one in before.tokens.items() if id_ in ids and stays(one)},
+        tokens={id_: one for id_, one in before().tokens.items() if id_ in ids and stays(one)},
     )
 
 
@@ -119,14 +121,14 @@ def _read(document: bytes) -> Policy:
     return Policy.model_validate_json(document)
 
 
-def hashes(token: AccessToken, secret: SecretData | Absence, before: Policy) -> tuple[str, ...]:
+def hashes(token: AccessToken, secret: SecretData | Absence, before: Callable[[], Policy]) -> tuple[str, ...]:
     """Of the passwords that are valid.
 
     Where the Secret may not be read, nothing is known of it: what was in force stays so. A consent that is
     withdrawn, or a 403 of an API server that has just started, cuts nobody off.
     """
     if secret is Absence.NOT_PERMITTED:
-        known = before.tokens.get(token_id(token.meta.uid))
+        known = before().tokens.get(token_id(token.meta.uid))
         return known.hashes if known else ()
     found = rotation.read(token, secret)
     return found.hashes if found else ()

@@ -46,3 +46,17 @@ async def test_what_cannot_be_read_keeps_its_last_good_version_and_says_so() -> 
             at._see(ACCESS_TOKENS, stored("4", "levitate"), True)
             assert not at._cache.unreadable
             assert not at._cache.tokens.objects
+
+
+async def test_a_new_token_renders_no_policy_that_cannot_know_it() -> None:
+    """Its Secret does, when it is there; what was declared anew does at once."""
+    api = ScriptedApi()
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            at._see(ACCESS_TOKENS, stored("1", "pull"), False)
+            due = [await at._queue.take() for _ in range(at._queue.depth)]
+            assert due == [Work(Kind.ACCESS_TOKEN, *ROBOT)]
+            at._see(ACCESS_TOKENS, stored("2", "push", generation=2), False)
+            due = [await at._queue.take() for _ in range(at._queue.depth)]
+            assert due == [Work(Kind.POLICY, "harbour", "harbour")]  # and the token once more after this

@@ -255,7 +255,7 @@ class Rotations(RuleBasedStateMachine):
     @rule(key=st.sampled_from(REGISTRIES))
     def write_policy(self, key: Key) -> None:
         robot = self.token
-        known = hashes(robot, self.view.get(robot.secret), self.written[key])
+        known = hashes(robot, self.view.get(robot.secret), lambda: self.written[key])
         made = entry(robot, accounts()["harbour"], known)
         self.written[key] = Policy(tokens={token_id(robot.meta.uid): made} if known else {})
 
