@@ -1,7 +1,8 @@
 """What the operator knows of the cluster, and which work a change of it means. No I/O, no clocks.
 
 Every `see…` method takes what was seen, or None for what is gone (`uid` is then the UID of that, where it
-is known), and returns the work that it means; what did not change means none.
+is known), and returns the work that it means; what did not change means none. A status alone, which is mostly
+our own that the watch tells before its answer comes, concerns nobody else.
 """
 
 import json
@@ -107,6 +108,8 @@ class Cache:
             self.propagations.pop(key, None)
             self.settling.pop(key, None)
             self.replicas.pop(key, None)
+        if declared(before) == declared(seen):
+            return {Work(Kind.REGISTRY, *key)}
         return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
 
     def see_claim(self, key: Key, seen: Namespace | None, uid: str = "") -> set[Work]:
@@ -116,6 +119,8 @@ class Cache:
         if unchanged(before, seen):
             return set()
         work = {Work(Kind.NAMESPACE, *key)}
+        if declared(before) == declared(seen):
+            return work
         for one in filter(None, (before, seen)):
             work |= access(one.registry)
             work |= {Work(Kind.NAMESPACE, *rival.key) for rival in self.rivals(one)}
@@ -130,7 +135,7 @@ class Cache:
         if before is not None and (seen is None or seen.meta.uid != before.meta.uid):
             self.activity.pop(before.meta.uid, None)
         if declared(before) == declared(seen):
-            return {Work(Kind.ACCESS_TOKEN, *key)}  # a status, mostly our own that came back by the watch
+            return {Work(Kind.ACCESS_TOKEN, *key)}
         work = {Work(Kind.ACCESS_TOKEN, *key)}
         for registry in {*registries_of(before), *registries_of(seen)}:
             work |= access(registry)

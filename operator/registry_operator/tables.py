@@ -143,7 +143,7 @@ def older(one: R, other: R) -> bool:
     return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
 
 
-def declared(one: AccessToken | None) -> tuple[object, ...]:
+def declared(one: R | None) -> tuple[object, ...]:
     """All of it but its status."""
     if one is None:
         return ()

@@ -45,8 +45,20 @@ def newer(version: str) -> dict[str, str]:
 
 def test_a_registry_concerns_all_that_names_it(cache: Cache) -> None:
     """Its policy, its children, its claims and its tokens."""
-    found = cache.see_registry(REGISTRY, harbour.registry(newer("8")))
+    found = cache.see_registry(REGISTRY, harbour.registry({**newer("8"), "generation": 2}))
     assert {one.kind for one in found} == set(Kind)
+
+
+def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
+    """Our own, when the watch tells it before its answer comes: of a thousand names none is judged anew."""
+    status = {"observedGeneration": 1}
+    registry = harbour.registry(newer("8"), status)
+    assert cache.see_registry(REGISTRY, registry) == work((Kind.REGISTRY, *REGISTRY))
+    claim = harbour.claim(status=status, **newer("8"))
+    assert cache.see_claim(claim.key, claim) == work((Kind.NAMESPACE, *claim.key))
+    token = harbour.token(meta=newer("8"), status=status)
+    assert cache.see_token(token.key, token) == work((Kind.ACCESS_TOKEN, *token.key))
+    assert cache.registries.versions() == {REGISTRY: "8"}
 
 
 def test_the_same_version_concerns_nobody(cache: Cache) -> None:
