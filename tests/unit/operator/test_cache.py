@@ -1,6 +1,7 @@
 """Whom a change concerns."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from registry_operator import names
@@ -51,7 +52,7 @@ def test_a_registry_concerns_all_that_names_it(cache: Cache) -> None:
 
 def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
     """Our own, when the watch tells it before its answer comes: of a thousand names none is judged anew."""
-    status = {"observedGeneration": 1}
+    status: dict[str, Any] = {"observedGeneration": 1}
     registry = harbour.registry(newer("8"), status)
     assert cache.see_registry(REGISTRY, registry) == work((Kind.REGISTRY, *REGISTRY))
     claim = harbour.claim(status=status, **newer("8"))
