@@ -55,7 +55,7 @@ def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
     status: dict[str, Any] = {"observedGeneration": 1}
     registry = harbour.registry(newer("8"), status)
     assert cache.see_registry(REGISTRY, registry) == work((Kind.REGISTRY, *REGISTRY))
-    claim = harbour.claim(status=status, **newer("8"))
+    claim = harbour.claim(status=status, resourceVersion="8")
     assert cache.see_claim(claim.key, claim) == work((Kind.NAMESPACE, *claim.key))
     token = harbour.token(meta=newer("8"), status=status)
     assert cache.see_token(token.key, token) == work((Kind.ACCESS_TOKEN, *token.key))
