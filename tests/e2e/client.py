@@ -52,13 +52,14 @@ class Client:
     timeout: float = 10
     address: str = ""  # instead of what the host's name resolves to
 
-    def session(self, *, keep: bool = False) -> aiohttp.ClientSession:
-        """With `keep` a connection takes one request after the other, and so meets one replica."""
+    def session(self) -> aiohttp.ClientSession:
+        """A connection takes one request after the other, and so meets one replica.
+
+        At its end it is cut, and waits for no peer's good-bye.
+        """
         context = ssl.create_default_context(cadata=self.ca)
         resolver = Fixed(self.address) if self.address else None
-        connector = aiohttp.TCPConnector(
-            ssl=context, force_close=not keep, resolver=resolver, use_dns_cache=False, limit=64
-        )
+        connector = aiohttp.TCPConnector(ssl=context, resolver=resolver, use_dns_cache=False, limit=64)
         return aiohttp.ClientSession(
             f"https://{self.host}",
             connector=connector,

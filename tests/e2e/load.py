@@ -81,7 +81,7 @@ class Load:
                     return f"{digest}: {failed}"
                 return ""
 
-        async with self.client.session(keep=True) as session:
+        async with self.client.session() as session:
             said = await asyncio.gather(*(read(session, digest) for digest in self.acknowledged))
         return [sentence for sentence in said if sentence]
 
