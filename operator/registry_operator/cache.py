@@ -28,7 +28,6 @@ from registry_operator.observed import (
 from registry_operator.queue import Kind, Work
 from registry_operator.relations import (
     bundle_of,
-    is_target,
     may_target,
     owner_of,
     references,
@@ -239,7 +238,11 @@ class Cache:
             return set()
         account = self.accounts.get(key.namespace)
         asking = {
-            token.key for token in self.tokens.asking(key.name) if account and is_target(token, account)
+            token.key
+            for token in self.tokens.asking(key.name)
+            if account
+            and token.spec.pull_secrets
+            and token.spec.pull_secrets.choose(account.name, account.labels)
         }
         owners = (owner_of(entry.owner) for one in news for entry in one.placed.values())
         return {Work(Kind.ACCESS_TOKEN, *token) for token in asking.union(filter(None, owners))}

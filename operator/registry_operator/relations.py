@@ -1,7 +1,6 @@
 """Who refers to whom, as the resources say it themselves."""
 
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.observed import KubernetesNamespace
 
 
 def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
@@ -27,15 +26,6 @@ def may_target(token: AccessToken, namespace: str) -> bool:
     """Whether the token's pull secrets may belong into this namespace, by its name or its labels."""
     wanted = token.spec.pull_secrets
     return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
-
-
-def is_target(token: AccessToken, namespace: KubernetesNamespace) -> bool:
-    """Whether the token's pull secrets belong into this namespace, by its name or its labels of now."""
-    wanted = token.spec.pull_secrets
-    if wanted is None:
-        return False
-    selected = wanted.selector is not None and wanted.selector.matches(namespace.labels)
-    return selected or namespace.name in (wanted.namespaces or ())
 
 
 def may_place(token: AccessToken, secret: Key) -> bool:

@@ -16,7 +16,8 @@ from registry_operator import names
 from registry_operator.cluster import Scope, Stream
 from registry_operator.cluster.stream import Sink
 from registry_operator.errors import ClusterError, NotPermitted
-from registry_operator.models import Key
+from registry_operator.index import Index
+from registry_operator.models import Key, is_older
 from registry_operator.observed import SecretData, SecretView
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -49,7 +50,7 @@ class Secrets:
         self._wanted = wanted
         self._changes = changes
         self._found: dict[Key, SecretData] = {}
-        self._placed: dict[str, set[Key]] = {}  # of these, by the UID of their owner
+        self._placed: Index[SecretData, str] = Index(_owner)  # of these, by the UID of their owner
         self._streams: dict[str, tuple[Stream[SecretData], asyncio.Task[None]]] = {}
         self._known: set[str] = set()  # namespaces that answered, be it with 403
         self._refused: set[str] = set()
@@ -86,7 +87,7 @@ class Secrets:
 
     def placed(self, uid: str) -> frozenset[Key]:
         """Secrets that carry this UID as their owner's."""
-        return frozenset(self._placed.get(uid, ()))
+        return frozenset(self._placed.get(uid))
 
     def strays(self, owners: frozenset[str]) -> dict[Key, SecretData]:
         """Secrets with an owner that is none of these."""
@@ -141,7 +142,7 @@ class Secrets:
         """What was read or written otherwise. What is older than what is known changes nothing."""
         self._looked.add(key)
         before = self._found.get(key)
-        if before and after and older(after, before):
+        if before and after and is_older(after.resource_version, before.resource_version):
             return
         self._keep(key, after)
         if before != after:
@@ -155,15 +156,9 @@ class Secrets:
             self._changes.secret(key, before, None)
 
     def _keep(self, key: Key, after: SecretData | None) -> None:
-        before = self._found.pop(key, None)
-        if before is not None and (owner := before.labels.get(names.OWNER_UID)):
-            self._placed[owner].discard(key)
-            if not self._placed[owner]:
-                del self._placed[owner]
+        self._placed.move(key, self._found.pop(key, None), after)
         if after is not None:
             self._found[key] = after
-            if owner := after.labels.get(names.OWNER_UID):
-                self._placed.setdefault(owner, set()).add(key)
 
     def listed(self, namespace: str, found: Mapping[Key, SecretData]) -> None:
         """All Secrets of the namespace that are of interest."""
@@ -223,10 +218,9 @@ def read(obj: Mapping[str, Any]) -> SecretData:
     )
 
 
-def older(one: SecretData, other: SecretData) -> bool:
-    """By resource version, which is a growing number (KEP-5504)."""
-    versions = one.resource_version, other.resource_version
-    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
+def _owner(data: SecretData) -> tuple[str, ...]:
+    owner = data.labels.get(names.OWNER_UID)
+    return (owner,) if owner else ()
 
 
 def _decode(value: str | None) -> bytes:

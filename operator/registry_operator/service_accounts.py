@@ -4,7 +4,8 @@ All of the cluster are kept, each as the few words that `observed.ServiceAccount
 them at any time, and what a token that is gone has left must be found wherever it is.
 """
 
-from registry_operator.models import Key
+from registry_operator.index import Index
+from registry_operator.models import Key, is_older
 from registry_operator.observed import ServiceAccount
 
 
@@ -13,17 +14,17 @@ class ServiceAccounts:
 
     def __init__(self) -> None:
         self.objects: dict[Key, ServiceAccount] = {}
-        self._listing: dict[str, set[Key]] = {}  # by the UID of the token
+        self._listing: Index[ServiceAccount, str] = Index(lambda one: one.placed)  # by the UID of the token
 
     def listing(self, uid: str) -> frozenset[Key]:
         """Those with an entry of this token."""
-        return frozenset(self._listing.get(uid, ()))
+        return frozenset(self._listing.get(uid))
 
     def strays(self, tokens: frozenset[str]) -> dict[tuple[str, str], set[Key]]:
         """Those with entries of tokens that are none of these, by owner and UID as the annotations say."""
         found: dict[tuple[str, str], set[Key]] = {}
-        for uid in self._listing.keys() - tokens:
-            for key in self._listing[uid]:
+        for uid in self._listing.values() - tokens:
+            for key in self._listing.get(uid):
                 found.setdefault((self.objects[key].placed[uid].owner, uid), set()).add(key)
         return found
 
@@ -33,26 +34,12 @@ class ServiceAccounts:
         What is older than what is known (a late event) changes nothing.
         """
         before = self.objects.get(key)
-        if before and seen and _older(seen, before):
+        if before and seen and is_older(seen.resource_version, before.resource_version):
             return ()
         self.objects.pop(key, None)
         if seen is not None:
             self.objects[key] = seen
-        self._index(key, before, seen)
+        self._listing.move(key, before, seen)
         if before and seen and (before.pull_secrets, before.placed) == (seen.pull_secrets, seen.placed):
             return ()
         return tuple(one for one in (before, seen) if one is not None)
-
-    def _index(self, key: Key, before: ServiceAccount | None, seen: ServiceAccount | None) -> None:
-        for uid in before.placed if before else ():
-            self._listing[uid].discard(key)
-            if not self._listing[uid]:
-                del self._listing[uid]
-        for uid in seen.placed if seen else ():
-            self._listing.setdefault(uid, set()).add(key)
-
-
-def _older(one: ServiceAccount, other: ServiceAccount) -> bool:
-    """By resource version, which is a growing number (KEP-5504)."""
-    versions = one.resource_version, other.resource_version
-    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])

@@ -3,39 +3,15 @@
 A Registry may have ten thousand AccessTokens: a change of one Secret must not cost a look at each of them.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.index import Index
+from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
 from registry_operator.relations import may_place, registries_of
 from registry_runtime.contract.credential import token_id
 
 R = TypeVar("R", Registry, Namespace, AccessToken)
-By = TypeVar("By", bound=Hashable)
-_NONE: Mapping[Key, None] = MappingProxyType({})
-
-
-class Index(Generic[R, By]):
-    """Names of resources by what each of them has; those of one value in the order in which they came."""
-
-    def __init__(self, values: Callable[[R], Iterable[By]]) -> None:
-        self._values: Callable[[R], Iterable[By]] = values
-        self._found: dict[By, dict[Key, None]] = {}
-
-    def get(self, value: By) -> Mapping[Key, None]:
-        """Not to be kept: it changes."""
-        return self._found.get(value, _NONE)
-
-    def move(self, key: Key, before: R | None, after: R | None) -> None:
-        old = set(self._values(before)) if before is not None else set()
-        new = set(self._values(after)) if after is not None else set()
-        for value in old - new:
-            del self._found[value][key]
-            if not self._found[value]:
-                del self._found[value]
-        for value in new - old:
-            self._found.setdefault(value, {})[key] = None
 
 
 class Table(Generic[R]):
@@ -65,7 +41,7 @@ class Table(Generic[R]):
         before = self.objects.get(key)
         if before is not None and obj is None and uid not in {"", before.meta.uid}:
             return before
-        if before is not None and obj is not None and older(obj, before):
+        if before is not None and obj is not None and is_older(version(obj), version(before)):
             return before
         self.objects.pop(key, None)
         if obj is not None:
@@ -137,12 +113,6 @@ def _service_accounts(token: AccessToken) -> tuple[str, ...]:
     return token.spec.pull_secrets.service_accounts if token.spec.pull_secrets is not None else ()
 
 
-def older(one: R, other: R) -> bool:
-    """By resource version, which is a growing number (KEP-5504)."""
-    versions = one.meta.resource_version, other.meta.resource_version
-    return all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1])
-
-
 def declared(one: R | None) -> tuple[object, ...]:
     """All of it but its status."""
     if one is None:
@@ -155,4 +125,8 @@ def unchanged(before: R | None, after: R | None) -> bool:
     """Whether it is the object that was known, such as what our own write returned."""
     if before is None or after is None:
         return before is after
-    return before.meta.resource_version == after.meta.resource_version or older(after, before)
+    return version(before) == version(after) or is_older(version(after), version(before))
+
+
+def version(one: R) -> str:
+    return one.meta.resource_version

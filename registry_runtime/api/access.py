@@ -20,7 +20,7 @@ from registry_runtime.log import Lines
 from registry_runtime.metrics import Gauge, Metric
 
 Headers = Iterable[tuple[bytes, bytes]]
-_REFUSED = frozenset({401, 403, 429})
+REFUSED = frozenset({401, 403, 429})
 _PATH = 512  # characters of a path that a record holds at most; of what else a client chose, fewer
 _REFERENCE = 136  # as many as the longest digest has
 _ERROR = 1024
@@ -70,7 +70,7 @@ class AccessLog:
         """`seconds` is how long the request took, `headers` are the answer's."""
         client, method, place = scope.get("client"), scope["method"], scope.get("path_params")
         event = trace.event or _EVENTS.get((trace.noun, method), "request")
-        decision = '"refused"' if status in _REFUSED else '"allowed"' if trace.reason else "null"
+        decision = '"refused"' if status in REFUSED else '"allowed"' if trace.reason else "null"
         self._lines.add(
             f'{{"ts": "{self._time()}", "level": "info", "logger": "registry_runtime.access", '
             f'"message": "request", "audit": 1, "event": "{event}", "decision": {decision}, '

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api import activity
-from registry_runtime.api.access import AccessLog
+from registry_runtime.api.access import REFUSED, AccessLog
 from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import Trace, begin, trace_of
@@ -39,7 +39,7 @@ class Traffic:
         self.seconds.observe(seconds, trace.noun, method)
         self.received.add(trace.bytes_in, trace.endpoint)
         self.sent.add(trace.bytes_out, trace.endpoint)
-        if status in {401, 403, 429}:
+        if status in REFUSED:
             self.refused.add(1, trace.reason or "CredentialsUnreadable")
 
 

@@ -13,11 +13,9 @@ from enum import StrEnum
 from registry_runtime.auth.decision import Decision, Reason, decide, subjects_of
 from registry_runtime.auth.globs import matches
 from registry_runtime.auth.identity import Endpoint, Identity
-from registry_runtime.auth.remedy import Remedy, remedy
+from registry_runtime.auth.remedy import RULE_MISSING, Remedy, remedy
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action, Grant, Policy
-
-_HIDDEN = frozenset({Reason.NAMESPACE_UNBOUND, Reason.OTHER_ACCOUNT, Reason.NOT_GRANTED})
 
 
 class Source(StrEnum):
@@ -91,7 +89,7 @@ def told(explanation: Explanation, policy: Policy, identity: Identity) -> Explan
     """
     decision = explanation.decision
     repository = decision.repository
-    if decision.reason not in _HIDDEN or repository is None:
+    if decision.reason not in RULE_MISSING or repository is None:
         return explanation
     token = policy.tokens.get(identity.token or "")
     claim = policy.namespaces.get(repository.namespace)

@@ -12,7 +12,7 @@ from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Action, Policy
 from registry_runtime.contract.subject import KUBERNETES
 
-_RULE_MISSING = frozenset({Reason.NAMESPACE_UNBOUND, Reason.OTHER_ACCOUNT, Reason.NOT_GRANTED})
+RULE_MISSING = frozenset({Reason.NAMESPACE_UNBOUND, Reason.OTHER_ACCOUNT, Reason.NOT_GRANTED})
 _ROLES = {
     Action.PULL: "Reader",
     Action.LIST: "Reader",
@@ -61,7 +61,7 @@ def remedy(
     policy: Policy, identity: Identity, decision: Decision, called: str = "", *, stranger: bool = False
 ) -> Remedy:
     """Of a refusal. To a `stranger` it is the same whatever the policy says of the Namespace."""
-    if decision.reason in _RULE_MISSING:
+    if decision.reason in RULE_MISSING:
         return _rule(policy, identity, decision, called, stranger=stranger)
     assert decision.repository is not None
     where = _WHERE.get(decision.reason, "docs/access.md says what each reason asks for").format(

@@ -144,10 +144,10 @@ def targets(observed: TokenObserved) -> tuple[Key, ...]:
         return ()
     chosen = set(wanted.namespaces or ())
     for namespace in observed.kubernetes_namespaces.values():
-        if wanted.selector is not None and wanted.selector.matches(namespace.labels):
-            chosen.add(namespace.name)
         if namespace.terminating:
             chosen.discard(namespace.name)
+        elif wanted.choose(namespace.name, namespace.labels):
+            chosen.add(namespace.name)
     return tuple(Key(namespace, token.pull_secret_name) for namespace in sorted(chosen))
 
 

@@ -21,6 +21,7 @@ from registry_operator.models.base import (
     Meta,
     OwnStatus,
     Selector,
+    is_older,
     parse_time,
 )
 from registry_operator.models.encryption import Encryption, EncryptionStatus, HeldKey, Rewrapping
@@ -78,5 +79,6 @@ __all__ = [
     "Subject",
     "Targets",
     "WorkloadIdentity",
+    "is_older",
     "parse_time",
 ]

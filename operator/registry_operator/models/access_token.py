@@ -116,6 +116,11 @@ class PullSecrets(Value):
         ),
     ] = ()
 
+    def choose(self, namespace: str, labels: Mapping[str, str] | None) -> bool:
+        """Whether a Kubernetes namespace is a target, by its name or by its labels (None: not known)."""
+        selected = self.selector is not None and labels is not None and self.selector.matches(labels)
+        return selected or namespace in (self.namespaces or ())
+
 
 class Image(Value):
     """What each use of a token may push."""

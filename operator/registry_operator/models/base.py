@@ -171,6 +171,11 @@ class Selector(Value):
         )
 
 
+def is_older(version: str, other: str) -> bool:
+    """Of two resource versions, which are growing numbers (KEP-5504); what is no number is not older."""
+    return version.isdigit() and other.isdigit() and int(version) < int(other)
+
+
 class Key(NamedTuple):
     """Where a namespaced object is."""
 

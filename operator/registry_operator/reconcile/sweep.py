@@ -15,7 +15,7 @@ from registry_operator.cluster import Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
 from registry_operator.errors import ClusterError, NotFound
 from registry_operator.metrics import Metrics
-from registry_operator.models import Key
+from registry_operator.models import Key, is_older
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
@@ -121,4 +121,4 @@ def is_newer(version: str, known: str | None) -> bool:
     """Whether the cache lacks this version; "" in the cache stands for any."""
     if known is None:
         return True
-    return version.isdigit() and known.isdigit() and int(version) > int(known)
+    return is_older(known, version)

@@ -120,8 +120,8 @@ def _targets(seen: Seen, token: AccessToken, registry: Registry, namespace: str)
     wanted, there = token.spec.pull_secrets, seen.accounts.get(namespace)
     if wanted is None or registry.key not in token.registries:
         return False
-    selected = wanted.selector is not None and there is not None and wanted.selector.matches(there.labels)
-    return selected or namespace in (wanted.namespaces or ())
+    labels = there.labels if there is not None else None
+    return wanted.choose(namespace, labels)
 
 
 def _undelivered(token: AccessToken, pod: Pod) -> Step:
