@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from registry_runtime.api import ranges
-from registry_runtime.api.admission import Admission, named
+from registry_runtime.api.admission import Admission
 from registry_runtime.api.streams import announced, received
 from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.gate import Asker
@@ -35,23 +35,18 @@ class Uploads:
 
     async def post(self, request: Request) -> Response:
         """A new session; or the whole blob at once (`digest`); or no bytes at all (`mount`)."""
-        if not request.scope["query_string"]:
-            name, identity = self._admission.admitted(request, Action.PUSH)
-            await self._may_become_an_image(name, identity)
-            return _accepted(self._uploads.start(name))
-        name = named(request)
-        asker = self._admission.asker(request)
-        self._admission.admit(request, asker, name, Action.PUSH)
-        await self._may_become_an_image(name, asker.identity)
+        name, identity = self._admission.admitted(request, Action.PUSH)
+        await self._may_become_an_image(name, identity)
         query = request.query_params
         if "digest" in query:
             digest = Digest.parse(query["digest"])
             announced(request)
             trace_of(request.scope).event = "blob.push"
-            await self._uploads.push(name, digest, received(request), _by(asker))
+            await self._uploads.push(name, digest, received(request), identity.who)
             return _created(name, digest)
         if "mount" in query:
             digest = Digest.parse(query["mount"])
+            asker = Asker(identity, trace_of(request.scope).endpoint)
             if (source := await self._mount(asker, name, digest, query.get("from"))) is not None:
                 _mounted(request, source)
                 return _created(name, digest)
