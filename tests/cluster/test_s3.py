@@ -55,6 +55,7 @@ def tenant(kubectl: Kubectl, endpoint: str, tmp_path: Path) -> S3Client:
         authority,
         retries={"total_max_attempts": 1},
         connect_timeout=2,
+        read_timeout=5,  # of a connection to what lost its power nobody says that it is gone
     )
 
 
@@ -95,7 +96,7 @@ def test_objects_outlive_the_pod_and_the_node(cluster: Cluster, kubectl: Kubectl
     assert read(tenant, "kept") == (b"for long", {"by": "harbour"})
 
 
-def read(tenant: S3Client, key: str, seconds: float = 60) -> tuple[bytes, Any]:
+def read(tenant: S3Client, key: str, seconds: float = 120) -> tuple[bytes, Any]:
     """An object, once the server answers again."""
     deadline = time.monotonic() + seconds
     while True:

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import pytest
 
+from quickstart.kubectl import Object
 from quickstart.story import REGISTRY, TENANT
 from tests.e2e.platform import OPERATOR, Platform
 
 pytestmark = pytest.mark.cluster
 OWNED = "app.kubernetes.io/managed-by=roadstead"
+WRITTEN = ("generation", "labels", "annotations", "finalizers")
 KINDS = "deployment,service,configmap,secret,serviceaccount,role,rolebinding,pdb,networkpolicy"
 
 
-def versions(platform: Platform) -> dict[str, str]:
-    """Resource version of every object that the operator writes, the custom resources included."""
+def versions(platform: Platform) -> dict[str, Any]:
+    """What tells whether an object was written, of all that the operator writes, custom resources too.
+
+    Of a token that is the whole of it without its last use, which goes on being told while replicas live.
+    """
     found = platform.kubectl.list(KINDS, "-A", "-l", OWNED) + platform.kubectl.list("reg,rns,at", "-A")
     return {
-        f"{each['kind']} {each['metadata']['namespace']}/{each['metadata']['name']}": each["metadata"][
-            # a Deployment's status is written by others
-            "generation" if each["kind"] == "Deployment" else "resourceVersion"
-        ]
+        f"{each['kind']} {each['metadata']['namespace']}/{each['metadata']['name']}": _version(each)
         for each in found
     }
+
+
+def _version(obj: Object) -> Any:
+    if obj["kind"] == "AccessToken":
+        status = {key: value for key, value in obj["status"].items() if key != "lastUsedAt"}
+        return {key: obj["metadata"].get(key) for key in WRITTEN}, obj["spec"], status
+    if obj["kind"] == "Deployment":
+        return obj["metadata"]["generation"]  # its status is written by others
+    return obj["metadata"]["resourceVersion"]
 
 
 def test_a_restart_of_the_operator_writes_nothing(platform: Platform) -> None:

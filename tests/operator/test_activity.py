@@ -69,6 +69,13 @@ def events(cluster: Cluster, kind: str, name: str) -> dict[str, Object]:
     }
 
 
+def knows(controller: Controller, token: str) -> bool:
+    """Whether the operator has seen its own statuses: it learns what it wrote a moment later."""
+    claim = controller._cache.claims.objects.get(Key(HARBOUR.namespace, "pier"))
+    bound = claim.status.condition("Bound") if claim else None
+    return controller._cache.tokens.by_id(token) is not None and bound is not None and bound.status == "True"
+
+
 def count(event: Object) -> int:
     return int((event.get("series") or {}).get("count", 1))
 
@@ -102,7 +109,7 @@ async def test_uses_and_refusals_come_to_stand_in_the_api_server(
         before: Object = await until(lambda: status().get("conditions") and status())
         assert before["usesLeft"] == 2
         assert "lastUsedAt" not in before
-        await until(lambda: cluster.condition("Claim", namespace, "pier", "Bound").get("status") == "True")
+        await until(lambda: knows(controller, before["id"]))
         second = int(now.timestamp())
         controller._heard(HARBOUR, "pod-0", Activity(epoch="0", cursor=""))
         controller._heard(
