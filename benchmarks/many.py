@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import os
 import platform
 import sys
@@ -17,6 +18,7 @@ from benchmarks.api import kubernetes, until
 from benchmarks.memory import resident
 from benchmarks.table import Row, median, table
 from benchmarks.tokens import propagation
+from benchmarks.turning import Robot, Turning
 from quickstart.story import REGISTRY, TENANT
 from tests.e2e.conftest import telling
 from tests.e2e.platform import OPERATOR, REPLICA, Platform, consent, resource
@@ -31,7 +33,7 @@ _GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 def main() -> int:
     words = _parser().parse_args()
     with telling("roadstead-bench", loopback="127.0.92.") as stage, stage.open_to_all():
-        rows = asyncio.run(_measure(stage, words.tokens, words.namespaces))
+        rows = asyncio.run(_measure(stage, words.tokens, words.namespaces, turn=words.turn))
     print(f"\n{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(table(rows))
     return 0 if all(row.met for row in rows) else 1
@@ -41,10 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.many", description=__doc__)
     parser.add_argument("--tokens", type=int, default=10_000)
     parser.add_argument("--namespaces", type=int, default=1_000)
+    parser.add_argument("--turn", action="store_true", help="each token gets a new password")
     return parser
 
 
-async def _measure(stage: Platform, tokens: int, namespaces: int) -> list[Row]:
+async def _measure(stage: Platform, tokens: int, namespaces: int, *, turn: bool) -> list[Row]:
     accounts = [f"many-{number}" for number in range(_ACCOUNTS)]
     for account in accounts:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": account}}
@@ -57,9 +60,34 @@ async def _measure(stage: Platform, tokens: int, namespaces: int) -> list[Row]:
         made = time.monotonic() - begun
         await until(lambda: _ready(api, accounts, tokens), _PATIENCE)
         took = time.monotonic() - begun
-    print(f"made in {made:.0f} s, in force in {took:.0f} s", file=sys.stderr, flush=True)
-    rows = await propagation(stage, _CHANGES, among)
-    return rows + _memory(stage, among)
+        print(f"made in {made:.0f} s, in force in {took:.0f} s", file=sys.stderr, flush=True)
+        rows = await propagation(stage, _CHANGES, among)
+        rows += _memory(stage, among)
+        print(table(rows), file=sys.stderr, flush=True)
+        if turn:
+            robots = await _robots(stage, api, accounts, tokens)
+            rows += await Turning(api, stage.client(""), robots).rows(among)
+    return rows
+
+
+async def _robots(
+    stage: Platform, api: aiohttp.ClientSession, accounts: list[str], tokens: int
+) -> list[Robot]:
+    """All tokens, with the image of their account, which the first token of the account has pushed."""
+    digests = []
+    for number, account in enumerate(accounts):
+        async with api.get(f"/api/v1/namespaces/{account}/secrets/robot-{number}") as answer:
+            password = base64.b64decode((await answer.json())["data"]["password"]).decode()
+        digests.append(await stage.client(password).push_image(_image(number), "1", account.encode()))
+    return [
+        Robot(accounts[number % _ACCOUNTS], f"robot-{number}", _image(number), digests[number % _ACCOUNTS])
+        for number in range(tokens)
+    ]
+
+
+def _image(number: int) -> str:
+    """The repository that all tokens of this one's account share."""
+    return f"many-{number % _ACCOUNTS}/image"
 
 
 async def _post(api: aiohttp.ClientSession, plural: str, objects: Iterable[dict[str, Any]]) -> None:
@@ -82,7 +110,12 @@ def _claim(accounts: list[str], number: int) -> dict[str, Any]:
 def _token(accounts: list[str], number: int, namespaces: int) -> dict[str, Any]:
     spec = {
         "registryRefs": [{"name": REGISTRY, "namespace": TENANT}],
-        "permissions": [{"repositories": [f"many-{number % namespaces}/**"], "actions": ["pull", "push"]}],
+        "permissions": [
+            {
+                "repositories": [f"many-{number % namespaces}/**", _image(number)],
+                "actions": ["pull", "push"],
+            }
+        ],
     }
     return resource("AccessToken", f"robot-{number}", accounts[number % _ACCOUNTS], spec)
 

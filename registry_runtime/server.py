@@ -40,11 +40,11 @@ from registry_runtime.listener import Listener
 from registry_runtime.log import fields
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
-from registry_runtime.reviewing import Reviewing
 from registry_runtime.rotation import Rotation
 from registry_runtime.state import StateBoard, StorageWatch
 from registry_runtime.storage import open_cache, open_storage
 from registry_runtime.tls import ServedCertificate
+from registry_runtime.vouchers import Issuers, Reviewing
 
 _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
@@ -210,6 +210,7 @@ class Replica:
         jobs: list[Job] = [self._tick, watch.run, board.run, collect]
         if self._rotation is not None and registry.rewrap is not None:
             jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
+        jobs.append(Issuers(self._vouching.look, self._board).run)
         if self._cluster is not None:
             reviews = self._cluster.reviews
             jobs.append(Reviewing(self._policy.policy, reviews, self._board, time.monotonic).run)

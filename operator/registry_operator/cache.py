@@ -97,6 +97,16 @@ class Cache:
     unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
     activity: dict[str, TokenActivity] = field(default_factory=dict)  # of AccessTokens, by UID
 
+    def table(self, kind: Kind) -> Table[Registry] | Table[Namespace] | Table[AccessToken]:
+        """Of the custom resources of this kind."""
+        match kind:
+            case Kind.ACCESS_TOKEN:
+                return self.tokens
+            case Kind.NAMESPACE:
+                return self.claims
+            case _:
+                return self.registries
+
     def see_registry(self, key: Key, seen: Registry | None, uid: str = "") -> set[Work]:
         """A Registry: all that names it depends on it."""
         before = self.registries.put(key, seen, uid)
@@ -296,7 +306,9 @@ class Cache:
         old, new = before.policy.tokens, seen.policy.tokens
         if before.revision == seen.revision:
             return set()
-        return self._named(id_ for id_ in old.keys() | new.keys() if old.get(id_) != new.get(id_))
+        # Of thousands almost all are the same objects: what those are like need not be looked at.
+        others = (id_ for id_, one in new.items() if (was := old.get(id_)) is not one and was != one)
+        return self._named({*others, *(old.keys() - new.keys())})
 
     def _named(self, ids: Iterable[str]) -> set[Key]:
         """Tokens by what the policy calls them."""
@@ -342,7 +354,7 @@ class Cache:
         """Whether some resource names this Secret: as the user's, or as one that we would write."""
         return (
             bool(self.tokens.with_password(key))
-            or any(True for _ in self.tokens.with_pull_secret(key))
+            or bool(self.tokens.with_pull_secret(key))
             or any(
                 one.namespace == key.namespace and key.name in references(registry)
                 for one, registry in self.registries.objects.items()

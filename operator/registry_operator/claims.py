@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -127,10 +128,12 @@ def _claim(account: KubernetesNamespace) -> Claim:
 
 def _read(persisted: Mapping[str, str]) -> dict[str, Claim]:
     """What cannot be read (edited by hand) owns its name for nobody: releasing it is the way out."""
-    owners = {}
-    for name, text in persisted.items():
-        try:
-            owners[name] = Claim.model_validate_json(text)
-        except ValidationError:
-            owners[name] = Claim(account="", owner="")
-    return owners
+    return {name: _read_one(text) for name, text in persisted.items()}
+
+
+@lru_cache(maxsize=1 << 12)
+def _read_one(text: str) -> Claim:
+    try:
+        return Claim.model_validate_json(text)
+    except ValidationError:
+        return Claim(account="", owner="")

@@ -11,7 +11,7 @@ from typing import Any
 from registry_operator import seen
 from registry_operator.activity import Activities
 from registry_operator.cache import Cache
-from registry_operator.cluster import Cluster, Credentials, Resource
+from registry_operator.cluster import Cluster, Credentials, Page, Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
 from registry_operator.errors import ClusterError, InvalidResource
 from registry_operator.events import Recorder
@@ -59,7 +59,7 @@ class Controller:
         )
         self._activities = Activities(self._cache, self._queue, self._context.recorder)
         self._sweep = Sweep(self._context, self._see, metrics)
-        self._watchdog = Watchdog(self._see, credentials, metrics.restarts.add)
+        self._watchdog = Watchdog(self._see, self._news, credentials, metrics.restarts.add)
         self._measure()
 
     def faults(self) -> list[str]:
@@ -102,6 +102,8 @@ class Controller:
         metadata = obj["metadata"]
         key = Key(metadata.get("namespace") or "", metadata["name"])
         uid = metadata.get("uid") or ""
+        if not gone and self._knows(resource, obj):
+            return
         new = resource is ACCESS_TOKENS and key not in self._cache.tokens.objects
         try:
             work = self._seen(resource, key, None if gone else obj, uid)
@@ -117,6 +119,25 @@ class Controller:
                 self._queue.add(one)
         if work:
             self._watches.changed()
+
+    def _knows(self, resource: Resource, obj: dict[str, Any]) -> bool:
+        """Lists tell again what is known: to read ten thousand objects anew would keep all else waiting."""
+        metadata = obj["metadata"]
+        version = metadata.get("resourceVersion")
+        if resource is NAMESPACES or not version:
+            return False
+        key = Key(metadata["namespace"], metadata["name"])
+        found = self._cache.table(Kind(resource.kind)).objects.get(key)
+        return found is not None and found.meta.resource_version == version
+
+    async def _news(self, resource: Resource) -> Page:
+        """What there is now of these and was not seen so. Raises ClusterError."""
+        news: list[dict[str, Any]] = []
+        version = ""
+        async for page in self._context.cluster.pages(resource, Scope()):
+            news += [obj for obj in page.items if not self._knows(resource, obj)]
+            version = page.version
+        return Page(news, version)
 
     def _read(self, resource: Resource, key: Key, uid: str) -> set[Work]:
         """What could not be read before can be, or is gone."""

@@ -11,15 +11,17 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import aiohttp
 import kopf
 
-from registry_operator.cluster import Credentials, Resource
+from registry_operator.cluster import Credentials, Page, Resource
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
+from registry_operator.lists import Lists
 
 WATCHED = (REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES)
 LOOK = 1.0  # seconds between two looks at kopf
@@ -30,6 +32,7 @@ SILENCE = 20.0  # seconds without a sign of life of kopf's loop
 log = logging.getLogger(__name__)
 
 See = Callable[[Resource, dict[str, Any], bool], None]
+News = Callable[[Resource], Awaitable[Page]]
 
 
 class Backoffs:
@@ -62,8 +65,9 @@ def settings() -> kopf.OperatorSettings:
 class Session:
     """One run of kopf, on a thread of its own."""
 
-    def __init__(self, see: See, credentials: Credentials) -> None:
+    def __init__(self, see: See, news: News, credentials: Credentials) -> None:
         self._see = see
+        self._news = news
         self._credentials = credentials
         self._loop = asyncio.get_running_loop()
         self._stop: Callable[[], object] = lambda: None
@@ -141,19 +145,16 @@ class Session:
 
         return handle
 
-    def _login(self, **_: Any) -> kopf.ConnectionInfo:
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
         """Called again by kopf whenever the API server no longer takes the credentials."""
         found = self._credentials
-        scheme, _space, token = (found.authorization() or "").partition(" ")
-        certificate, key = found.client_certificate or (None, None)
-        return kopf.ConnectionInfo(
-            server=found.server,
-            ca_path=found.ca_file,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=certificate,
-            private_key_path=key,
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=found.ssl_context()),
+            headers={"Authorization": header} if (header := found.authorization()) else None,
         )
+        urls = {found.server + one.path(): partial(self._news, one) for one in WATCHED}
+        lists = Lists(session, self._loop, urls)
+        return kopf.AiohttpSession(server=found.server, aiohttp_session=lists)  # type: ignore[arg-type]
 
 
 def task_name(resource: Resource) -> str:
@@ -165,8 +166,9 @@ def task_name(resource: Resource) -> str:
 class Watchdog:
     """Keeps kopf watching, for ever."""
 
-    def __init__(self, see: See, credentials: Credentials, restarted: Callable[[], None]) -> None:
+    def __init__(self, see: See, news: News, credentials: Credentials, restarted: Callable[[], None]) -> None:
         self._see = see
+        self._news = news
         self._credentials = credentials
         self._restarted = restarted
         self._session: Session | None = None
@@ -180,7 +182,7 @@ class Watchdog:
         """Returns only by cancellation."""
         wait = 1.0
         while True:
-            self._session = Session(self._see, self._credentials)
+            self._session = Session(self._see, self._news, self._credentials)
             try:
                 fault = await self._watch(self._session)
             finally:

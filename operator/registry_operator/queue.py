@@ -133,6 +133,10 @@ class Backlog:
         self.add_at(key, now + wait)
         return wait
 
+    def awaits(self, key: Work) -> bool:
+        """Whether it is to run, other than the run that may be on its way."""
+        return key in self._due or key in self._later or self._running.get(key, False)
+
     def next_at(self) -> float | None:
         """When the next waiting key is due."""
         while self._times and self._later.get(self._times[0][1]) != self._times[0][0]:
@@ -176,6 +180,10 @@ class Queue:
     @property
     def idle(self) -> bool:
         return self._backlog.idle
+
+    def awaits(self, key: Work) -> bool:
+        """Whether it is to run, other than the run that may be on its way."""
+        return self._backlog.awaits(key)
 
     def add(self, key: Work) -> None:
         self._backlog.add(key)

@@ -91,11 +91,8 @@ class Secrets:
 
     def strays(self, owners: frozenset[str]) -> dict[Key, SecretData]:
         """Secrets with an owner that is none of these."""
-        return {
-            key: data
-            for key, data in self._found.items()
-            if data.labels.get(names.OWNER_UID, "") not in owners | {""}
-        }
+        gone = self._placed.values() - owners
+        return {key: data for uid in gone for key, data in self._placed.get(uid).items()}
 
     def follow(self, namespaces: Iterable[str]) -> None:
         """From now on these namespaces, and no others."""

@@ -24,8 +24,8 @@ class ServiceAccounts:
         """Those with entries of tokens that are none of these, by owner and UID as the annotations say."""
         found: dict[tuple[str, str], set[Key]] = {}
         for uid in self._listing.values() - tokens:
-            for key in self._listing.get(uid):
-                found.setdefault((self.objects[key].placed[uid].owner, uid), set()).add(key)
+            for key, one in self._listing.get(uid).items():
+                found.setdefault((one.placed[uid].owner, uid), set()).add(key)
         return found
 
     def put(self, key: Key, seen: ServiceAccount | None) -> tuple[ServiceAccount, ...]:

@@ -3,7 +3,7 @@
 A Registry may have ten thousand AccessTokens: a change of one Secret must not cost a look at each of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from registry_operator.index import Index
@@ -21,12 +21,12 @@ class Table(Generic[R]):
         self.objects: dict[Key, R] = {}
         self._registries: Index[R, Key] = Index(registries_of)
 
-    def of(self, registry: Key) -> Iterator[R]:
+    def of(self, registry: Key) -> tuple[R, ...]:
         """Those that name this Registry."""
-        return iter([self.objects[key] for key in self._registries.get(registry)])
+        return tuple(self.naming(registry).values())
 
-    def naming(self, registry: Key) -> Mapping[Key, None]:
-        """The names of those. Not to be kept: it changes."""
+    def naming(self, registry: Key) -> Mapping[Key, R]:
+        """The same, by name. Not to be kept: it changes."""
         return self._registries.get(registry)
 
     def versions(self) -> dict[Key, str]:
@@ -70,29 +70,25 @@ class Tokens(Table[AccessToken]):
         key = self.ids.get(id_)
         return self.objects.get(key) if key is not None else None
 
-    def within(self, namespace: str) -> Iterator[AccessToken]:
+    def within(self, namespace: str) -> tuple[AccessToken, ...]:
         """Those of one account."""
-        return self._named(self._namespaces.get(namespace))
+        return tuple(self._namespaces.get(namespace).values())
 
-    def pulling(self) -> Iterator[AccessToken]:
+    def pulling(self) -> tuple[AccessToken, ...]:
         """Those that want pull Secrets."""
-        return self._named(self._pulling.get(True))
+        return tuple(self._pulling.get(True).values())
 
-    def asking(self, service_account: str) -> Iterator[AccessToken]:
+    def asking(self, service_account: str) -> tuple[AccessToken, ...]:
         """Those that want to be named in ServiceAccounts of this name."""
-        return self._named(self._asking.get(service_account))
+        return tuple(self._asking.get(service_account).values())
 
     def with_password(self, secret: Key) -> tuple[Key, ...]:
         """Those whose password stands in this Secret."""
         return tuple(self._passwords.get(secret))
 
-    def with_pull_secret(self, secret: Key) -> Iterator[Key]:
+    def with_pull_secret(self, secret: Key) -> tuple[Key, ...]:
         """Those that may want their pull Secret in this one's place."""
-        asking = self._named(self._pulls.get(secret.name))
-        return (token.key for token in asking if may_place(token, secret))
-
-    def _named(self, keys: Iterable[Key]) -> Iterator[AccessToken]:
-        return iter([self.objects[key] for key in keys])
+        return tuple(key for key, token in self._pulls.get(secret.name).items() if may_place(token, secret))
 
     def _moved(self, key: Key, before: AccessToken | None, after: AccessToken | None) -> None:
         super()._moved(key, before, after)

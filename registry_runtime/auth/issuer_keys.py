@@ -33,7 +33,7 @@ class IssuerKeys:
         self._published: Published | None = None
         self._heard = 0.0  # when it answered last
         self._asked: float | None = None  # when it was asked last
-        self._away = False
+        self._problem: str | None = None  # why it is away, as far as it was asked
         self._flight: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str | None) -> tuple[Key, ...]:
@@ -46,6 +46,12 @@ class IssuerKeys:
             raise self._unavailable()
         return found
 
+    async def look(self) -> str | None:
+        """What keeps it from saying its keys, or None. It is asked as they age, and while it is away."""
+        if self._away or self._known is None or self._aged:
+            await self._renew(_AWAY_SECONDS)
+        return self._problem
+
     async def issuer(self) -> str:
         """As it names itself. Raises IssuerUnavailable."""
         if self._known is None:
@@ -55,6 +61,10 @@ class IssuerKeys:
     @property
     def _known(self) -> Published | None:
         return self._published if self._clock() - self._heard <= _KEPT_SECONDS else None
+
+    @property
+    def _away(self) -> bool:
+        return self._problem is not None
 
     @property
     def _aged(self) -> bool:
@@ -83,13 +93,14 @@ class IssuerKeys:
         try:
             self._published = await self._ask()
         except (OSError, TimeoutError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}"
             if not self._away:
                 _log.warning(
                     "an issuer does not say its keys; those that are known stay in use",
-                    extra=fields(issuer=self._name, error=f"{type(error).__name__}: {error}"),
+                    extra=fields(issuer=self._name, error=problem),
                 )
-            self._away = True
+            self._problem = problem
         else:
-            self._heard, self._away = self._clock(), False
+            self._heard, self._problem = self._clock(), None
         finally:
             self._asked, self._flight = self._clock(), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 from collections import OrderedDict
@@ -67,6 +68,12 @@ class Vouching:
         policy = self._policy()
         return (bool(policy.oidc) or policy.kubernetes is not None) and resembles(password)
 
+    async def look(self) -> dict[str, str | None]:
+        """By provider, what keeps its issuer from saying its keys, or None."""
+        policy, _ = self._keep_up()
+        found = await asyncio.gather(*(self._keys(provider).look() for provider in policy.oidc.values()))
+        return dict(zip(policy.oidc, found, strict=True))
+
     async def identify(self, password: str, source: str, asked: Scopes) -> Identity:
         """Raises Unauthorized, TooManyRequests, or IssuerUnavailable."""
         try:
@@ -94,12 +101,13 @@ class Vouching:
     async def _by_provider(
         self, token: IdToken, name: str, provider: OidcProvider, subjects: vouched.Subjects
     ) -> Identity:
-        keys = self._issuers.setdefault(
-            _place(provider), IssuerKeys(provider.issuer, lambda: self._ask(provider), self._ticks)
-        )
-        claims = verified(token, await keys.find(token.key_id))
+        claims = verified(token, await self._keys(provider).find(token.key_id))
         until = ends(claims, issuer=provider.issuer, audience=provider.audience, now=self._now())
         return vouched.by_provider(name, provider, claims, subjects.of(name, claims), until)
+
+    def _keys(self, provider: OidcProvider) -> IssuerKeys:
+        made = IssuerKeys(provider.issuer, lambda: self._ask(provider), self._ticks)
+        return self._issuers.setdefault(_place(provider), made)
 
     async def _by_cluster(self, token: IdToken, provider: KubernetesProvider, keys: IssuerKeys) -> Identity:
         claims = verified(token, await keys.find(token.key_id))

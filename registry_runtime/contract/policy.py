@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AwareDatetime, Field, PlainSerializer
 
 from registry_runtime.contract.config import Frozen
 from registry_runtime.contract.subject import KUBERNETES, KubernetesProvider, OidcProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _MODULUS = 2**256
 KEY = "policy.json"  # the key of the policy Secret
@@ -133,12 +137,15 @@ class Policy(Frozen):
 
     def encode(self) -> bytes:
         """The document of the policy Secret: the same policy gives the same bytes."""
-        ordered = {
-            "namespaces": dict(sorted(self.namespaces.items())),
-            "tokens": dict(sorted(self.tokens.items())),
-            "oidc": dict(sorted(self.oidc.items())),
-        }
-        return self.model_copy(update=ordered).model_dump_json(exclude_defaults=True).encode()
+        return self.document(_members(self.namespaces), _members(self.tokens))
+
+    def document(self, namespaces: Iterable[str], tokens: Iterable[str]) -> bytes:
+        """The document with these members, sorted by name, in place of its own namespaces and tokens."""
+        keyed = {"namespaces": ",".join(namespaces), "tokens": ",".join(tokens)}
+        parts = [f'"{kind}":{{{members}}}' for kind, members in keyed.items() if members]
+        bare = {"namespaces": {}, "tokens": {}, "oidc": dict(sorted(self.oidc.items()))}
+        rest = self.model_copy(update=bare).model_dump_json(exclude_defaults=True)[1:-1]
+        return f"{{{','.join([*parts, rest] if rest else parts)}}}".encode()
 
     @property
     def revision(self) -> str:
@@ -159,14 +166,12 @@ class Policy(Frozen):
         found = 0
         for kind, entries in (("namespaces", self.namespaces), ("tokens", self.tokens)):
             for name, entry in entries.items():
-                text = f"{kind}/{name}\n{entry.model_dump_json(exclude_defaults=True)}"
-                found += int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+                found += number(kind, name, text(entry))
         return found % _MODULUS
 
     def revision_with(self, keyed: int) -> str:
         """The revision, where `keyed` is known."""
-        rest = self.model_copy(update={"namespaces": {}, "tokens": {}}).encode()
-        return hashlib.sha256(b"%x\n%b" % (keyed % _MODULUS, rest)).hexdigest()[:16]
+        return hashlib.sha256(b"%x\n%b" % (keyed % _MODULUS, self.document((), ()))).hexdigest()[:16]
 
     @classmethod
     def merge(cls, shards: tuple[Self, ...]) -> Self:
@@ -174,8 +179,6 @@ class Policy(Frozen):
         merged = cls()
         for shard in shards:
             merged = cls(
-                namespaces=merged.namespaces | shard.namespaces,
-                tokens=merged.tokens | shard.tokens,
                 anonymous=merged.anonymous + shard.anonymous,
                 sparse=merged.sparse or shard.sparse,
                 encryption=merged.encryption or shard.encryption,
@@ -183,4 +186,27 @@ class Policy(Frozen):
                 kubernetes=merged.kubernetes or shard.kubernetes,
                 private_only=merged.private_only or shard.private_only,
             )
-        return merged
+        keyed = {
+            "namespaces": {name: claim for shard in shards for name, claim in shard.namespaces.items()},
+            "tokens": {name: token for shard in shards for name, token in shard.tokens.items()},
+        }
+        return merged.model_copy(update=keyed)
+
+
+def text(entry: Claim | Token) -> str:
+    """An entry of a policy in JSON."""
+    return entry.model_dump_json(exclude_defaults=True)
+
+
+def member(name: str, entry: Claim | Token) -> str:
+    """An entry as it stands in the document."""
+    return f"{json.dumps(name)}:{text(entry)}"
+
+
+def number(kind: str, name: str, text: str) -> int:
+    """What the entry of this text adds to `Policy.keyed`; `kind` is "namespaces" or "tokens"."""
+    return int.from_bytes(hashlib.sha256(f"{kind}/{name}\n{text}".encode()).digest(), "big")
+
+
+def _members(entries: Mapping[str, Claim | Token]) -> list[str]:
+    return [member(name, entries[name]) for name in sorted(entries)]

@@ -88,4 +88,5 @@ class ReplicaState(Frozen):
     storage: StorageState = StorageState()
     encryption: EncryptionState | None = None
     collection: CollectionState | None = None
+    issuers: dict[str, str | None] = Field(default_factory=dict)  # by provider: why it does not say its keys
     reviews_tokens: bool | None = None  # whether the cluster lets it; None: not asked for, or not known yet

@@ -180,6 +180,13 @@ class Replica:
             assert time.monotonic() < ends, f"not ready: {self.log}"
             time.sleep(0.05)
 
+    def operator(self) -> Client:
+        """Asks at the internal port, with the operator's certificate."""
+        certificate = self.authority.issue(self.directory / "operator", "roadstead-operator", client=True)
+        trust = ssl.create_default_context(cafile=str(self.authority.file))
+        trust.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
+        return Client("127.0.0.1", self.ports["internal"], trust)
+
     def client(self, password: Password | None = ROBOT, listener: str = "public") -> Client:
         if not self.secure:
             return Client("127.0.0.1", self.ports[listener])

@@ -35,10 +35,7 @@ class Operator:
     cursor: str = ""
 
     def __post_init__(self) -> None:
-        certificate = self.replica.authority.issue(self.replica.directory / "operator", "op", client=True)
-        trust = ssl.create_default_context(cafile=str(self.replica.authority.file))
-        trust.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
-        self.client = Client("127.0.0.1", self.replica.ports["internal"], trust)
+        self.client = self.replica.operator()
 
     def news(self) -> Activity:
         answer = self.client.raw("GET", f"/activity?after={quote(self.cursor)}")

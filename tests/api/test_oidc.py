@@ -17,6 +17,7 @@ from registry_runtime.contract.subject import OidcProvider
 from tests.api.accounts import enforce
 from tests.api.client import Answer, Client, basic
 from tests.api.replica import Replica
+from tests.certificates import Authority
 from tests.dex import ANNA, GROUP, Dex, dex
 
 READER = frozenset({Action.PULL, Action.LIST})
@@ -167,6 +168,23 @@ def test_a_provider_may_be_away_and_come_back_with_other_keys(world: World) -> N
     after = world.dex.by_password()
     assert until_known(world, after)
     assert "not signed by it" in world.refused(before)
+
+
+def test_an_issuer_that_cannot_be_reached_is_told_before_anybody_logs_in(world: World) -> None:
+    """With a CA that is not its own: the operator reads why, and nobody had to be refused first."""
+    assert any(problem(world) is None or pause() for _ in range(20))
+
+    stranger = Authority(world.replica.directory / "stranger").file.read_text()
+    provider = world.policy.oidc["dex"].model_copy(update={"ca": stranger})
+    world.enforce(world.policy.model_copy(update={"oidc": {"dex": provider}}))
+
+    assert any("certificate verify failed" in (problem(world) or "") or pause() for _ in range(20))
+
+
+def problem(world: World) -> str | None:
+    """What the replica tells the operator of the provider; "" before it has looked."""
+    told: dict[str, str | None] = world.replica.operator().raw("GET", "/state").json()["issuers"]
+    return told.get("dex", "")
 
 
 def until_known(world: World, id_token: str) -> bool:

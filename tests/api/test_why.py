@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +13,7 @@ from registry_runtime.contract import subject
 from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action
 from tests.api.accounts import enforce, granted
-from tests.api.client import Answer, Client, basic
+from tests.api.client import Answer, basic
 from tests.api.replica import EVERYTHING, READER, ROBOT, STRANGER, Replica, closed, token
 
 GUEST = Password.generate("3" * 16)  # of another account; Manager of team/shared/**, by the Namespace
@@ -136,10 +135,7 @@ def test_a_question_that_is_none(shared: Replica, query: dict[str, str]) -> None
 
 def test_the_platform_asks_about_anybody(shared: Replica) -> None:
     """By the internal port, which lets in who has the operator's certificate."""
-    trust = ssl.create_default_context(cafile=str(shared.authority.file))
-    certificate = shared.authority.issue(shared.directory / "asking", "roadstead-operator", client=True)
-    trust.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
-    client = Client("127.0.0.1", shared.ports["internal"], trust)
+    client = shared.operator()
 
     def told(**query: str) -> Answer:
         return client.raw("GET", f"/why?{urlencode(query)}")

@@ -27,7 +27,7 @@ TYPE = "EncryptionReady"
 
 def check(observed: RegistryObserved, rendered: Rendered, settings: Settings) -> Finding | None:
     """None where nothing is encrypted."""
-    declared, use = observed.registry.spec.encryption, rendered.policy.encryption
+    declared, use = observed.registry.spec.encryption, rendered.draft.policy.encryption
     if declared is None or use is None:
         return None
     return (
@@ -41,7 +41,7 @@ def check(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
 
 def status(observed: RegistryObserved, rendered: Rendered) -> EncryptionStatus | None:
     """Of the replicas that answer; before the first of them does, what was known before."""
-    use, states = rendered.policy.encryption, keys.held(observed).values()
+    use, states = rendered.draft.policy.encryption, keys.held(observed).values()
     if use is None:
         return None
     if not states:

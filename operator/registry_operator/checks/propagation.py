@@ -23,11 +23,13 @@ def propagation(observed: RegistryObserved, rendered: Rendered) -> Propagation:
     for pod in sorted(pods & observed.replicas.keys()):
         state = observed.replicas[pod]
         reported[pod] = state.policy_revision if state else None
-    return Propagation(rendered.policy, rendered.revision, reported, frozenset(pods - reported.keys()))
+    return Propagation(
+        rendered.draft.policy, rendered.draft.revision, reported, frozenset(pods - reported.keys())
+    )
 
 
 def check(observed: RegistryObserved, rendered: Rendered, found: Propagation) -> Finding:
-    if rendered.too_large:
+    if rendered.draft.too_large:
         message = "the policy does not fit into its Secrets; delete AccessTokens or use another Registry"
         return no(TYPE, "PolicyTooLarge", message, mend=True)
     refused = _refused(observed, found)

@@ -30,14 +30,15 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     storage_ready = storage.check(observed, settings)
     tls_ready = tls.check(observed, rendered, settings)
     encrypted = encryption.check(observed, rendered, settings)
-    vouched = authentication.check(observed)
-    parts = (storage_ready, tls_ready, *(one for one in (encrypted, vouched) if one))
+    reviews, issuers = authentication.reviews(observed), authentication.issuers(observed)
+    parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews) if one))
     ready = _ready(observed, rendered, settings, parts)
     findings = (
         ready,
         *progress(ready),
         zones.available(observed),
         *parts,
+        *([issuers] if issuers else []),
         policy.check(observed, rendered, reached),
         zones.redundant(observed, by_zone),
     )
@@ -52,7 +53,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         ready_replicas=len(zones.serving(observed)),
         selector=",".join(f"{label}={value}" for label, value in names.selector(registry).items()),
         zones=by_zone,
-        policy_revision=rendered.revision,
+        policy_revision=rendered.draft.revision,
         policy_acknowledged_by=policy.acknowledged(observed, reached),
         encryption=encryption.status(observed, rendered),
         ca_bundle=_ca_bundle(observed, rendered),
@@ -84,7 +85,7 @@ def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings)
         return no(READY, "SecretsNotPermitted", message, mend=True)
     if observed.conflicts:
         return no(READY, "NameConflict", conflict(observed.conflicts, observed.registry.meta.name), mend=True)
-    if rendered.too_large:
+    if rendered.draft.too_large:
         return no(READY, "PolicyTooLarge", "see PolicyPropagated", mend=True)
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,35 +23,65 @@ if TYPE_CHECKING:
     from registry_operator.models import AccessToken, Key, Namespace, Registry
     from registry_operator.observed import KubernetesNamespace
 
+    # A token, its account, and the Secret of its passwords, or their hashes where that cannot be read.
+    Parts = tuple[AccessToken, KubernetesNamespace, SecretData | tuple[str, ...]]
+    Entries = Callable[[Mapping[str, Parts]], dict[str, Token]]
+    Reading = Callable[[Mapping[Key, bytes]], dict[Key, Policy]]
+
 
 def settlement(observed: RegistryObserved) -> Settlement:
     """Who owns which name."""
     return settle(observed.registry, observed.namespaces, observed.kubernetes_namespaces, observed.claims)
 
 
-def policy(observed: RegistryObserved, settled: Settlement) -> Policy:
+def policy(
+    observed: RegistryObserved,
+    settled: Settlement,
+    entries: Entries | None = None,
+    reading: Reading | None = None,
+) -> Policy:
     """Names that are bound, the tokens that have a password and are allowed here, and the key in use."""
-    before = cache(lambda: in_force(observed))  # seldom needed, and of thousands of tokens long to read
-    tokens = {}
-    for token in observed.tokens:
-        account = observed.kubernetes_namespaces.get(token.meta.namespace)
-        valid = hashes(token, observed.secrets.get(token.secret), before)
-        if account and valid and allowed(observed.registry, account) and not token.meta.deleting:
-            tokens[token_id(token.meta.uid)] = entry(token, account, valid)
+    before = cache(lambda: in_force(observed, reading))  # seldom needed, and of thousands of tokens long
+    made = (entries or _entries)(parts(observed, before))
     carried = unread(observed, before)
-    return Policy(
-        namespaces={**carried.namespaces, **bound(observed, settled)},
-        tokens={**carried.tokens, **tokens},
+    whole = Policy(
         encryption=key_use(observed, before()) if observed.registry.spec.encryption else None,
         oidc=access.oidc(observed.registry),
         kubernetes=access.kubernetes(observed.registry),
         private_only=observed.registry.spec.private_only,
     )
+    namespaces = {**carried.namespaces, **bound(observed, settled)}
+    tokens = {**carried.tokens, **{id_: one for id_, one in made.items() if one.hashes}}
+    return whole.model_copy(update={"namespaces": namespaces, "tokens": tokens})  # all of them are valid
+
+
+def parts(observed: RegistryObserved, before: Callable[[], Policy]) -> dict[str, Parts]:
+    """What entries are made of, by id, for the tokens that stay and whose account is allowed here."""
+    accounts = observed.kubernetes_namespaces
+    inside = {name for name, account in accounts.items() if allowed(observed.registry, account)}
+    found: dict[str, Parts] = {}
+    for token in observed.tokens:
+        meta = token.meta
+        if meta.namespace in inside and not meta.deleting:
+            secret = observed.secrets.get(token.secret)
+            valid = secret if isinstance(secret, SecretData) else hashes(token, secret, before)
+            found[token_id(meta.uid)] = (token, accounts[meta.namespace], valid)
+    return found
+
+
+def entry_of(parts: Parts) -> Token:
+    token, account, valid = parts
+    return entry(token, account, valid if isinstance(valid, tuple) else hashes(token, valid, Policy))
+
+
+def _entries(found: Mapping[str, Parts]) -> dict[str, Token]:
+    return {id_: entry_of(each) for id_, each in found.items()}
 
 
 def bound(observed: RegistryObserved, settled: Settlement) -> dict[str, Claim]:
     """The names that are bound, each with the rules of the Namespace that has it."""
-    tokens = {token.key: token for token in observed.tokens}
+    granted = any(one.spec.access for one in observed.namespaces)
+    tokens = {token.key: token for token in observed.tokens} if granted else {}
     return {
         one.spec.name: rules(observed.registry, one, settled.bound[one.spec.name], tokens)
         for one in observed.namespaces
@@ -78,14 +107,14 @@ def unread(observed: RegistryObserved, before: Callable[[], Policy]) -> Policy:
     Only where the account is still the same one, and is let in. A resource whose last good version is known
     is judged by that.
     """
+    if not observed.unreadable:
+        return Policy()
     known = {one.meta.uid for one in observed.namespaces} | {one.meta.uid for one in observed.tokens}
     lost = [
         one
         for one in observed.unreadable
         if one.uid not in known and "deletionTimestamp" not in one.raw["metadata"]
     ]
-    if not lost:
-        return Policy()
     ids = {token_id(one.uid) for one in lost}
     claims = {(one.name, one.raw["metadata"]["namespace"]) for one in lost}
 
@@ -103,22 +132,26 @@ def unread(observed: RegistryObserved, before: Callable[[], Policy]) -> Policy:
     )
 
 
-def in_force(observed: RegistryObserved) -> Policy:
+def in_force(observed: RegistryObserved, reading: Reading | None = None) -> Policy:
     """What was written last; a shard that is missing, not ours or not readable counts as empty."""
-    parts = []
+    documents = {}
     for key in names.policies(observed.registry):
         secret = observed.secrets.get(key)
-        if isinstance(secret, Absence) or observed.registry.meta.uid not in secret.owners:
-            continue
-        with suppress(ValidationError):
-            parts.append(_read(secret.values.get(KEY, b"")))
-    return Policy.merge(tuple(parts))
+        if isinstance(secret, SecretData) and observed.registry.meta.uid in secret.owners:
+            documents[key] = secret.values.get(KEY, b"")
+    return Policy.merge(tuple((reading or _read_all)(documents).values()))
 
 
-@lru_cache(maxsize=64)
-def _read(document: bytes) -> Policy:
-    """Raises ValidationError. A shard of thousands of tokens takes long to read, and is seldom another."""
-    return Policy.model_validate_json(document)
+def read_shard(document: bytes) -> Policy:
+    """What cannot be read says nothing."""
+    try:
+        return Policy.model_validate_json(document)
+    except ValidationError:
+        return Policy()
+
+
+def _read_all(documents: Mapping[Key, bytes]) -> dict[Key, Policy]:
+    return {key: read_shard(document) for key, document in documents.items()}
 
 
 def hashes(token: AccessToken, secret: SecretData | Absence, before: Callable[[], Policy]) -> tuple[str, ...]:
@@ -162,17 +195,7 @@ def password(token: AccessToken, secret: SecretData | Absence) -> Password | Non
     return found.current if found else None
 
 
-def shards(whole: Policy, count: int) -> tuple[Policy, ...]:
-    """The policy cut by the hash of each key, so that one change rewrites one shard."""
-    claims: list[dict[str, Claim]] = [{} for _ in range(count)]
-    tokens: list[dict[str, Token]] = [{} for _ in range(count)]
-    for name, claim in whole.namespaces.items():
-        claims[_shard(name, count)][name] = claim
-    for name, token in whole.tokens.items():
-        tokens[_shard(name, count)][name] = token
-    first = whole.model_copy(update={"namespaces": claims[0], "tokens": tokens[0]})  # with what is not keyed
-    return (first, *(Policy(namespaces=claims[n], tokens=tokens[n]) for n in range(1, count)))
-
-
-def _shard(key: str, count: int) -> int:
+@lru_cache(maxsize=1 << 15)
+def shard(key: str, count: int) -> int:
+    """Which of so many Secrets holds this entry: by the hash of its key, so that one change rewrites one."""
     return hashlib.sha256(key.encode()).digest()[0] % count

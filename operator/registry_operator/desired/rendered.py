@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
-from registry_operator.claims import Settlement
 from registry_operator.models import Key
-from registry_runtime.contract.policy import Policy
+
+if TYPE_CHECKING:
+    from registry_operator.desired.draft import Draft
 
 Child = dict[str, Any]
 
@@ -26,11 +27,8 @@ class Rendered:
     """
 
     children: tuple[Child, ...]
-    policy: Policy
-    revision: str
-    settlement: Settlement
+    draft: Draft
     unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
-    too_large: bool = False  # the policy does not fit into its Secrets, which then stay as they are
 
     def child(self, kind: str, key: Key) -> Child | None:
         return next((child for child in self.children if identity(child) == (kind, key)), None)

@@ -269,7 +269,7 @@ class AccessToken(Resource[AccessTokenSpec, AccessTokenStatus]):
         """The Registries that it names, each once."""
         return tuple(dict.fromkeys(ref.key(self.meta.namespace) for ref in self.spec.registry_refs))
 
-    @property
+    @cached_property
     def secret(self) -> Key:
         """Where its password stands."""
         return Key(self.meta.namespace, self.spec.secret_name or self.meta.name)

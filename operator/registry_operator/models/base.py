@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -200,7 +201,7 @@ class Meta:
     annotations: Mapping[str, str] = field(default_factory=dict)
     deleting: bool = False
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return Key(self.namespace, self.name)
 

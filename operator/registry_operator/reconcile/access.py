@@ -1,15 +1,25 @@
 """The policy of a Registry: one writer, in the order claims, then rights."""
 
 import asyncio
+from dataclasses import dataclass, field
 
 from registry_operator import names, seen
 from registry_operator.cluster.resources import CONFIG_MAPS
-from registry_operator.desired.registry import render_access
+from registry_operator.desired.draft import Draft, Drafts
 from registry_operator.errors import NotFound
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict
-from registry_operator.reconcile.apply import apply, apply_all
+from registry_operator.queue import Kind, Work
+from registry_operator.reconcile.apply import apply, apply_all, is_in_place
 from registry_operator.reconcile.context import Context
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was wanted, and what of it somebody else's objects are in the way of."""
+
+    draft: Draft
+    conflicts: list[Conflict] = field(default_factory=list)
 
 
 class Access:
@@ -18,28 +28,58 @@ class Access:
     def __init__(self, at: Context) -> None:
         self._at = at
         self._locks: dict[Key, asyncio.Lock] = {}
+        self._drafts: dict[Key, Drafts] = {}
+        self._last: dict[Key, Written] = {}
 
     async def reconcile(self, key: Key) -> None:
         """Raises ClusterError."""
         if key not in self._at.cache.registries.objects:
-            self._locks.pop(key, None)
+            for each in (self._locks, self._drafts, self._last):
+                each.pop(key, None)
             return
-        await self.write(key)
+        async with self._lock(key):
+            await self._write(key)
 
-    async def write(self, key: Key) -> list[Conflict]:
+    async def written(self, key: Key) -> Written | None:
+        """What was written last, where it is still so and no change of access waits; else it is written now.
+
+        None where nothing may be concluded yet, or any more. Raises ClusterError and RenderFailed.
+        """
+        async with self._lock(key):
+            return self._still_so(key) or await self._write(key)
+
+    async def _write(self, key: Key) -> Written | None:
         """Claims first: the policy must never promise a name that a restart could give to another."""
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            registry = self._at.cache.registries.objects.get(key)
-            if registry is None or registry.meta.deleting or not self._at.is_open(key.namespace):
-                return []
-            if not self._known(key):
-                return []
-            await self._find_claims(registry)
-            claims, *policies = render_access(self._at.observe_registry(registry)) or (None,)
-            if claims is None:
-                return []
-            conflict = await apply(self._at, registry, claims)
-            return ([conflict] if conflict else []) + await apply_all(self._at, registry, policies)
+        self._last.pop(key, None)
+        registry = self._at.cache.registries.objects.get(key)
+        if registry is None or registry.meta.deleting or not self._at.is_open(key.namespace):
+            return None
+        if not self.is_known(key):
+            return None
+        await self._find_claims(registry)
+        observed = self._at.observe_registry(registry)
+        draft = self._drafts.setdefault(key, Drafts()).draft(observed)
+        if registry.meta.namespace in observed.secrets.refused:
+            return Written(draft)
+        claims, *policies = draft.children
+        conflict = await apply(self._at, registry, claims)
+        others = await apply_all(self._at, registry, policies)
+        written = Written(draft, [*([conflict] if conflict else []), *others])
+        if not written.conflicts:
+            self._last[key] = written
+        return written
+
+    def _still_so(self, key: Key) -> Written | None:
+        """With encryption a policy also depends on what replicas say, which is no change of access."""
+        last, registry = self._last.get(key), self._at.cache.registries.objects.get(key)
+        if last is None or registry is None or registry.spec.encryption is not None:
+            return None
+        if self._at.queue.awaits(Work(Kind.POLICY, *key)):
+            return None
+        return last if all(is_in_place(self._at, registry, child) for child in last.draft.children) else None
+
+    def _lock(self, key: Key) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def _find_claims(self, registry: Registry) -> None:
         """Claims that are there but not seen, because somebody took their labels, get these back.
@@ -58,7 +98,7 @@ class Access:
             mended = seen.child(await self._at.cluster.merge(CONFIG_MAPS, *key, labels))
             self._at.cache.see_child(kind, key, mended)
 
-    def _known(self, key: Key) -> bool:
+    def is_known(self, key: Key) -> bool:
         """A policy that is rendered before all passwords have been read would lock their users out."""
-        namespaces = {key.namespace, *(token.meta.namespace for token in self._at.cache.tokens.of(key))}
+        namespaces = {key.namespace, *(token.namespace for token in self._at.cache.tokens.naming(key))}
         return self._at.secrets.known(namespaces & self._at.cache.accounts.keys())

@@ -52,6 +52,21 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     return None
 
 
+def is_in_place(at: Context, owner: Owner, child: Child) -> bool:
+    """Whether nothing would be written, by what is seen: no request."""
+    kind, key = identity(child)
+    if kind == SECRETS.kind:
+        secret = at.secrets.view.get(key)
+        return (
+            isinstance(secret, SecretData)
+            and not secret.deleting
+            and owner.meta.uid in secret.owners
+            and is_same(secret, child)
+        )
+    there = at.cache.children.get((kind, key))
+    return there is not None and owner.meta.uid in there.owners and is_up_to_date(at, there, child)
+
+
 def is_ours(obj: Mapping[str, Any], owner: Owner) -> bool:
     return owner.meta.uid in seen.owners(obj) or adopted(seen.content(obj), owner)
 

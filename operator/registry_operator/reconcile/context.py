@@ -55,8 +55,8 @@ class Context:
         return RegistryObserved(
             registry=registry,
             now=self.now(),
-            namespaces=tuple(cache.claims.of(key)),
-            tokens=tuple(cache.tokens.of(key)),
+            namespaces=cache.claims.of(key),
+            tokens=cache.tokens.of(key),
             kubernetes_namespaces=cache.accounts,
             secrets=self.secrets.view,
             claims=claims.data if claims else {},

@@ -24,13 +24,14 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
         at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
         at.mounted.pop(key, None)
         return
-    tokens = {token.meta.namespace for token in at.cache.tokens.of(key)}
-    if not at.secrets.known({key.namespace, *tokens} & at.cache.accounts.keys()):
-        return  # `consent` brings it back when the last of them has answered
+    if not access.is_known(key):
+        return  # `consent` brings it back when the last namespace has answered
     await at.look(key.namespace, references(registry))
-    conflicts = await access.write(key)
-    rendered = render(at.observe_registry(registry), at.settings)
-    conflicts += await apply_children(at, registry, rendered)
+    written = await access.written(key)
+    if written is None:
+        return
+    rendered = render(at.observe_registry(registry), at.settings, written.draft)
+    conflicts = written.conflicts + await apply_children(at, registry, rendered)
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
     await judge(at, key, rendered, conflicts)

@@ -104,9 +104,7 @@ class Sweep:
         cache = self._at.cache
         if resource is NAMESPACES:
             return {Key("", name): "" for name in cache.accounts}
-        if resource is REGISTRIES:
-            return cache.registries.versions()
-        return cache.claims.versions() if resource is CLAIMS else cache.tokens.versions()
+        return cache.table(Kind(resource.kind)).versions()
 
     def _all(self) -> list[Work]:
         cache = self._at.cache

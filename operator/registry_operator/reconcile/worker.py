@@ -27,6 +27,9 @@ class Worker:
 
     async def run(self) -> None:
         while True:
+            await asyncio.sleep(
+                0
+            )  # work that waits for nothing must not keep the rest from its turn: the Lease
             work = await self.at.queue.take()
             began = time.monotonic()
             if rest := self.pace.rest(work, began):
@@ -88,11 +91,4 @@ class Worker:
             log.exception("fault while a failure was told", extra={"work": str(work)})
 
     def _object(self, work: Work) -> Registry | Namespace | AccessToken | None:
-        key = Key(work.namespace, work.name)
-        match work.kind:
-            case Kind.ACCESS_TOKEN:
-                return self.at.cache.tokens.objects.get(key)
-            case Kind.NAMESPACE:
-                return self.at.cache.claims.objects.get(key)
-            case _:
-                return self.at.cache.registries.objects.get(key)
+        return self.at.cache.table(work.kind).objects.get(Key(work.namespace, work.name))

@@ -161,7 +161,7 @@ def running(seen: RegistryObserved) -> tuple[RegistryObserved, Rendered]:
     """The same Registry when everything is applied and every wanted replica serves, zone after zone."""
     once = render(seen, SETTINGS)
     secrets = SecretView({**seen.secrets.found, **secrets_of(once.children)}, seen.secrets.refused)
-    seen = replace(seen, secrets=secrets, claims=once.settlement.data)
+    seen = replace(seen, secrets=secrets, claims=once.draft.settlement.data)
     rendered = render(seen, SETTINGS)
     deployment = rendered.child("Deployment", seen.registry.key)
     wanted = seen.registry.spec.replicas
@@ -172,7 +172,7 @@ def running(seen: RegistryObserved) -> tuple[RegistryObserved, Rendered]:
         endpoints=tuple(
             Endpoint(pod, ZONES[number % len(ZONES)], ready=True) for number, pod in enumerate(pods)
         ),
-        replicas={pod: state(pod, rendered.revision) for pod in pods},
+        replicas={pod: state(pod, rendered.draft.revision) for pod in pods},
     ), rendered
 
 

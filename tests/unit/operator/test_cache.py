@@ -204,7 +204,9 @@ def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache
     arrived = cache.see_propagation(REGISTRY, Propagation(policy, "1", {"pod": "1"}))
     assert arrived == first  # both wait for it
     seen, rendered = harbour.running(harbour.observed(namespaces=(claim,)))
-    changed = cache.see_propagation(REGISTRY, Propagation(rendered.policy, rendered.revision, {"pod": "1"}))
+    changed = cache.see_propagation(
+        REGISTRY, Propagation(rendered.draft.policy, rendered.draft.revision, {"pod": "1"})
+    )
     assert Work(Kind.NAMESPACE, *claim.key) in changed
     assert seen.registry.key == REGISTRY
 

@@ -1,16 +1,19 @@
 """What the controller makes of what it sees."""
 
+import asyncio
 from typing import Any
 
 from registry_operator.cluster.resources import ACCESS_TOKENS
 from registry_operator.controller import Controller
 from registry_operator.metrics import Metrics
 from registry_operator.models import Key
-from registry_operator.queue import Kind, Work
+from registry_operator.queue import Kind, Pace, Work
 from registry_operator.reconcile import status
+from registry_operator.reconcile.access import Access
+from registry_operator.reconcile.worker import Worker
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, credentials, plain, scripted
+from tests.unit.operator.scripted import ScriptedApi, credentials, listing, plain, scripted
 
 ROBOT = Key("harbour", "deployer")
 
@@ -60,3 +63,39 @@ async def test_a_new_token_renders_no_policy_that_cannot_know_it() -> None:
             at._see(ACCESS_TOKENS, stored("2", "push", generation=2), False)
             due = [await at._queue.take() for _ in range(at._queue.depth)]
             assert due == [Work(Kind.POLICY, "harbour", "harbour")]  # and the token once more after this
+
+
+async def test_a_list_tells_only_what_is_news() -> None:
+    """By pages: what is known in this version is left out, before anything of it is read."""
+    api = ScriptedApi()
+    first = [stored("1", "pull") | {"metadata": harbour.metadata(name, resourceVersion="1")} for name in "ab"]
+    changed = stored("2", "pull") | {"metadata": harbour.metadata("a", resourceVersion="2")}
+    new = stored("3", "pull") | {"metadata": harbour.metadata("c", resourceVersion="3")}
+    api.on(ACCESS_TOKENS.path(), listing(changed, first[1], following="more"), listing(new))
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            for one in first:
+                at._see(ACCESS_TOKENS, one, False)
+            found = await at._news(ACCESS_TOKENS)
+            assert [one["metadata"]["name"] for one in found.items] == ["a", "c"]
+            assert found.version == "10"
+            at._see(ACCESS_TOKENS, first[1] | {"spec": "not looked at"}, False)
+            assert not at._cache.unreadable
+
+
+async def test_work_that_waits_for_nothing_lets_others_run() -> None:
+    """Thousands of reconciles without a request must not keep the Lease from being renewed."""
+    async with scripted(ScriptedApi()) as cluster:
+        at = Controller(cluster, credentials("http://nowhere"), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            for number in range(300):
+                at._queue.add(Work(Kind.NAMESPACE, "harbour", f"gone-{number}"))
+            worker = Worker(at._context, Access(at._context), Metrics(), Pace())
+            working = asyncio.create_task(worker.run())
+            turns = 0
+            while at._queue.depth:
+                await asyncio.sleep(0)
+                turns += 1
+            working.cancel()
+            assert turns >= 300

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from registry_operator import handlers
-from registry_operator.cluster import Resource
+from registry_operator.cluster import Page, Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS
 from registry_operator.handlers import WATCHED, Backoffs, Watchdog
 
@@ -85,8 +85,14 @@ def entry(plural: str, kind: str, *, namespaced: bool = True) -> dict[str, Any]:
 async def watching(api: ScriptedApi) -> AsyncIterator[tuple[Seen, Watchdog]]:
     discovery(api)
     seen = Seen()
-    async with scripted(api):
-        watchdog = Watchdog(seen.see, credentials(api.url), seen.restarted)
+    async with scripted(api) as cluster:
+
+        async def news(resource: Resource) -> Page:
+            """All that there is; what of it is known is the controller's to say."""
+            (page,) = [page async for page in cluster.pages(resource, Scope())]
+            return page
+
+        watchdog = Watchdog(seen.see, news, credentials(api.url), seen.restarted)
         task = asyncio.create_task(watchdog.run())
         try:
             yield seen, watchdog

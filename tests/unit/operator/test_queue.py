@@ -44,6 +44,19 @@ def test_a_key_never_runs_twice_at_a_time_and_no_change_is_lost(backlog: Backlog
     assert backlog.idle
 
 
+def test_what_is_still_to_run_is_awaited(backlog: Backlog) -> None:
+    """Due, later, or once more after the run of now; that run itself is not still to come."""
+    assert not backlog.awaits(policy("a"))
+    backlog.add_at(policy("a"), 5)
+    assert backlog.awaits(policy("a"))
+    assert backlog.pop(5) == policy("a")
+    assert not backlog.awaits(policy("a"))
+    backlog.add(policy("a"))
+    assert backlog.awaits(policy("a"))
+    backlog.failed(policy("a"), 5)
+    assert backlog.awaits(policy("a"))
+
+
 def test_policy_first_then_tokens_then_registries(backlog: Backlog) -> None:
     """Whoever loses access does not wait for a rollout."""
     for key in (registry("a"), token("t"), policy("a")):

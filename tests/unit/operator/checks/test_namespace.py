@@ -29,7 +29,7 @@ def bound(*rivals: Namespace, mine: Namespace | None = None, **spec: Any) -> Nam
         of,
         rivals,
         kubernetes_namespaces=known,
-        claims=rendered.settlement.data,
+        claims=rendered.draft.settlement.data,
         propagation=propagation(seen, rendered),
     )
 

@@ -87,7 +87,7 @@ def test_three_replicas_in_three_zones_are_ready() -> None:
     assert document["zones"] == {"zone-a": 1, "zone-b": 1, "zone-c": 1}
     assert (document["replicas"], document["readyReplicas"]) == (3, 3)
     assert document["selector"] == "app.kubernetes.io/name=registry,app.kubernetes.io/instance=harbour"
-    assert document["policyRevision"] == rendered.revision
+    assert document["policyRevision"] == rendered.draft.revision
     assert document["policyAcknowledgedBy"] == ["harbour-0", "harbour-1", "harbour-2"]
     assert document["caBundle"] == "harbour-ca-bundle"
 
@@ -237,7 +237,7 @@ def test_a_ca_bundle_may_be_a_secret() -> None:
 def test_what_a_replica_found_is_the_reason(reason: StorageReason) -> None:
     """The runtime's own word for it, with its sentence; only an unreachable bucket may mend by itself."""
     seen, rendered = running(observed())
-    found = state("harbour-1", rendered.revision, reason)
+    found = state("harbour-1", rendered.draft.revision, reason)
     bad = replace(seen, replicas={**seen.replicas, "harbour-1": found})
     assert said(bad)["StorageReady"] == ("False", reason.value, f"found {reason}")
     assert said(bad)["Ready"][:2] == ("False", reason.value)
@@ -247,7 +247,7 @@ def test_what_a_replica_found_is_the_reason(reason: StorageReason) -> None:
 def test_a_replica_that_still_checks_spoils_nothing() -> None:
     """During a rollout the others know that the bucket works."""
     seen, rendered = running(observed())
-    checking = state("harbour-1", rendered.revision, StorageReason.CHECKING)
+    checking = state("harbour-1", rendered.draft.revision, StorageReason.CHECKING)
     assert said(replace(seen, replicas={**seen.replicas, "harbour-1": checking}))["StorageReady"][0] == "True"
 
 
@@ -338,7 +338,7 @@ def test_the_policy_is_propagated_when_every_replica_says_so() -> None:
     silent = replace(seen, replicas={**seen.replicas, "harbour-1": None})
     assert said(silent)["PolicyPropagated"][:2] == ("False", "Propagating")
     assert said(behind)["Ready"][0] == "True", "access never waits for a rollout, nor a rollout for access"
-    assert rendered.revision in said(seen)["PolicyPropagated"][2]
+    assert rendered.draft.revision in said(seen)["PolicyPropagated"][2]
 
 
 def test_a_new_policy_is_not_said_to_be_in_force_by_an_old_word() -> None:

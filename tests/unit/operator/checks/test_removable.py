@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from registry_operator.checks import encryption
+from registry_operator.desired.draft import Draft
 from registry_operator.desired.policy import policy, settlement
 from registry_operator.desired.rendered import Rendered
 from registry_operator.models import Key
@@ -169,7 +170,7 @@ class Harbour(RuleBasedStateMachine):
         seen = self.seen()
         settled = settlement(seen)
         now = policy(seen, settled)
-        found = encryption.status(seen, Rendered((), now, now.revision, settled))
+        found = encryption.status(seen, Rendered((), Draft(settled, now, now.revision, ())))
         assert found
         if found.removable:
             assert found.active

@@ -39,7 +39,7 @@ SEVERAL = st.lists(ENDPOINTS, max_size=5, unique_by=lambda one: one.pod)
 STATES = st.none() | st.builds(
     state,
     st.just("pod"),
-    st.sampled_from(["old", RENDERED.revision]),
+    st.sampled_from(["old", RENDERED.draft.revision]),
     mostly(StorageReason.READY, *StorageReason),
 )
 ROLLOUTS = st.builds(
@@ -117,7 +117,7 @@ def test_a_policy_in_force_was_measured(seen: RegistryObserved) -> None:
     if propagated.status == "True":
         serving = {one.pod for one in seen.endpoints if one.ready and not one.terminating}
         answers = [state for pod, state in seen.replicas.items() if pod in serving]
-        assert all(answer and answer.policy_revision == RENDERED.revision for answer in answers)
+        assert all(answer and answer.policy_revision == RENDERED.draft.revision for answer in answers)
         before = seen.registry.status.condition("PolicyPropagated")
         kept = before and before.observed_generation == seen.registry.meta.generation
         assert kept or len(answers) == len(serving) > 0

@@ -173,4 +173,4 @@ def test_a_policy_that_was_lost_goes_on_with_what_the_replicas_do(harbour: Regis
 def test_the_key_in_use_is_read_back_from_the_policy() -> None:
     """A restart of the operator knows nothing but what stands there."""
     seen, rendered = running(observed(encrypted(), secrets=view({Key("harbour", "keys"): KEYS})))
-    assert rendered.policy.encryption == in_force(seen).encryption == KeyUse(active="k1")
+    assert rendered.draft.policy.encryption == in_force(seen).encryption == KeyUse(active="k1")

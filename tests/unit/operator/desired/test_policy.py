@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator import names
-from registry_operator.desired.policy import password, policy, settlement, shards
-from registry_operator.desired.registry import render_access
+from registry_operator.desired.draft import draft
+from registry_operator.desired.policy import password, policy, settlement
 from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Permission
 from registry_operator.observed import Absence, RegistryObserved, SecretData, Unreadable
 
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.policy import Action, Claim, Policy, Token
+from registry_runtime.contract.policy import Action, Claim, Policy
 from tests.unit.operator.harbour import (
     MADE,
     accounts,
@@ -102,7 +102,7 @@ def test_what_may_not_be_read_stays_in_force(guest: RegistryObserved) -> None:
     (before,) = policy(guest, settlement(guest)).tokens.values()
     assert before.hashes
     assert set(settlement(guest).data) == {"pier-one", "shop"}
-    assert render_access(refused(guest)) == render_access(guest)
+    assert draft(refused(guest)) == draft(guest)
 
 
 def test_what_is_declared_counts_also_where_the_password_is_not_read(guest: RegistryObserved) -> None:
@@ -141,9 +141,9 @@ def test_a_password_that_is_missing_is_out(guest: RegistryObserved) -> None:
 )
 def test_only_a_policy_of_our_own_is_carried_on(guest: RegistryObserved, changes: dict[str, Any]) -> None:
     """What somebody else put there, or what nobody can read, gives no access."""
-    shards_ = names.policies(guest.registry)
+    shards = names.policies(guest.registry)
     found = {
-        key: replace(data, **changes) if key in shards_ else data for key, data in guest.secrets.found.items()
+        key: replace(data, **changes) if key in shards else data for key, data in guest.secrets.found.items()
     }
     seen = refused(replace(guest, secrets=replace(guest.secrets, found=found)))
     assert policy(seen, settlement(seen)).tokens == {}
@@ -154,29 +154,6 @@ def test_a_token_that_is_being_deleted_is_out_at_once() -> None:
     going = token(meta={"deletionTimestamp": MADE.isoformat()})
     seen = observed(tokens=(going,), secrets=view({going.secret: password_secret(going)[0]}))
     assert policy(seen, settlement(seen)).tokens == {}
-
-
-NAMES = st.text("abcdefgh0123456789", min_size=4, max_size=16)
-POLICIES = st.builds(
-    lambda claims, ids: Policy(
-        namespaces={name: Claim(account=name, owner=name) for name in claims},
-        tokens={name: Token(account=name, owner=name, hashes=(name,), grants=()) for name in ids},
-    ),
-    st.sets(NAMES),
-    st.sets(NAMES),
-)
-
-
-@given(POLICIES, st.integers(1, 8))
-def test_shards_are_the_whole_and_a_change_touches_one(whole: Policy, count: int) -> None:
-    """Merged they are what was cut; another token changes one shard only."""
-    cut = shards(whole, count)
-    assert Policy.merge(cut) == whole
-    assert Policy.merge(cut).revision == whole.revision
-    more = whole.model_copy(
-        update={"tokens": {**whole.tokens, "new": Token(account="a", owner="o", hashes=(), grants=())}}
-    )
-    assert sum(old != new for old, new in zip(cut, shards(more, count), strict=True)) == 1
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True))

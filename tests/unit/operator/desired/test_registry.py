@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator import names
-from registry_operator.desired.registry import render, render_access
+from registry_operator.desired.draft import draft
+from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Child, Rendered, fingerprint, identity
 from registry_operator.models import Key, Registry, SecretRef
 from registry_operator.observed import SecretData, SecretView
@@ -28,7 +29,7 @@ from registry_runtime.contract.config import (
     SseS3,
     WebIdentity,
 )
-from registry_runtime.contract.policy import KEY, Policy
+from registry_runtime.contract.policy import KEY
 from tests.unit.operator.harbour import (
     NOW,
     S3,
@@ -128,28 +129,14 @@ def test_a_change_of_access_needs_no_rollout() -> None:
         if fingerprint(old) != fingerprint(new)
     }
     assert {key.name.rstrip("0123") for _, key in changed} == {"harbour-claims", "harbour-policy-"}
-    assert made.id in after.policy.tokens
-    assert after.revision != before.revision
-
-
-def test_access_alone_is_rendered_alike() -> None:
-    """The quick way of a token and the long way of a Registry write the same bytes."""
-    robot = token()
-    secret, _ = password_secret(robot)
-    seen = observed(tokens=(robot,), namespaces=(claim(),), secrets=view({robot.secret: secret}))
-    claims, *policies = render_access(seen)
-    rendered = render(seen, SETTINGS)
-    assert rendered.child("ConfigMap", names.claims(seen.registry)) == claims
-    assert [rendered.child("Secret", key) for key in names.policies(seen.registry)] == policies
-    shards = [Policy.model_validate_json(secrets_of([one]).popitem()[1].values[KEY]) for one in policies]
-    assert Policy.merge(tuple(shards)).revision == rendered.revision
+    assert made.id in after.draft.policy.tokens
+    assert after.draft.revision != before.draft.revision
 
 
 def test_without_consent_nothing_is_rendered() -> None:
     """What runs goes on; the condition says the command."""
     refused = observed(secrets=view(refused=["harbour"]))
     assert render(refused, SETTINGS).children == ()
-    assert render_access(refused) == ()
 
 
 def test_a_policy_that_does_not_fit_stays_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +145,7 @@ def test_a_policy_that_does_not_fit_stays_out_as_a_whole(monkeypatch: pytest.Mon
     robot = token()
     secret, _ = password_secret(robot)
     rendered = render(observed(tokens=(robot,), secrets=view({robot.secret: secret})), SETTINGS)
-    assert rendered.too_large
+    assert rendered.draft.too_large
     assert [rendered.child("Secret", key) for key in names.policies(registry())] == [None] * 4
     assert deployment(rendered)
 
@@ -167,7 +154,7 @@ def test_ten_thousand_tokens_fit() -> None:
     """The number of shards is fixed, and enough for the largest Registry that is planned for."""
     robots = [token(f"robot-{number}") for number in range(500)]
     found = {robot.secret: password_secret(robot)[0] for robot in robots}
-    policies = render_access(observed(tokens=tuple(robots), secrets=view(found)))[1:]
+    policies = draft(observed(tokens=tuple(robots), secrets=view(found))).children[1:]
     largest = max(len(secrets_of([one]).popitem()[1].values[KEY]) for one in policies)
     assert largest * 20 < names.POLICY_BYTES * 1.2
 
@@ -445,9 +432,9 @@ def test_labels_of_accounts_reach_the_policy_only_through_consent() -> None:
     seen = observed(
         tokens=(robot,), secrets=view({robot.secret: secret}), kubernetes_namespaces=accounts("shop")
     )
-    assert render(seen, SETTINGS).policy.tokens == {}
+    assert render(seen, SETTINGS).draft.policy.tokens == {}
     open_ = replace(seen, registry=registry(allowedNamespaces={"from": "All"}))
-    assert set(render(open_, SETTINGS).policy.tokens) == {made.id}
+    assert set(render(open_, SETTINGS).draft.policy.tokens) == {made.id}
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,25 @@ async def test_an_issuer_that_was_never_there(fault: Exception) -> None:
     world.now += 5
     assert await world.keys.issuer() == "https://issuer.example"
     assert await world.has("a")
+
+
+async def test_an_issuer_is_known_before_the_first_login() -> None:
+    """Its keys are asked for as they age, twice a minute while it is away; why it is away is said."""
+    world = World("a")
+    assert await world.keys.look() is None
+    assert world.asked == 1
+    assert await world.has("a")
+    world.now += 600
+    assert await world.keys.look() is None
+    assert world.asked == 1
+
+    world.fault = ValueError("HTTP 500")
+    for _ in range(60):
+        world.now += 1
+        assert await world.keys.look() == "ValueError: HTTP 500"
+    assert world.asked == 3
+    assert await world.has("a")
+
+    world.fault = None
+    world.now += 29
+    assert await world.keys.look() is None

@@ -256,6 +256,20 @@ async def test_an_issuer_that_is_away_refuses_nobody_for_good() -> None:
     assert (await world.login(world.token(CI))).name == "anna"
 
 
+async def test_issuers_are_asked_before_anybody_logs_in() -> None:
+    """Those that the policy names, all at a time; by provider it is said which of them is away."""
+    world = World()
+    assert await world.vouching.look() == {"ci": None, "dex": None}
+    assert world.asked == [CI, DEX]
+    await world.login(world.token(CI))
+    assert world.asked == [CI, DEX]
+
+    world.away, world.now = True, world.now + 601
+    assert await world.vouching.look() == {"ci": "TimeoutError: ", "dex": "TimeoutError: "}
+    world.policy = world.policy.model_copy(update={"oidc": {}})
+    assert await world.vouching.look() == {}
+
+
 async def test_a_review_is_remembered_for_ten_seconds() -> None:
     """Only a yes, only of this token; and its bearer lives a minute at most."""
     world = World()

@@ -1,4 +1,4 @@
-"""What a replica tells of its right to have tokens reviewed."""
+"""What a replica tells of those who vouch: its right to have tokens reviewed, and issuers that are away."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.subject import KubernetesProvider
-from registry_runtime.reviewing import Reviewing
 from registry_runtime.state import StateBoard
+from registry_runtime.vouchers import Issuers, Reviewing
 
 NOBODY = Policy()
 OFFLINE, REVIEWED = (
@@ -75,3 +75,18 @@ async def test_a_cluster_that_does_not_answer_changes_nothing() -> None:
     stage = Stage(iter([OSError(), TimeoutError(), True, ValueError(), False]))
 
     assert [await stage.told(after=60) for _ in range(5)] == [None, None, True, True, False]
+
+
+async def test_issuers_that_are_away_are_told_by_provider() -> None:
+    """What they say next takes the place of what was told before."""
+    board = StateBoard("one", "", datetime.now(UTC))
+    told: list[dict[str, str | None]] = [{"people": "TimeoutError: "}, {"people": None}, {}]
+    remaining = iter(told)
+
+    async def look() -> dict[str, str | None]:
+        return next(remaining)
+
+    issuers = Issuers(look, board)
+    for one in told:
+        await issuers.look()
+        assert board.state.issuers == one

@@ -1,4 +1,4 @@
-"""Whether this replica may have ServiceAccount tokens reviewed: known before a pull fails for it."""
+"""Whether those who vouch for identities can be asked: known before a login fails for it."""
 
 from __future__ import annotations
 
@@ -49,3 +49,23 @@ class Reviewing:
                 self._answer = await self._permitted()
             self._due = self._ticks() + _AGAIN[self._answer]
         self._board.update(reviews_tokens=self._answer)
+
+
+class Issuers:
+    """Tells the operator which issuers of ID tokens do not say their keys; so they are known before a login.
+
+    `look` gives it by provider.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[dict[str, str | None]]], board: StateBoard) -> None:
+        self._look = look
+        self._board = board
+
+    async def run(self) -> None:
+        """It never ends."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK)
+
+    async def look(self) -> None:
+        self._board.update(issuers=await self._look())

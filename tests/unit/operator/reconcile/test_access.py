@@ -1,0 +1,127 @@
+"""The policy of a Registry: when it is drafted and written, and when what was written is enough."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from aiohttp import web
+from registry_operator import names
+from registry_operator.cache import Cache
+from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
+from registry_operator.events import Recorder
+from registry_operator.models import Key, Registry
+from registry_operator.queue import Kind, Queue, Work
+from registry_operator.reconcile.access import Access
+from registry_operator.reconcile.context import Context
+from registry_operator.secrets import Secrets
+
+from tests.unit.operator import harbour
+from tests.unit.operator.scripted import ScriptedApi, scripted, status
+from tests.unit.operator.test_sweep import Nobody
+
+REGISTRY = Key("harbour", "harbour")
+POLICY = Work(Kind.POLICY, *REGISTRY)
+
+
+@dataclass
+class World:
+    """A Registry with one token, and an API server that keeps what it is given."""
+
+    at: Context
+    access: Access
+    stored: dict[str, Any] = field(default_factory=dict)
+    writes: int = 0
+
+    def apply_token(self, version: str, **spec: Any) -> None:
+        """As a user does it; the queue has the work of it."""
+        robot = harbour.token(meta={"resourceVersion": version, "generation": int(version)}, **spec)
+        for work in self.at.cache.see_token(robot.key, robot):
+            self.at.queue.add(work)
+
+    async def keep(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            found = self.stored.get(request.path)
+            return web.json_response(found) if found else await status(404, "NotFound")(request)
+        self.writes += 1
+        body = await request.json()
+        own = {"uid": body["metadata"]["name"], "resourceVersion": str(self.writes)}
+        body["metadata"] = {**body["metadata"], **own}
+        path = request.path if request.method == "PATCH" else f"{request.path}/{body['metadata']['name']}"
+        self.stored[path] = body
+        return web.json_response(body)
+
+
+@asynccontextmanager
+async def world(registry: Registry) -> AsyncIterator[World]:
+    api, cache, queue = ScriptedApi(), Cache(), Queue(1)
+    secrets = Secrets(cast("Any", None), cache, Nobody())
+    async with scripted(api) as cluster:
+        at = Context(
+            cluster=cluster,
+            cache=cache,
+            secrets=secrets,
+            replicas=cast("Any", None),
+            queue=queue,
+            recorder=Recorder(cluster, "test"),
+            settings=harbour.SETTINGS,
+            now=lambda: harbour.NOW,
+        )
+        found = World(at, Access(at))
+        for key in names.policies(registry):
+            api.on(SECRETS.path(*key), found.keep)
+        api.on(SECRETS.path("harbour"), found.keep)
+        api.on(CONFIG_MAPS.path(*names.claims(registry)), found.keep)
+        cache.see_account("harbour", harbour.accounts()["harbour"])
+        cache.see_registry(REGISTRY, registry)
+        secrets.listed("harbour", {})
+        found.apply_token("1")
+        secret, _ = harbour.password_secret(harbour.token())
+        secrets.put(harbour.token().secret, secret)
+        while queue.depth:
+            queue.done(await queue.take())
+        yield found
+
+
+async def test_a_report_of_a_replica_drafts_no_policy() -> None:
+    """What was written is what is judged by, as long as it is still there and nothing else is declared."""
+    async with world(harbour.registry()) as found:
+        first = await found.access.written(REGISTRY)
+        assert first
+        assert first.draft.policy.tokens
+        assert found.writes == 1 + names.POLICY_SHARDS
+        assert await found.access.written(REGISTRY) is first
+
+        found.apply_token("2", suspended=True)
+        second = await found.access.written(REGISTRY)
+        assert second
+        assert second.draft.revision != first.draft.revision
+        assert found.writes == 1 + names.POLICY_SHARDS + 1
+        assert found.at.queue.awaits(POLICY), "it is drafted again until the policy's own work is done"
+        await found.access.reconcile(REGISTRY)
+
+
+async def test_what_somebody_took_away_is_written_again() -> None:
+    """A Secret that is gone, and one whose content is another; nobody had to declare anything."""
+    async with world(harbour.registry()) as found:
+        first = await found.access.written(REGISTRY)
+        keys = names.policies(harbour.registry())
+        found.at.secrets.remove(keys[0])
+        second = await found.access.written(REGISTRY)
+        assert second is not first
+        assert await found.access.written(REGISTRY) is second
+
+        there = found.at.secrets.view.found[keys[1]]
+        found.at.secrets.put(keys[1], replace(there, values={"policy.json": b"{}"}))
+        assert await found.access.written(REGISTRY) is not second
+        assert found.writes == 1 + names.POLICY_SHARDS + 2
+
+
+async def test_an_encrypted_registry_goes_by_what_replicas_say() -> None:
+    """Which key encrypts follows from their reports, and those are no change of access."""
+    async with world(harbour.encrypted()) as found:
+        first = await found.access.written(REGISTRY)
+        assert first
+        assert await found.access.written(REGISTRY) is not first
