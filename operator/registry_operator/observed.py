@@ -21,7 +21,7 @@ class Absence(Enum):
     NOT_PERMITTED = "not permitted"  # the namespace has not opted in; what is there cannot be known
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SecretData:
     """A Secret. `values` are the decoded bytes; they are never printed."""
 

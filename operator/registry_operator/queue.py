@@ -54,25 +54,35 @@ class Work:
 
 
 PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.REGISTRY: 0.25}
+LONG = frozenset({Kind.POLICY, Kind.REGISTRY})  # these rest longer, the longer they take
+SHARE = 2.0  # times as long
+LONGEST_REST = 0.4  # seconds
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 
 class Pace:
-    """How often one object may be reconciled: a single change waits for nothing, a burst is a few runs."""
+    """How often one object may be reconciled: a single change waits for nothing, a burst is a few runs.
+
+    What takes long rests long: while ten thousand tokens change, their policy is not written all the time.
+    """
 
     def __init__(self) -> None:
-        self._began: dict[Work, float] = {}
+        self._next: dict[Work, float] = {}
 
     def rest(self, work: Work, now: float) -> float:
         """Seconds until it may run again; 0, and it counts as begun now, where it may."""
-        rest = self._began.get(work, float("-inf")) + PACES[work.kind] - now
+        rest = self._next.get(work, float("-inf")) - now
         if rest > 0:
             return rest
-        if len(self._began) >= FORGOTTEN:
-            longest = max(PACES.values())
-            self._began = {one: began for one, began in self._began.items() if now - began < longest}
-        self._began[work] = now
+        if len(self._next) >= FORGOTTEN:
+            self._next = {one: at for one, at in self._next.items() if at > now}
+        self._next[work] = now + PACES[work.kind]
         return 0.0
+
+    def ended(self, work: Work, began: float, now: float) -> None:
+        """The run that began then is over."""
+        if work.kind in LONG:
+            self._next[work] = max(self._next.get(work, 0.0), now + min(LONGEST_REST, SHARE * (now - began)))
 
 
 class Backlog:

@@ -164,9 +164,9 @@ class _Memory(Frozen):
     given: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 9)
 def _read(id_: str, created: datetime, password: bytes, memory: bytes) -> Passwords | None:
-    """What a Secret holds: asked of each token at every change of a policy, seldom with another answer."""
+    """What a Secret holds: one reconcile asks some times."""
     found = _password(id_, password.decode(errors="replace"))
     if found is None:
         return None

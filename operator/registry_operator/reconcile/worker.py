@@ -41,8 +41,10 @@ class Worker:
             except asyncio.CancelledError:
                 self.at.queue.done(work)
                 raise
+            ended = time.monotonic()
+            self.pace.ended(work, began, ended)
             self.metrics.reconciles.add(kind=work.kind, result=result)
-            self.metrics.durations.observe(time.monotonic() - began, kind=work.kind)
+            self.metrics.durations.observe(ended - began, kind=work.kind)
 
     async def _reconcile(self, work: Work) -> str:
         """What fails comes back later. One faulty object, or a fault of ours, never stops the others."""

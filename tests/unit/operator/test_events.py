@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import TypeAdapter
 from registry_operator.events import notes
 from registry_operator.models import Condition
 
@@ -17,7 +18,7 @@ def condition(kind: str, status: str, reason: str = "Because") -> Condition:
         "message": "so it is",
         "lastTransitionTime": NOW,
     }
-    return Condition.model_validate(found)
+    return TypeAdapter(Condition).validate_python(found)
 
 
 @pytest.mark.parametrize(

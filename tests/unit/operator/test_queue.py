@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Kind, Queue, Work
+from registry_operator.queue import FIRST_RETRY, LAST_RETRY, Backlog, Kind, Pace, Queue, Work
 
 
 def registry(name: str) -> Work:
@@ -180,3 +180,25 @@ async def test_a_cancelled_worker_ends_also_when_work_comes_at_that_moment() -> 
     waiting.cancel()
     await asyncio.wait([waiting], timeout=1)
     assert waiting.cancelled()
+
+
+def test_a_single_change_waits_for_nothing_and_a_burst_is_a_few_runs() -> None:
+    """Another object is none of its business."""
+    pace = Pace()
+    assert pace.rest(token("a"), 10.0) == 0
+    assert pace.rest(token("a"), 10.04) == pytest.approx(0.06)
+    assert pace.rest(token("b"), 10.04) == 0
+    assert pace.rest(token("a"), 10.1) == 0
+
+
+@pytest.mark.parametrize(("took", "rests"), [(0.01, 0.04), (0.1, 0.2), (5.0, 0.4)])
+def test_what_takes_long_rests_long_but_a_revocation_never_waits_for_a_second(
+    took: float, rests: float
+) -> None:
+    """While ten thousand tokens change, their policy is not written all the time; a token's own work is."""
+    pace = Pace()
+    for work in (policy("a"), token("a")):
+        assert pace.rest(work, 10.0) == 0
+        pace.ended(work, 10.0, 10.0 + took)
+    assert pace.rest(policy("a"), 10.0 + took) == pytest.approx(rests)
+    assert pace.rest(token("a"), 10.0 + max(took, 0.1)) == 0

@@ -60,7 +60,7 @@ def statuses(draw: st.DrawFn) -> RegistryStatus:
     generation = draw(st.integers(0, 3))
 
     def earlier(condition: Condition) -> Condition:
-        return condition.model_copy(update={"observed_generation": generation})
+        return replace(condition, observed_generation=generation)
 
     conditions = tuple(map(earlier, GOOD.conditions)) if draw(st.booleans()) else ()
     return GOOD.model_copy(update={"observed_generation": generation, "conditions": conditions})
