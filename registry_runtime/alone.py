@@ -131,10 +131,12 @@ def _check_directory(directory: Path) -> None:
 
 def _check_policy(file: Path) -> None:
     try:
-        Policy.model_validate_json(file.read_bytes())
+        Policy.decode(file.read_bytes())
     except OSError as error:
         raise Misused(f"--policy: cannot read {file}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise Misused(f"--policy: {file}: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise Misused(f"--policy: {file}: {error}") from error

@@ -118,9 +118,9 @@ class PolicyFollower:
     def _take(self, name: str, content: bytes, origin: str) -> None:
         shard = self._shards[name]
         try:
-            shard.policy = Policy.model_validate_json(content)
+            shard.policy = Policy.decode(content)
             shard.keyed = shard.policy.keyed()
-        except ValidationError as error:
+        except ValueError as error:
             self.refusals += 1
             shard.problem = _problem(error)
             told = {"secret": name, "problem": shard.problem, "revision": self._revision}
@@ -152,8 +152,10 @@ class PolicyFollower:
         return policy.keyed()
 
 
-def _problem(error: ValidationError) -> str:
+def _problem(error: ValueError) -> str:
     """The first fault and its place; never the content, which holds hashes of passwords."""
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['type']}" if where else str(first["type"])

@@ -14,7 +14,7 @@ from typing import Any
 import registry_runtime
 from benchmarks.peers.ground import SERVICE, SUBJECT, Ground
 from benchmarks.peers.server import Server, running, until_up
-from registry_runtime.contract.policy import Action, Claim, Grant, KeyUse, Policy, Token
+from registry_runtime.contract.policy import KEY, Action, Claim, Grant, KeyUse, Policy, Token
 from tests.s3_server import free_port
 
 NAME = "Roadstead"
@@ -50,7 +50,7 @@ def roadstead(
     folder = ground.own(name.lower())
     (folder / "signing.pem").write_bytes(ground.signing)
     (folder / "policy" / "shard").mkdir(parents=True)
-    (folder / "policy" / "shard" / "policy.json").write_bytes(Policy.merge((_policy(name), policy)).encode())
+    (folder / "policy" / "shard" / KEY).write_bytes(Policy.merge((_policy(name), policy)).encode())
     (folder / "keys").mkdir()
     (folder / "keys" / _KEY).write_bytes(os.urandom(32))
     storage = _storage(ground, name, folder)

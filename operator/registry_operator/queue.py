@@ -55,8 +55,8 @@ class Work:
 
 PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.REGISTRY: 0.25}
 LONG = frozenset({Kind.POLICY, Kind.REGISTRY})  # these rest longer, the longer they take
-SHARE = 2.0  # times as long
-LONGEST_REST = 0.4  # seconds
+SHARE = 1.0  # of that time
+LONGEST_REST = 0.25  # seconds
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 

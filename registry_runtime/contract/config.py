@@ -98,7 +98,7 @@ class PolicySource(Frozen):
     """Where the policy comes from: Secrets to watch, with the mounted copy as start and fallback.
 
     `secrets` are the shards' names in the order of the merge; `directory` holds one folder for each,
-    with `policy.json` inside. Without `namespace` only the files are followed.
+    with `policy.json.gz` inside. Without `namespace` only the files are followed.
     """
 
     directory: Path

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.auth.tokens import Bearers, Claims
 from registry_runtime.contract.credential import Password
+from registry_runtime.contract.policy import KEY as POLICY_KEY
 from registry_runtime.contract.policy import Action, Claim, Grant, KeyUse, Policy, Sparse, Token
 from tests.api.client import Client
 from tests.certificates import Authority
@@ -125,7 +126,7 @@ class Replica:
         """Replaces the mounted file as the kubelet does: at once. What is mounted now."""
         if self.encrypted and isinstance(policy, Policy):
             policy = policy.model_copy(update={"encryption": KeyUse(active="k1", settled=True)})
-        file = self.directory / "policy" / "shard-0" / "policy.json"
+        file = self.directory / "policy" / "shard-0" / POLICY_KEY
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
         content = policy if isinstance(policy, bytes) else policy.encode()

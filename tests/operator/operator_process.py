@@ -378,7 +378,7 @@ class Cluster:
             self.get("Secret", namespace, f"{registry}-policy-{shard}") for shard in range(POLICY_SHARDS)
         ]
         documents = [base64.b64decode(shard["data"][POLICY_KEY]) for shard in shards if shard]
-        return Policy.merge(tuple(Policy.model_validate_json(document) for document in documents))
+        return Policy.merge(tuple(Policy.decode(document) for document in documents))
 
     def path(self, kind: str, namespace: str, name: str) -> str:
         own = {"Registry": "registries", "Claim": "namespaces", "AccessToken": "accesstokens"}

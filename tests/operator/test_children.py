@@ -210,7 +210,7 @@ def test_a_password_that_somebody_made_is_no_way_in(cluster: Cluster) -> None:
         ("Deployment", "harbour", {"spec": {"replicas": 7}}),
         ("Service", "harbour", {"spec": {"selector": {"app.kubernetes.io/instance": "other"}}}),
         ("ConfigMap", "harbour-config", {"data": {"config.json": "{}"}}),
-        ("Secret", "harbour-policy-0", {"data": {"policy.json": "e30K"}}),
+        ("Secret", "harbour-policy-0", {"data": {"policy.json.gz": "e30K"}}),
         ("NetworkPolicy", "harbour", {"spec": {"ingress": []}}),
         ("ServiceAccount", "harbour", {"metadata": {"labels": {"app.kubernetes.io/component": "x"}}}),
     ],

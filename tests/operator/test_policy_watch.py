@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry_runtime import kubernetes
-from registry_runtime.contract.policy import Claim, Policy
+from registry_runtime.contract.policy import KEY, Claim, Policy, packed
 from registry_runtime.policy import PolicyFollower
 from tests.operator.apiserver import ApiServer, apiserver
 
@@ -51,7 +51,7 @@ def policy(namespace: str, owner: str) -> Policy:
 
 
 def store(api: ApiServer, shard: str, content: Policy) -> None:
-    data = {"policy.json": base64.b64encode(content.encode()).decode()}
+    data = {KEY: base64.b64encode(packed(content.encode())).decode()}
     api.apply(f"{NAMESPACE}/secrets/{shard}", _object("v1", "Secret", shard, data=data))
 
 
@@ -130,9 +130,9 @@ async def test_a_silent_watch_is_begun_anew(
     finally:
         job.cancel()
         await asyncio.gather(job, return_exceptions=True)
-    assert [secret and secret["policy.json"] for secret in seen] == [
-        policy("team", "before").encode(),
-        policy("team", "after").encode(),
+    assert [secret and secret[KEY] for secret in seen] == [
+        packed(policy("team", "before").encode()),
+        packed(policy("team", "after").encode()),
     ]
     assert "away" not in caplog.text
 

@@ -13,7 +13,7 @@ from registry_operator import names
 from registry_operator.desired.kept import Kept
 from registry_operator.desired.objects import config_map, metadata, secret
 from registry_operator.desired.policy import entry_of, policy, read_shard, settlement, shard
-from registry_runtime.contract.policy import KEY, Policy, member, number, text
+from registry_runtime.contract.policy import KEY, Policy, member, number, packed, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Drafts:
         self._tokens: Kept[str, Parts, Token] = Kept(lambda _, parts: entry_of(parts))
         self._in_force: Kept[Key, bytes, Policy] = Kept(lambda _, document: read_shard(document))
         self._members: Kept[tuple[str, str], Claim | Token, _Member] = Kept(_member)
-        self._documents: Kept[Key, _Shard, bytes] = Kept(lambda _, parts: parts.rest.document(*parts.members))
+        self._documents: Kept[Key, _Shard, bytes] = Kept(_document)
         self._claims: Kept[Key, _Parts, Child] = Kept(lambda _, parts: config_map(*parts))
         self._secrets: Kept[Key, _Parts, Child] = Kept(lambda _, parts: secret(*parts))
 
@@ -97,6 +97,10 @@ class _Shard(NamedTuple):
 def _parts(registry: Registry, data: Mapping[Key, Mapping[str, Any]]) -> dict[Key, _Parts]:
     """What the object of each key is made of."""
     return {key: (metadata(registry, key, "policy"), values) for key, values in data.items()}
+
+
+def _document(_: Key, parts: _Shard) -> bytes:
+    return packed(parts.rest.document(*parts.members))
 
 
 def _member(place: tuple[str, str], one: Claim | Token) -> _Member:

@@ -6,8 +6,6 @@ import hashlib
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from registry_operator import names
 from registry_operator.claims import Outcome, Settlement, allowed, settle
 from registry_operator.desired import access, rotation
@@ -145,8 +143,8 @@ def in_force(observed: RegistryObserved, reading: Reading | None = None) -> Poli
 def read_shard(document: bytes) -> Policy:
     """What cannot be read says nothing."""
     try:
-        return Policy.model_validate_json(document)
-    except ValidationError:
+        return Policy.decode(document)
+    except ValueError:
         return Policy()
 
 

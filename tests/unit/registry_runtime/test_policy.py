@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from registry_runtime.contract.policy import Claim, Policy
+from registry_runtime.contract.policy import KEY, Claim, Policy
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.policy import PolicyFollower
 
@@ -64,7 +64,7 @@ class Api:
 
     def store(self, name: str, content: bytes | None) -> dict[str, Any]:
         self.version += 1
-        data = {"policy.json": base64.b64encode(content).decode()} if content is not None else {}
+        data = {KEY: base64.b64encode(content).decode()} if content is not None else {}
         self.secrets[name] = {"metadata": {"name": name, "resourceVersion": str(self.version)}, "data": data}
         return self.secrets[name]
 
@@ -99,7 +99,7 @@ class Followed:
     """A follower of two shards with its watches running."""
 
     def __init__(self, directory: Path, url: str | None, start: Policy | None = None) -> None:
-        self.files = {name: directory / name / "policy.json" for name in ("p-0", "p-1")}
+        self.files = {name: directory / name / KEY for name in ("p-0", "p-1")}
         for file in self.files.values():
             file.parent.mkdir(exist_ok=True)
         self.changes = 0

@@ -137,7 +137,7 @@ def test_a_password_that_is_missing_is_out(guest: RegistryObserved) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"owners": frozenset()}, {"values": {}}, {"values": {"policy.json": b"\xff{"}}]
+    "changes", [{"owners": frozenset()}, {"values": {}}, {"values": {"policy.json.gz": b"\xff{"}}]
 )
 def test_only_a_policy_of_our_own_is_carried_on(guest: RegistryObserved, changes: dict[str, Any]) -> None:
     """What somebody else put there, or what nobody can read, gives no access."""

@@ -114,7 +114,7 @@ async def test_what_somebody_took_away_is_written_again() -> None:
         assert await found.access.written(REGISTRY) is second
 
         there = found.at.secrets.view.found[keys[1]]
-        found.at.secrets.put(keys[1], replace(there, values={"policy.json": b"{}"}))
+        found.at.secrets.put(keys[1], replace(there, values={"policy.json.gz": b"{}"}))
         assert await found.access.written(REGISTRY) is not second
         assert found.writes == 1 + names.POLICY_SHARDS + 2
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 
-from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token
+import pytest
+
+from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token, packed
 
 GRANT = Grant(repositories=("team/**", "*"), actions=frozenset(Action))
 POLICY = Policy(
@@ -73,3 +76,24 @@ def test_a_revision_is_known_by_its_parts() -> None:
     fewer = {"t1": POLICY.tokens["t1"]}
     changed = [POLICY.model_copy(update={"tokens": tokens}).revision for tokens in (moved, fewer, {})]
     assert len({POLICY.revision, closed.revision, *changed}) == 5
+
+
+def test_a_packed_document_is_the_same_and_the_same_each_time() -> None:
+    """As the Secret holds it; a plain one, of a file that somebody wrote, is read as well."""
+    content = packed(POLICY.encode())
+    assert Policy.decode(content) == Policy.decode(POLICY.encode()) == POLICY
+    assert content == packed(POLICY.encode())
+    assert len(packed(b"0" * 100_000)) < 1000
+
+
+BOMB = zlib.compressobj(wbits=31)
+TOO_LONG = BOMB.compress(b" " * (64 * 2**20 + 1)) + BOMB.flush()
+
+
+@pytest.mark.parametrize(
+    "content", [packed(b"{}")[:-9], b"\x1f\x8b" + bytes(20), TOO_LONG, packed(b"{"), b"", packed(b"[]")]
+)
+def test_what_is_no_document_is_refused(content: bytes) -> None:
+    """Cut off, no gzip, longer than anybody needs, or no policy: one kind of error, and no memory spent."""
+    with pytest.raises(ValueError, match=r"."):
+        Policy.decode(content)
