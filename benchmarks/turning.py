@@ -18,7 +18,7 @@ from registry_operator.models.base import format_time
 from benchmarks.table import Row
 from tests.e2e.client import Client, PullFailed
 
-ROTATION = {"every": "10m", "overlap": "1m"}
+ROTATION = {"every": "6m", "overlap": "1m"}
 HELD = 20.0  # seconds at most from the moment a password is read until it is used
 PULLERS = 8
 PATIENCE = 3600.0  # seconds

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from registry_runtime.contract.policy import KEY, Claim, Policy
+from registry_runtime.contract.policy import KEY, Claim, Policy, Token
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.policy import PolicyFollower
 
@@ -331,3 +333,30 @@ async def test_garbage_in_the_stream(follow: Make, api: tuple[Api, str]) -> None
     changed = policy("after the garbage")
     server.store("p-1", changed.encode())
     await followed.follows(Policy.merge((FIRST, changed)))
+
+
+ENTRIES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["one", "two", "three"]), max_size=4)
+CONTENTS = st.builds(
+    lambda claims, tokens: Policy(
+        namespaces={name: Claim(account=account, owner=account) for name, account in claims.items()},
+        tokens={
+            name: Token(account=account, owner=account, hashes=(), grants=())
+            for name, account in tokens.items()
+        },
+    ),
+    ENTRIES,
+    ENTRIES,
+)
+
+
+@given(st.lists(CONTENTS, min_size=1, max_size=6))
+def test_the_revision_never_depends_on_what_was_known(history: list[Policy]) -> None:
+    """Entries that stay are kept and others are hashed: policy and revision are the last content."""
+    follower = PolicyFollower({"p": Path("/nowhere")}, start=None, changed=lambda: None)
+    for content in history:
+        before = follower.policy()
+        follower._take("p", content.encode(), "test")
+        assert follower.policy() == content
+        assert follower.revision == content.revision
+        for name, token in before.tokens.items():
+            assert follower.policy().tokens.get(name) != token or follower.policy().tokens[name] is token
