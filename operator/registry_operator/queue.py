@@ -1,4 +1,4 @@
-"""The work queue: each key once, one key at a time, urgent keys first, failures later and later.
+"""The work queue: each key once, one key at a time, urgent keys first, none never, failures later and later.
 
 `Backlog` decides what is due, without tasks or clocks of its own; `Queue` lets workers wait for it.
 """
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 class Lane(IntEnum):
-    """Keys of a lower lane are taken first; a bounded number of workers serves SLOW."""
+    """Keys of a lower lane are taken first, mostly; a bounded number of workers serves SLOW."""
 
     POLICY = 0
     ACCESS = 1
@@ -54,9 +54,12 @@ class Work:
 
 
 PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.REGISTRY: 0.25}
-LONG = frozenset({Kind.POLICY, Kind.REGISTRY})  # these rest longer, the longer they take
-SHARE = 1.0  # of that time
-LONGEST_REST = 0.25  # seconds
+LONG = frozenset(
+    {Kind.POLICY, Kind.REGISTRY}
+)  # of these a run that takes twice as long rests four times as long
+AS_LONG = 0.25  # seconds: what takes so long rests as long
+LONGEST_REST = 1.0  # seconds
+FAIR = 8  # each so many-th run is of the slowest lane that waits: the first ones may never be empty
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 
@@ -82,7 +85,8 @@ class Pace:
     def ended(self, work: Work, began: float, now: float) -> None:
         """The run that began then is over."""
         if work.kind in LONG:
-            self._next[work] = max(self._next.get(work, 0.0), now + min(LONGEST_REST, SHARE * (now - began)))
+            rest = min(LONGEST_REST, (now - began) ** 2 / AS_LONG)
+            self._next[work] = max(self._next.get(work, 0.0), now + rest)
 
 
 class Backlog:
@@ -98,6 +102,7 @@ class Backlog:
         self._times: list[tuple[float, Work]] = []
         self._running: dict[Work, bool] = {}  # True: came again meanwhile
         self._failures: dict[Work, int] = {}
+        self._runs = 0
 
     def add(self, key: Work) -> None:
         """The key is due now; at most once, and again after it if it is running."""
@@ -119,7 +124,9 @@ class Backlog:
     def pop(self, now: float) -> Work | None:
         """The next key to run, or None when nothing that may run is due."""
         self._wake(now)
-        for lane, entries in self._lanes.items():
+        lanes = list(self._lanes.items())
+        self._runs += 1
+        for lane, entries in lanes if self._runs % FAIR else reversed(lanes):
             if lane is Lane.SLOW and self._running_slow() >= self._slow:
                 continue
             if entries:
