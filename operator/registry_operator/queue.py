@@ -58,7 +58,7 @@ LONG = frozenset(
     {Kind.POLICY, Kind.REGISTRY}
 )  # of these a run that takes twice as long rests four times as long
 AS_LONG = 0.25  # seconds: what takes so long rests as long
-LONGEST_REST = 1.0  # seconds
+LONGEST_REST = 0.5  # seconds
 FAIR = 8  # each so many-th run is of the slowest lane that waits: the first ones may never be empty
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
