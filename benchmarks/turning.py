@@ -20,7 +20,7 @@ from tests.e2e.client import Client, PullFailed
 
 ROTATION = {"every": "6m", "overlap": "1m"}
 HELD = 20.0  # seconds at most from the moment a password is read until it is used
-PULLERS = 8
+PULLERS = 32
 PATIENCE = 3600.0  # seconds
 _GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 
