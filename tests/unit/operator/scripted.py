@@ -4,12 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from aiohttp import web
 from kubernetes.client import Configuration
+from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials
+from registry_operator.events import Recorder
+from registry_operator.queue import Queue
+from registry_operator.reconcile.context import Context
+
+from tests.unit.operator import harbour
 
 Object = dict[str, Any]
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,6 +62,21 @@ async def scripted(api: ScriptedApi) -> AsyncIterator[Cluster]:
             yield cluster
     finally:
         await runner.cleanup()
+
+
+def context(cluster: Cluster, cache: Cache, **changes: Any) -> Context:
+    """What reconciles have in their hands, without what a test is not about."""
+    made = Context(
+        cluster=cluster,
+        cache=cache,
+        secrets=cast("Any", None),
+        replicas=cast("Any", None),
+        queue=Queue(1),
+        recorder=Recorder(cluster, "test"),
+        settings=harbour.SETTINGS,
+        now=lambda: harbour.NOW,
+    )
+    return replace(made, **changes)
 
 
 def credentials(url: str) -> Credentials:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -11,15 +10,12 @@ from registry_operator.cache import Cache
 from registry_operator.cluster.resources import SECRETS
 from registry_operator.desired.access_token import render
 from registry_operator.errors import WriteConflict
-from registry_operator.events import Recorder
 from registry_operator.observed import TokenObserved
-from registry_operator.queue import Queue
 from registry_operator.reconcile.apply import apply
-from registry_operator.reconcile.context import Context
 from registry_operator.secrets import Secrets, read
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, scripted, status
+from tests.unit.operator.scripted import ScriptedApi, context, scripted, status
 from tests.unit.operator.test_sweep import Nobody
 
 
@@ -41,16 +37,7 @@ async def test_a_late_request_changes_no_secret() -> None:
         cache = Cache()
         secrets = Secrets(cast("Any", None), cache, Nobody())
         secrets.put(token.secret, read(stored))
-        at = Context(
-            cluster=cluster,
-            cache=cache,
-            secrets=secrets,
-            replicas=cast("Any", None),
-            queue=Queue(1),
-            recorder=Recorder(cluster, "test"),
-            settings=harbour.SETTINGS,
-            now=lambda: datetime.now(UTC),
-        )
+        at = context(cluster, cache, secrets=secrets)
         with pytest.raises(WriteConflict):
             await apply(at, token, child)
     (body,) = asked

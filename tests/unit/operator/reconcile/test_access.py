@@ -11,7 +11,6 @@ from aiohttp import web
 from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
-from registry_operator.events import Recorder
 from registry_operator.models import Key, Registry
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.reconcile.access import Access
@@ -19,7 +18,7 @@ from registry_operator.reconcile.context import Context
 from registry_operator.secrets import Secrets
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, scripted, status
+from tests.unit.operator.scripted import ScriptedApi, context, scripted, status
 from tests.unit.operator.test_sweep import Nobody
 
 REGISTRY = Key("harbour", "harbour")
@@ -59,16 +58,7 @@ async def world(registry: Registry) -> AsyncIterator[World]:
     api, cache, queue = ScriptedApi(), Cache(), Queue(1)
     secrets = Secrets(cast("Any", None), cache, Nobody())
     async with scripted(api) as cluster:
-        at = Context(
-            cluster=cluster,
-            cache=cache,
-            secrets=secrets,
-            replicas=cast("Any", None),
-            queue=queue,
-            recorder=Recorder(cluster, "test"),
-            settings=harbour.SETTINGS,
-            now=lambda: harbour.NOW,
-        )
+        at = context(cluster, cache, secrets=secrets, queue=queue)
         found = World(at, Access(at))
         for key in names.policies(registry):
             api.on(SECRETS.path(*key), found.keep)

@@ -1,18 +1,13 @@
 """A status on its way to the API server and back."""
 
-from typing import Any, cast
-
 from aiohttp import web
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import ACCESS_TOKENS
-from registry_operator.events import Recorder
 from registry_operator.models import AccessTokenStatus
-from registry_operator.queue import Queue
 from registry_operator.reconcile import status
-from registry_operator.reconcile.context import Context
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, scripted
+from tests.unit.operator.scripted import ScriptedApi, context, scripted
 
 
 async def test_a_token_that_goes_while_its_status_is_written_stays_gone() -> None:
@@ -29,16 +24,7 @@ async def test_a_token_that_goes_while_its_status_is_written_stays_gone() -> Non
 
     api.on(f"{ACCESS_TOKENS.path(*token.key)}/status", answer)
     async with scripted(api) as cluster:
-        at = Context(
-            cluster=cluster,
-            cache=cache,
-            secrets=cast("Any", None),
-            replicas=cast("Any", None),
-            queue=Queue(1),
-            recorder=Recorder(cluster, "test"),
-            settings=harbour.SETTINGS,
-            now=lambda: harbour.NOW,
-        )
+        at = context(cluster, cache)
         await status.write(at, token, AccessTokenStatus(id="0123456789abcdef"))
     assert [method for method, _, _ in api.asked] == ["PATCH"]
     assert not cache.tokens.objects
