@@ -27,9 +27,8 @@ class Worker:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(
-                0
-            )  # work that waits for nothing must not keep the rest from its turn: the Lease
+            # Work that waits for nothing must not keep all else from its turn, such as the Lease.
+            await asyncio.sleep(0)
             work = await self.at.queue.take()
             began = time.monotonic()
             if rest := self.pace.rest(work, began):

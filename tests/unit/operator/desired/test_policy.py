@@ -115,6 +115,7 @@ def test_what_is_declared_counts_also_where_the_password_is_not_read(guest: Regi
     (before,) = policy(guest, settlement(guest)).tokens.values()
     (after,) = policy(changed, settlement(changed)).tokens.values()
     assert after.hashes == before.hashes
+    assert (after.account, after.owner) == ("shop", "uid-of-shop")
     assert after.suspended
     assert after.not_after
     assert after.grants[0].repositories == ("shop/a",)
