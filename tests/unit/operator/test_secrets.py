@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from registry_operator import names
@@ -217,3 +217,15 @@ async def test_secrets_are_found_by_their_owner() -> None:
         assert secrets.placed("uid-2") == {two}
         secrets.put(two, None)
         assert not secrets.placed("uid-2")
+
+
+def test_what_a_token_left_is_found_by_who_owns_it() -> None:
+    """Of owners that are there nothing, and nothing of what never had one; nor what is gone by now."""
+    secrets = Secrets(cast("Any", None), Named(set()), Changes())
+    for name, owner in (("left", "gone"), ("kept", "there"), ("plain", None)):
+        labels = {names.OWNER_UID: owner} if owner else {}
+        secrets.put(Key("shop", name), SecretData({}, uid=name, labels=labels))
+    there = frozenset({"there"})
+    assert set(secrets.strays(there)) == {Key("shop", "left")}
+    secrets.put(Key("shop", "left"), None)
+    assert secrets.strays(there) == {}

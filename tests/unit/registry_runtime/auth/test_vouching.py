@@ -268,6 +268,7 @@ async def test_issuers_are_asked_before_anybody_logs_in() -> None:
     assert await world.vouching.look() == {"ci": "TimeoutError: ", "dex": "TimeoutError: "}
     world.policy = world.policy.model_copy(update={"oidc": {}})
     assert await world.vouching.look() == {}
+    assert not world.vouching._issuers
 
 
 async def test_a_review_is_remembered_for_ten_seconds() -> None:

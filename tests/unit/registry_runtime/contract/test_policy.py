@@ -83,6 +83,7 @@ def test_a_packed_document_is_the_same_and_the_same_each_time() -> None:
     content = packed(POLICY.encode())
     assert Policy.decode(content) == Policy.decode(POLICY.encode()) == POLICY
     assert content == packed(POLICY.encode())
+    assert content[4:8] == bytes(4), "no time of making"
     assert len(packed(b"0" * 100_000)) < 1000
 
 
