@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,10 +39,21 @@ def cleared(platform: Platform, *namespaces: str) -> Iterator[None]:
         platform.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", "--timeout=60s")
 
 
+def until_in_force(platform: Platform) -> None:
+    """An API server takes a moment to know a new admission policy; in a cluster it is there long before."""
+    kubectl = platform.kubectl
+    labels = {"roadstead.dev/pull-secret": "told"}
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tender", "labels": labels}})
+    kubectl.until("it has a ServiceAccount", lambda: bool(kubectl.get("sa", "default", "tender")))
+    probe = ("run", "probe", "-n", "tender", "--image=none", "--dry-run=server", "-o", "json")
+    kubectl.until("the policy is in force", lambda: "imagePullSecrets" in json.loads(kubectl(*probe))["spec"])
+
+
 def test_all_in_one_apply_and_the_secret_later(platform: Platform) -> None:
     """The pod that was made first of all runs as soon as its Secret is there: no restart, no second pod."""
-    with cleared(platform, "schooner"):
+    with cleared(platform, "schooner", "tender"):
         platform.kubectl("apply", "-f", str(POLICY))
+        until_in_force(platform)
         platform.kubectl.apply(platform.token("convoy", pullSecrets={"selector": {"matchLabels": FLEET}}))
         namespace, *rest = application("schooner")
         namespace["metadata"]["labels"] = FLEET | {"roadstead.dev/pull-secret": "convoy-pull"}
