@@ -25,7 +25,7 @@ from tests.e2e.platform import OPERATOR, REPLICA, Platform, consent, resource
 
 _ACCOUNTS = 10
 _AT_ONCE = 16
-_CHANGES = 50
+_CHANGES = 100
 _PATIENCE = 1800.0  # seconds
 _GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 

@@ -57,7 +57,7 @@ PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.RE
 LONG = frozenset(
     {Kind.POLICY, Kind.REGISTRY}
 )  # of these a run that takes twice as long rests four times as long
-AS_LONG = 0.25  # seconds: what takes so long rests as long
+AS_LONG = 0.5  # seconds: what takes so long rests as long
 LONGEST_REST = 0.5  # seconds
 FAIR = 8  # each so many-th run is of the slowest lane that waits: the first ones may never be empty
 FORGOTTEN = 4096  # entries after which old ones are dropped
