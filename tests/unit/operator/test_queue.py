@@ -201,7 +201,9 @@ def test_a_single_change_waits_for_nothing_and_a_burst_is_a_few_runs() -> None:
     assert pace.rest(token("a"), 10.1) == 0
 
 
-@pytest.mark.parametrize(("took", "rests"), [(0.01, 0.04), (0.1, 0.02), (0.25, 0.125), (0.5, 0.5), (5.0, 0.5)])
+@pytest.mark.parametrize(
+    ("took", "rests"), [(0.01, 0.04), (0.1, 0.02), (0.25, 0.125), (0.5, 0.5), (5.0, 0.5)]
+)
 def test_what_takes_long_rests_long_but_not_for_long(took: float, rests: float) -> None:
     """While ten thousand tokens change, their policy is not written all the time; a token's own work is."""
     pace = Pace()
