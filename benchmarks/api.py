@@ -12,6 +12,7 @@ import yaml
 
 from tests.e2e.platform import Platform
 
+GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 POLL = 0.01  # seconds between two looks; a part of every figure
 
 
@@ -38,3 +39,10 @@ def kubernetes(stage: Platform) -> aiohttp.ClientSession:
     certificate.unlink()
     key.unlink()
     return aiohttp.ClientSession(cluster["server"], connector=aiohttp.TCPConnector(ssl=context))
+
+
+async def password(api: aiohttp.ClientSession, namespace: str, token: str) -> str:
+    """What the Secret of an AccessToken holds. Raises aiohttp.ClientResponseError where there is none."""
+    async with api.get(f"/api/v1/namespaces/{namespace}/secrets/{token}") as answer:
+        answer.raise_for_status()
+        return base64.b64decode((await answer.json())["data"]["password"]).decode()

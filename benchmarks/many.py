@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import os
 import platform
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.api import kubernetes, until
+from benchmarks.api import GROUP, kubernetes, password, until
 from benchmarks.memory import resident
 from benchmarks.table import Row, median, table
 from benchmarks.tokens import propagation
@@ -27,7 +26,6 @@ _ACCOUNTS = 10
 _AT_ONCE = 16
 _CHANGES = 100
 _PATIENCE = 1800.0  # seconds
-_GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 
 
 def main() -> int:
@@ -76,9 +74,8 @@ async def _robots(
     """All tokens, with the image of their account, which the first token of the account has pushed."""
     digests = []
     for number, account in enumerate(accounts):
-        async with api.get(f"/api/v1/namespaces/{account}/secrets/robot-{number}") as answer:
-            password = base64.b64decode((await answer.json())["data"]["password"]).decode()
-        digests.append(await stage.client(password).push_image(_image(number), "1", account.encode()))
+        secret = await password(api, account, f"robot-{number}")
+        digests.append(await stage.client(secret).push_image(_image(number), "1", account.encode()))
     return [
         Robot(accounts[number % _ACCOUNTS], f"robot-{number}", _image(number), digests[number % _ACCOUNTS])
         for number in range(tokens)
@@ -95,7 +92,7 @@ async def _post(api: aiohttp.ClientSession, plural: str, objects: Iterable[dict[
 
     async def post() -> None:
         for one in waiting:
-            async with api.post(f"{_GROUP}/{one['metadata']['namespace']}/{plural}", json=one) as answer:
+            async with api.post(f"{GROUP}/{one['metadata']['namespace']}/{plural}", json=one) as answer:
                 answer.raise_for_status()
 
     await asyncio.gather(*(post() for _ in range(_AT_ONCE)))
@@ -124,7 +121,7 @@ async def _ready(api: aiohttp.ClientSession, accounts: list[str], tokens: int) -
     await asyncio.sleep(5)
     ready = 0
     for account in accounts:
-        async with api.get(f"{_GROUP}/{account}/accesstokens") as answer:
+        async with api.get(f"{GROUP}/{account}/accesstokens") as answer:
             found = (await answer.json())["items"]
         ready += sum(1 for one in found if _is_ready(one))
     print(f"{ready:,} tokens are ready", file=sys.stderr, flush=True)

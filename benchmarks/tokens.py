@@ -10,7 +10,7 @@ import time
 
 import aiohttp
 
-from benchmarks.api import kubernetes, until
+from benchmarks.api import GROUP, kubernetes, until
 from benchmarks.table import Row, p99
 from quickstart.story import HOSTNAME, TENANT, TOKEN
 from tests.e2e.client import basic
@@ -57,7 +57,7 @@ class _Token:
         name: str,
     ) -> None:
         self.api, self.registry, self.addresses, self.name = api, registry, addresses, name
-        self.path = f"/apis/roadstead.dev/v1alpha1/namespaces/{TENANT}/accesstokens"
+        self.path = f"{GROUP}/{TENANT}/accesstokens"
         self.object = stage.token(name)
         self.password = ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 from registry_operator.models.base import format_time
 
+from benchmarks.api import GROUP, password
 from benchmarks.table import Row
 from tests.e2e.client import Client, PullFailed
 
@@ -22,7 +22,6 @@ ROTATION = {"every": "6m", "overlap": "1m"}
 HELD = 20.0  # seconds at most from the moment a password is read until it is used
 PULLERS = 32
 PATIENCE = 3600.0  # seconds
-_GROUP = "/apis/roadstead.dev/v1alpha1/namespaces"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Turning:
         async def declare() -> None:
             kind = {"Content-Type": "application/merge-patch+json"}
             for one in robots:
-                path = f"{_GROUP}/{one.account}/accesstokens/{one.name}"
+                path = f"{GROUP}/{one.account}/accesstokens/{one.name}"
                 async with self.api.patch(
                     path, json={"spec": {"rotation": ROTATION}}, headers=kind
                 ) as answer:
@@ -86,7 +85,7 @@ class Turning:
         """How many passwords are given out since then."""
         found = 0
         for account in {one.account for one in self.robots}:
-            async with self.api.get(f"{_GROUP}/{account}/accesstokens") as answer:
+            async with self.api.get(f"{GROUP}/{account}/accesstokens") as answer:
                 tokens: list[dict[str, Any]] = (await answer.json())["items"]
             found += sum(1 for one in tokens if (one["status"].get("rotatedAt") or "") >= began)
         return found
@@ -95,18 +94,13 @@ class Turning:
         while True:
             one = random.choice(self.robots)
             try:
-                password = await self._password(one)
+                secret = await password(self.api, one.account, one.name)
                 await asyncio.sleep(random.uniform(0, HELD))
-                await self._pull(one, password)
+                await self._pull(one, secret)
             except (PullFailed, aiohttp.ClientError, TimeoutError, OSError) as failed:
                 self.failures.append(f"{one.account}/{one.name}: {type(failed).__name__}: {failed}")
             self.pulls += 1
 
-    async def _password(self, one: Robot) -> str:
-        async with self.api.get(f"/api/v1/namespaces/{one.account}/secrets/{one.name}") as answer:
-            answer.raise_for_status()
-            return base64.b64decode((await answer.json())["data"]["password"]).decode()
-
-    async def _pull(self, one: Robot, password: str) -> None:
-        async with replace(self.client, user=one.name, password=password).session() as session:
+    async def _pull(self, one: Robot, secret: str) -> None:
+        async with replace(self.client, user=one.name, password=secret).session() as session:
             await self.client.pull_image(one.repository, one.digest, session)

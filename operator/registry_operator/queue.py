@@ -54,9 +54,8 @@ class Work:
 
 
 PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.REGISTRY: 0.25}
-LONG = frozenset(
-    {Kind.POLICY, Kind.REGISTRY}
-)  # of these a run that takes twice as long rests four times as long
+# Of these a run that takes twice as long rests four times as long.
+LONG = frozenset({Kind.POLICY, Kind.REGISTRY})
 AS_LONG = 0.5  # seconds: what takes so long rests as long
 LONGEST_REST = 0.5  # seconds
 FAIR = 8  # each so many-th run is of the slowest lane that waits: the first ones may never be empty

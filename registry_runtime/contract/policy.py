@@ -213,9 +213,9 @@ def text(entry: Claim | Token) -> str:
     return entry.model_dump_json(exclude_defaults=True)
 
 
-def member(name: str, entry: Claim | Token) -> str:
-    """An entry as it stands in the document."""
-    return f"{json.dumps(name)}:{text(entry)}"
+def member(name: str, text: str) -> str:
+    """The entry of this text as it stands in the document."""
+    return f"{json.dumps(name)}:{text}"
 
 
 def number(kind: str, name: str, text: str) -> int:
@@ -238,4 +238,4 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _members(entries: Mapping[str, Claim | Token]) -> list[str]:
-    return [member(name, entries[name]) for name in sorted(entries)]
+    return [member(name, text(entries[name])) for name in sorted(entries)]

@@ -105,7 +105,8 @@ def _document(_: Key, parts: _Shard) -> bytes:
 
 def _member(place: tuple[str, str], one: Claim | Token) -> _Member:
     kind, name = place
-    return _Member(member(name, one), number(kind, name, text(one)))
+    written = text(one)
+    return _Member(member(name, written), number(kind, name, written))
 
 
 def _shards(registry: Registry, whole: Policy, members: dict[tuple[str, str], _Member]) -> dict[Key, _Shard]:

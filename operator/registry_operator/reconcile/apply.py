@@ -60,7 +60,7 @@ def is_in_place(at: Context, owner: Owner, child: Child) -> bool:
         return (
             isinstance(secret, SecretData)
             and not secret.deleting
-            and owner.meta.uid in secret.owners
+            and owns(owner, secret)
             and is_same(secret, child)
         )
     there = at.cache.children.get((kind, key))
@@ -115,7 +115,7 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
         return None
     if there.deleting:
         raise WriteConflict(f"Secret {key}: it is being deleted")
-    if owner.meta.uid not in (*there.owners, there.labels.get(names.OWNER_UID)):
+    if not owns(owner, there):
         return Conflict(kind, key)
     if not is_same(there, child):
         # Of this very object, so that one that was deleted meanwhile is not made anew without a look at it;
@@ -124,6 +124,11 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
         named = {**child, "metadata": {**child["metadata"], **read_as}}
         at.secrets.put(key, read(await at.cluster.apply(named)))
     return None
+
+
+def owns(owner: Owner, secret: SecretData) -> bool:
+    """By its owner reference, or by its label in a namespace where no reference is allowed."""
+    return owner.meta.uid in (*secret.owners, secret.labels.get(names.OWNER_UID))
 
 
 def is_same(there: SecretData, child: Child) -> bool:
@@ -140,10 +145,7 @@ async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
     """Deletes a child that is wanted no longer, if it is ours."""
     if kind == SECRETS.kind:
         secret = at.secrets.view.get(key)
-        if isinstance(secret, SecretData) and owner.meta.uid in (
-            *secret.owners,
-            secret.labels.get(names.OWNER_UID),
-        ):
+        if isinstance(secret, SecretData) and owns(owner, secret):
             await at.cluster.delete(SECRETS, *key, secret.uid)
             at.secrets.put(key, None)
         return
