@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-SOURCES := operator/registry_operator registry_runtime local_cluster quickstart tests benchmarks
+SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-many bench-peers crds lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-many bench-peers crds release lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,8 +85,12 @@ bench-many: parts ## measure 10,000 tokens and 1,000 namespaces in one Registry 
 bench-peers: setup ## measure the runtime beside CNCF Distribution, and print ratios (options: ARGS)
 	@$(RUN) -m benchmarks.peers $(ARGS)
 
-crds: setup ## write crds/ from the models
+crds: setup ## write crds/ from the models, and manifests/chart from manifests/
 	@$(RUN) -m registry_operator.crd crds
+	@$(RUN) -m release chart
+
+release: setup ## images, install.yaml and Helm chart by digest into dist/ (TO=example.com/roadstead)
+	@$(RUN) -m release bundle $(TO)
 
 LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
     --no-emit-find-links --no-annotate pyproject.toml

@@ -24,6 +24,14 @@ from local_cluster.parts import Parts
 
 Object = dict[str, Any]
 JSON, APPLY = "application/json", "application/apply-patch+yaml"
+OPERATOR = "system:serviceaccount:roadstead-system:roadstead-operator"
+AUDIT_LOG = "audit.log"  # in the API server's folder: each request of the operator's account, a JSON line
+AUDITED: Object = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "users": [OPERATOR]}],
+}
 
 
 class Refusal(Exception):
@@ -75,6 +83,7 @@ def apiserver(folder: Path) -> Iterator[ApiServer]:
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
     _service_account_key(folder / "sa.key")
+    (folder / "audit.json").write_text(json.dumps(AUDITED))
     with ExitStack() as stack:
         stack.enter_context(
             _running(
@@ -104,6 +113,8 @@ def apiserver(folder: Path) -> Iterator[ApiServer]:
                 "--authorization-mode=RBAC",
                 f"--token-auth-file={folder / 'tokens.csv'}",
                 "--disable-admission-plugins=ServiceAccount",
+                f"--audit-policy-file={folder / 'audit.json'}",
+                f"--audit-log-path={folder / AUDIT_LOG}",
             )
         )
         certificate = folder / "certs" / "apiserver.crt"

@@ -88,6 +88,41 @@ def test_a_role_and_a_customers_key_reach_the_pods(cluster: Cluster) -> None:
     wait(lambda: reason() == "Checking")
 
 
+def test_a_pod_is_told_that_a_mounted_secret_changed(cluster: Cluster) -> None:
+    """An annotation, which makes its kubelet look at once; it names no value."""
+    cluster.namespace("mounts")
+    cluster.secret("mounts", "s3", accessKeyID="id", secretAccessKey="first")
+    cluster.registry("mounts")
+    deployment = wait(lambda: cluster.get("Deployment", "mounts", "harbour"))
+    template = deployment["spec"]["template"]
+    container = {"name": "registry", "image": "registry.test/any"}
+    pod = {"metadata": template["metadata"] | {"name": "harbour-0"}, "spec": {"containers": [container]}}
+    cluster.server.ask("POST", "/api/v1/namespaces/mounts/pods", pod)
+    wait(lambda: cluster.condition("Registry", "mounts", "harbour", "Ready"))
+
+    def told() -> str | None:
+        found = cluster.get("Pod", "mounts", "harbour-0")
+        return found and found["metadata"]["annotations"].get("roadstead.dev/credentials-revision")
+
+    passwords = iter(f"turned-{number}" for number in range(100))
+
+    def turned() -> str | None:
+        cluster.secret("mounts", "s3", accessKeyID="id", secretAccessKey=next(passwords))
+        time.sleep(0.3)
+        return told()
+
+    assert "turned" not in wait(turned)
+
+
+def test_the_bundle_of_an_own_ca_goes_with_it(cluster: Cluster) -> None:
+    """Who brings certificates leaves no CA behind that clients would go on to trust."""
+    cluster.namespace("bundles")
+    cluster.registry("bundles")
+    wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle"))
+    cluster.registry("bundles", tls={"secretRef": {"name": "public"}})
+    wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle") is None)
+
+
 def test_what_a_token_may_reaches_the_policy_and_leaves_it(cluster: Cluster) -> None:
     """Applied, edited, suspended, deleted: each is in the policy at once; the password never is."""
     cluster.namespace("rights")
