@@ -101,8 +101,8 @@ def test_a_pod_is_told_that_a_mounted_secret_changed(cluster: Cluster) -> None:
     wait(lambda: cluster.condition("Registry", "mounts", "harbour", "Ready"))
 
     def told() -> str | None:
-        found = cluster.get("Pod", "mounts", "harbour-0")
-        return found and found["metadata"]["annotations"].get("roadstead.dev/credentials-revision")
+        found = cluster.get("Pod", "mounts", "harbour-0") or {"metadata": {}}
+        return annotations_of(found).get("roadstead.dev/credentials-revision")
 
     passwords = iter(f"turned-{number}" for number in range(100))
 
@@ -452,6 +452,10 @@ def test_claims_that_lost_their_labels_are_not_lost(cluster: Cluster) -> None:
     after = cluster.get("ConfigMap", "stripped", "harbour-claims")
     assert after is not None
     assert after["data"] == before["data"]
+
+
+def annotations_of(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
 
 
 def labels_of(obj: Object | None) -> Object:
