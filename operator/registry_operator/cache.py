@@ -14,6 +14,7 @@ from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import (
     Absence,
+    Autoscaler,
     Consent,
     Endpoint,
     KubernetesNamespace,
@@ -53,6 +54,7 @@ class Child:
     content: bytes = field(repr=False)
     owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
     rollout: Rollout | None = None  # of a Deployment
+    autoscaler: Autoscaler | None = None  # of a HorizontalPodAutoscaler
 
     @property
     def data(self) -> Mapping[str, str]:

@@ -117,6 +117,17 @@ class Rollout:
     updated: int  # pods of the newest
     available: int
     stuck: str = ""  # message of Progressing=False or ReplicaFailure=True, else ""
+    wanted: int = 0  # its own spec.replicas, which an autoscaler writes
+
+
+@dataclass(frozen=True)
+class Autoscaler:
+    """The Registry's HorizontalPodAutoscaler. `active` is None before it has looked for the first time."""
+
+    wanted: int = 0
+    active: bool | None = None
+    message: str = ""  # why it is not active
+    limit: str = ""  # TooManyReplicas, TooFewReplicas, "" where it is free
 
 
 @dataclass(frozen=True)
@@ -166,11 +177,19 @@ class RegistryObserved:
     claims: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: Mapping[str, str] | Absence | None = None
     rollout: Rollout | None = None
+    autoscaler: Autoscaler | None = None
     endpoints: tuple[Endpoint, ...] = ()
     replicas: Mapping[str, ReplicaState | None] = field(default_factory=dict)  # by pod
     waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
     conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
     unreadable: tuple[Unreadable, ...] = ()  # Namespaces and AccessTokens of any Registry
+
+    @property
+    def wanted(self) -> int:
+        """How many replicas there should be: an autoscaler says so in the Deployment."""
+        if self.registry.spec.autoscaling and self.rollout:
+            return self.rollout.wanted
+        return self.registry.spec.replicas
 
 
 @dataclass(frozen=True)

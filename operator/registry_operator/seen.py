@@ -8,6 +8,7 @@ from registry_operator import names
 from registry_operator.cache import Child, Pod, Slice
 from registry_operator.models import Key
 from registry_operator.observed import (
+    Autoscaler,
     Consent,
     Endpoint,
     KubernetesNamespace,
@@ -39,6 +40,7 @@ def child(obj: Object) -> Child | None:
         content=content(obj),
         owners=owners(obj),
         rollout=rollout(obj) if obj["kind"] == "Deployment" else None,
+        autoscaler=autoscaler(obj) if obj["kind"] == "HorizontalPodAutoscaler" else None,
     )
 
 
@@ -69,6 +71,25 @@ def rollout(obj: Object) -> Rollout:
         updated=status.get("updatedReplicas", 0),
         available=status.get("availableReplicas", 0),
         stuck=stuck[0] if stuck else "",
+        wanted=(obj.get("spec") or {}).get("replicas", 1),
+    )
+
+
+def autoscaler(obj: Object) -> Autoscaler:
+    """What an autoscaler decided; not the figures that it goes by, which change all the time."""
+    status = obj.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    limited = conditions.get("ScalingLimited", {})
+    faults = [
+        one
+        for one in (conditions.get("AbleToScale"), conditions.get("ScalingActive"))
+        if one and one["status"] == "False"
+    ]
+    return Autoscaler(
+        wanted=status.get("desiredReplicas", 0),
+        active=not faults if "ScalingActive" in conditions or faults else None,
+        message=faults[0].get("message", "") if faults else "",
+        limit=limited.get("reason", "") if limited.get("status") == "True" else "",
     )
 
 

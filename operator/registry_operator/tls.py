@@ -2,7 +2,8 @@
 
 Everything is kept while it is good, so that rendering again gives the same bytes: only what is missing,
 wrong or due is made. Keys are EC P-256; a CA lives ten years, a leaf 90 days, both are renewed at two
-thirds of their life. An old CA stays in the bundle behind the new one until it ends.
+thirds of their life. A new CA stands in the bundle for a notice before it signs, and the old one for as long
+after that: a client that reads the bundle now and then never meets a certificate that it does not trust.
 """
 
 from __future__ import annotations
@@ -35,27 +36,74 @@ class Usage(Enum):
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A CA: `bundle` in PEM, the one that signs first."""
+class Renewal:
+    """When one CA follows another: when it is due, and when `generation` is another than the CA's."""
+
+    generation: int = 1
+    notice: timedelta = timedelta(days=7)  # in the bundle before it signs, and after it signed
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A CA's certificate and its key."""
 
     certificate: x509.Certificate
-    bundle: bytes
     key: PrivateKey = field(repr=False)
 
     @classmethod
-    def ensure(cls, kept: Mapping[str, bytes] | None, name: str, now: datetime) -> Self:
-        """The CA in the values of a Secret (`ca.crt`, `ca.key`) while it is good, else a new one."""
-        found = _pair(kept, "ca.crt", "ca.key")
-        if found and not _due(found[0], now):
-            certificates, key = x509.load_pem_x509_certificates((kept or {})["ca.crt"]), found[1]
-        else:
-            key = ec.generate_private_key(ec.SECP256R1())
-            certificates = [_self_signed(key, name, now), *_alive(kept, now)]
-        return cls(certificates[0], b"".join(_pem(certificate) for certificate in certificates), key)
+    def make(cls, name: str, now: datetime) -> Self:
+        key = ec.generate_private_key(ec.SECP256R1())
+        return cls(_self_signed(key, name, now), key)
+
+    @property
+    def made(self) -> datetime:
+        return self.certificate.not_valid_before_utc + BACKDATED
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: the one that signs, the one that will, and those that did and are trusted still."""
+
+    signs: Issuer
+    follows: Issuer | None = None
+    before: tuple[x509.Certificate, ...] = ()
+    generation: int = 1
+    turns: datetime | None = None  # when it is another, if nothing is asked
+
+    @classmethod
+    def ensure(
+        cls, kept: Mapping[str, bytes] | None, name: str, now: datetime, renewal: Renewal | None = None
+    ) -> Self:
+        """What the values of its Secret say, after the step that is due. Without a usable CA a new one."""
+        kept, renewal = kept or {}, renewal or Renewal()
+        signs, follows = _issuer(kept, "ca"), _issuer(kept, "next")
+        generation = _number(kept.get("generation"))
+        if signs is None or not _valid(signs.certificate, now):
+            signs, follows, generation = Issuer.make(name, now), None, renewal.generation
+        if follows is None and (_due(signs.certificate, now) or generation != renewal.generation):
+            follows, generation = Issuer.make(name, now), renewal.generation
+        if follows is not None and now >= follows.made + renewal.notice:
+            signs, follows = follows, None
+        ends = signs.made + 2 * renewal.notice
+        named = {one.certificate for one in (signs, follows) if one}
+        before = tuple(one for one in _alive(kept, now) if one not in named) if now < ends else ()
+        turns = follows.made + renewal.notice if follows else ends if before else None
+        return cls(signs, follows, before, generation, turns)
+
+    @property
+    def bundle(self) -> bytes:
+        """In PEM, the one that signs first."""
+        follows = (self.follows.certificate,) if self.follows else ()
+        return b"".join(_pem(one) for one in (self.signs.certificate, *follows, *self.before))
 
     @property
     def secret(self) -> dict[str, bytes]:
-        return {"ca.crt": self.bundle, "ca.key": _key_pem(self.key)}
+        values = {"ca.crt": self.bundle, "ca.key": _key_pem(self.signs.key)}
+        values["generation"] = str(self.generation).encode()
+        if self.follows:
+            values["next.crt"] = _pem(self.follows.certificate)
+            values["next.key"] = _key_pem(self.follows.key)
+        return values
 
     def leaf(
         self, kept: Mapping[str, bytes] | None, names: tuple[str, ...], usage: Usage, now: datetime
@@ -69,7 +117,7 @@ class Authority:
 
     def _good(self, leaf: x509.Certificate, names: tuple[str, ...], usage: Usage, now: datetime) -> bool:
         try:
-            leaf.verify_directly_issued_by(self.certificate)
+            leaf.verify_directly_issued_by(self.signs.certificate)
             usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return False
@@ -78,10 +126,11 @@ class Authority:
     def _sign(
         self, key: ec.EllipticCurvePublicKey, names: tuple[str, ...], usage: Usage, now: datetime
     ) -> x509.Certificate:
-        authority_key = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        issuer = self.signs.certificate
+        authority_key = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         return (
-            _builder("roadstead", now, min(now + LEAF_LIFE, self.certificate.not_valid_after_utc))
-            .issuer_name(self.certificate.subject)
+            _builder("roadstead", now, min(now + LEAF_LIFE, issuer.not_valid_after_utc))
+            .issuer_name(issuer.subject)
             .public_key(key)
             .add_extension(
                 x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
@@ -93,7 +142,7 @@ class Authority:
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_key), critical=False
             )
-            .sign(self.key, hashes.SHA256())
+            .sign(self.signs.key, hashes.SHA256())
         )
 
 
@@ -148,15 +197,29 @@ def _pair(
     return leaf, key
 
 
+def _issuer(values: Mapping[str, bytes], name: str) -> Issuer | None:
+    found = _pair(values, f"{name}.crt", f"{name}.key")
+    return Issuer(*found) if found else None
+
+
+def _number(value: bytes | None) -> int:
+    """Of a Secret that was written before there were generations, too."""
+    return int(value) if value and value.isdigit() else 1
+
+
+def _valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
 def _due(certificate: x509.Certificate, now: datetime) -> bool:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return not begin <= now < begin + (end - begin) * 2 / 3
 
 
-def _alive(kept: Mapping[str, bytes] | None, now: datetime) -> list[x509.Certificate]:
-    """CA certificates that clients may still need, because leaves of theirs are about."""
+def _alive(kept: Mapping[str, bytes], now: datetime) -> list[x509.Certificate]:
+    """CA certificates of the bundle that have not ended."""
     try:
-        certificates = x509.load_pem_x509_certificates((kept or {})["ca.crt"])
+        certificates = x509.load_pem_x509_certificates(kept["ca.crt"])
     except (KeyError, ValueError):
         return []
     return [certificate for certificate in certificates if certificate.not_valid_after_utc > now]

@@ -14,6 +14,7 @@ from registry_operator import names, seen
 from registry_operator.cache import Cache, Child
 from registry_operator.cluster import Cluster, Resource, Scope, Stream
 from registry_operator.cluster.resources import (
+    AUTOSCALERS,
     BUDGETS,
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -38,7 +39,7 @@ T = TypeVar("T")
 OURS = f"{names.NAME}={names.RUNTIME},app.kubernetes.io/managed-by=roadstead"
 CHILDREN = (
     *(CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, DEPLOYMENTS),
-    *(BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
+    *(AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
 )
 
 

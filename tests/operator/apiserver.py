@@ -70,6 +70,15 @@ class ApiServer:
             raise Refusal(error.code, message) from None
         return read
 
+    def since(self, path: str, version: str) -> list[Object]:
+        """What the objects of a list were, one after the other, after this resourceVersion."""
+        request = urllib.request.Request(  # noqa: S310 - https, our own server
+            f"{self.url}{path}?watch=true&resourceVersion={version}&timeoutSeconds=1",
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
+            return [json.loads(line)["object"] for line in answer]
+
     def apply(self, path: str, body: Object, manager: str = "roadstead") -> Object:
         """Server-side apply. Raises Refusal."""
         return self.ask("PATCH", f"{path}?fieldManager={manager}&force=true", body, APPLY)

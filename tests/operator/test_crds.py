@@ -87,6 +87,10 @@ def under(kind: str, **more: Any) -> Object:
     return s3(serverSideEncryption={"type": kind, **sse}, **own)
 
 
+PER_REPLICA = {
+    "type": "Pods",
+    "pods": {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": "100"}},
+}
 KEYS = {"keySecretRef": {"name": "keys"}, "activeKey": "k1"}
 ONE_OF = {"s3": S3, "ephemeral": {}}
 ROBOT = {"accessToken": {"name": "robot"}}
@@ -155,6 +159,34 @@ REFUSED = [
     )),
     (resource("Registry", exposure={"privateNetworks": ["anybody"]}), "spec.exposure.privateNetworks[0]"),
     (resource("Registry", resources={"limits": {"memory": "much"}}), "spec.resources.limits.memory"),
+    (
+        resource("Registry", autoscaling={"minReplicas": 5, "maxReplicas": 4}),
+        "spec.autoscaling.minReplicas must not be more than maxReplicas",
+    ),
+    (resource("Registry", autoscaling={}), "spec.autoscaling.maxReplicas: Required value"),
+    (
+        resource("Registry", autoscaling={"maxReplicas": 4}, storage={"ephemeral": {}}, replicas=1),
+        "spec.autoscaling is not possible with spec.storage.ephemeral",
+    ),
+    (
+        resource("Registry", autoscaling={"maxReplicas": 4}, resources={"requests": {"memory": "64Mi"}}),
+        "spec.autoscaling needs spec.resources.requests.cpu",
+    ),
+    (
+        resource("Registry", autoscaling={"maxReplicas": 4, "metrics": [{"type": "Pods"}]}),
+        "a metric has one of resource, pods, object, external",
+    ),
+    (
+        resource("Registry", autoscaling={"maxReplicas": 4, "metrics": [PER_REPLICA | {"external": {
+            "metric": {"name": "x"}, "target": {"type": "Value", "value": 1}}}]}),
+        "a metric has one of resource, pods, object, external",
+    ),
+    (
+        resource("Registry", autoscaling={"maxReplicas": 4, "metrics": [
+            {"type": "Resource", "resource": {"name": "memory", "target": {"type": "Value"}}}]}),
+        "a metric's target has one of averageUtilization, value, averageValue",
+    ),
+    (resource("Registry", tls={"selfSigned": {"caNotice": "soon"}}), "spec.tls.selfSigned.caNotice"),
     (resource("Registry", encryption={"activeKey": "k1"}), "spec.encryption.keySecretRef: Required value"),
     (resource("Registry", encryption={"keySecretRef": {"name": "keys"}}), "encryption.activeKey: Required"),
     *((resource("Registry", encryption=KEYS | {"activeKey": name}), "spec.encryption.activeKey") for name in (
@@ -231,6 +263,17 @@ ACCEPTED = [
     resource("Registry", exposure={"serviceType": "LoadBalancer", "hosts": ["other.example.com"]}),
     resource("Registry", exposure={"privateNetworks": ["198.51.100.0/24", "0.0.0.0/0", "::/0", "fd00::/8"]}),
     resource("Registry", allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
+    resource("Registry", autoscaling={"maxReplicas": 12}),
+    resource(
+        "Registry",
+        autoscaling={
+            "minReplicas": 2,
+            "maxReplicas": 2,
+            "metrics": [PER_REPLICA],
+            "behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}},
+        },
+    ),
+    resource("Registry", tls={"selfSigned": {"caGeneration": 2, "caNotice": "1h"}}),
     resource("Registry", encryption=KEYS),
     resource("Registry", encryption=KEYS | {"activeKey": "2026-11_a.key"}),
     resource("Registry", collection={"every": "1m", "grace": "1s"}),
@@ -371,6 +414,18 @@ def test_scale_reads_and_writes_the_replicas(server: ApiServer) -> None:
     scale["spec"]["replicas"] = 6
     server.ask("PUT", f"{place}/scale", scale)
     assert server.ask("GET", place)["spec"]["replicas"] == 6
+
+
+def test_scale_is_refused_while_an_autoscaler_has_the_replicas(server: ApiServer) -> None:
+    """It would change nothing, so it is said; together with the autoscaler's end it is taken."""
+    create(server, resource("Registry", "followed", autoscaling={"maxReplicas": 6}), dry=False)
+    place = f"{path('Registry')}/followed"
+    scale = server.ask("GET", f"{place}/scale")
+    scale["spec"]["replicas"] = 4
+    with pytest.raises(Refusal, match=r"spec\.replicas has no effect with spec\.autoscaling"):
+        server.ask("PUT", f"{place}/scale", scale)
+    patch = {"spec": {"replicas": 4, "autoscaling": None}}
+    assert server.ask("PATCH", place, patch, "application/merge-patch+json")["spec"]["replicas"] == 4
 
 
 @pytest.mark.parametrize(

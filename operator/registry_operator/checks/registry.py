@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
-from registry_operator.checks import authentication, encryption, storage, tls, zones
+from registry_operator.checks import authentication, autoscaling, encryption, storage, tls, zones
 from registry_operator.checks import propagation as policy
 from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
 from registry_operator.checks.propagation import propagation
@@ -31,6 +31,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     tls_ready = tls.check(observed, rendered, settings)
     encrypted = encryption.check(observed, rendered, settings)
     reviews, issuers = authentication.reviews(observed), authentication.issuers(observed)
+    scales = autoscaling.check(observed)
     parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews) if one))
     ready = _ready(observed, rendered, settings, parts)
     findings = (
@@ -39,6 +40,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         zones.available(observed),
         *parts,
         *([issuers] if issuers else []),
+        *([scales] if scales else []),
         policy.check(observed, rendered, reached),
         zones.redundant(observed, by_zone),
     )
@@ -51,6 +53,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         ),
         replicas=rollout.replicas if rollout else 0,
         ready_replicas=len(zones.serving(observed)),
+        desired_replicas=observed.wanted,
         selector=",".join(f"{label}={value}" for label, value in names.selector(registry).items()),
         zones=by_zone,
         policy_revision=rendered.draft.revision,
@@ -92,7 +95,7 @@ def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings)
 
 def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
     """Whether every replica that is wanted is of this generation, and serves."""
-    wanted, rollout = observed.registry.spec.replicas, observed.rollout
+    wanted, rollout = observed.wanted, observed.rollout
     if rollout is None:
         return unknown(READY, "Progressing", "the Deployment is not there yet")
     serve = len(zones.serving(observed))
@@ -111,7 +114,7 @@ def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
 def _is_current(observed: RegistryObserved, rendered: Rendered, rollout: Rollout) -> bool:
     """The Deployment is as rendered, its controller has seen that, and no older pod is left."""
     child = rendered.child("Deployment", observed.registry.key)
-    wanted = observed.registry.spec.replicas
+    wanted = observed.wanted
     return (
         child is not None
         and rollout.rendered == fingerprint(child)

@@ -45,7 +45,17 @@ def _own(registry: Registry, rendered: Rendered) -> Finding:
         return unknown(TYPE, "Pending", "the certificate is not made yet")
     values = {name: base64.b64decode(value) for name, value in child["data"].items()}
     until = format_time(Certificate.read(values).not_after)
-    return yes(TYPE, "CertificateIssued", f"valid until {until} and renewed before, by the Registry's CA")
+    message = f"valid until {until} and renewed before, by the Registry's CA"
+    if follows := _follows(registry, rendered):
+        message += f"; the next CA is in the bundle, and signs from {follows}"
+    return yes(TYPE, "CertificateIssued", message)
+
+
+def _follows(registry: Registry, rendered: Rendered) -> str | None:
+    """When another CA signs, where one is about to."""
+    child = rendered.child("Secret", names.ca(registry))
+    about_to = child is not None and "next.crt" in child["data"]
+    return format_time(rendered.turns) if about_to and rendered.turns else None
 
 
 def _given(observed: RegistryObserved, values: Mapping[str, bytes], place: str) -> Finding:

@@ -28,6 +28,7 @@ Object = dict[str, Any]
 
 MANAGER = "roadstead"  # owns what it renders
 STATUS_MANAGER = "roadstead-status"
+HOLDER = "roadstead-handover"
 REQUESTS = 12  # at a time, watches aside: a connection for each child of each Registry would cost 20 MiB
 PAGE = 500  # objects of one page of a list
 REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -139,6 +140,10 @@ class Cluster:
         """Server-side apply of the full intent. With `metadata.uid` it never makes an object anew."""
         return await self._apply(obj, MANAGER, "")
 
+    async def hold(self, obj: Mapping[str, Any]) -> Object:
+        """Fields that we are about to leave to others, as they are: WriteConflict where they are not."""
+        return await self._apply(obj, HOLDER, "", force=False)
+
     async def apply_status(self, obj: Mapping[str, Any]) -> Object:
         """The whole status; `metadata.resourceVersion` must be the one it was judged by, or WriteConflict."""
         return await self._apply(obj, STATUS_MANAGER, "status")
@@ -201,14 +206,16 @@ class Cluster:
                     raise Gone(f"{place}: {event['object'].get('message')}", place)
                 yield event["type"], event["object"]
 
-    async def _apply(self, obj: Mapping[str, Any], manager: str, subresource: str) -> Object:
+    async def _apply(
+        self, obj: Mapping[str, Any], manager: str, subresource: str, *, force: bool = True
+    ) -> Object:
         resource, namespace, name = _address(obj)
         place = resource.place(namespace, name)
         return await self._json(
             *("apply", resource, resource.path(namespace, name, subresource), place, namespace),
             method="PATCH",
             body=obj,
-            query={"fieldManager": manager, "force": "true"},
+            query={"fieldManager": manager, "force": str(force).lower()},
             headers={"Content-Type": APPLY},
         )
 

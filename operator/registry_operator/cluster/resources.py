@@ -50,6 +50,7 @@ SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 PODS = Resource("", "v1", "pods", "Pod")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
@@ -61,7 +62,7 @@ EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 BY_CONSENT = frozenset(
     {
         *(SECRETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, PODS, DEPLOYMENTS),
-        *(BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
+        *(AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
     }
 )
 
@@ -69,7 +70,7 @@ KNOWN = {
     (resource.api_version, resource.kind): resource
     for resource in (
         *(REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES, SECRETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS),
-        *(PODS, DEPLOYMENTS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS, LEASES, EVENTS),
+        *(PODS, DEPLOYMENTS, AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS, LEASES, EVENTS),
     )
 }
 

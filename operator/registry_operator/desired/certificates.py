@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from registry_operator import names
 from registry_operator.models import Key, Registry
+from registry_operator.models.base import seconds
 from registry_operator.observed import RegistryObserved, SecretData
-from registry_operator.tls import Authority, Usage, signing_key
+from registry_operator.tls import Authority, Renewal, Usage, signing_key
 
 Values = Mapping[str, bytes]
 
@@ -22,12 +24,15 @@ class Certificates:
     operator: Values = field(repr=False)
     domains: Values | None = field(repr=False)
     bundle: bytes | None  # what clients must trust; None: unknown, or a public CA
+    turns: datetime | None = None  # when the CA is another, if nothing is asked
 
 
 def certificates(observed: RegistryObserved) -> Certificates:
     """Kept while good, made where missing, wrong or due (`tls`)."""
     registry, now = observed.registry, observed.now
-    authority = Authority.ensure(_kept(observed, names.ca(registry)), f"Roadstead {registry.key}", now)
+    authority = Authority.ensure(
+        _kept(observed, names.ca(registry)), f"Roadstead {registry.key}", now, renewal(registry)
+    )
     internal = _kept(observed, names.internal(registry))
     client = _kept(observed, names.operator_client(registry))
     server = authority.leaf(internal, (names.state_server(registry),), Usage.SERVER, now)
@@ -41,7 +46,14 @@ def certificates(observed: RegistryObserved) -> Certificates:
         operator=authority.leaf(client, (names.OPERATOR_CLIENT,), Usage.CLIENT, now),
         domains=domains,
         bundle=(domains or _kept(observed, serving(registry)) or {}).get("ca.crt"),
+        turns=authority.turns,
     )
+
+
+def renewal(registry: Registry) -> Renewal:
+    """When the own CA is followed by another; it signs the replicas' internal certificates in any case."""
+    own = registry.spec.tls.self_signed
+    return Renewal(own.ca_generation, timedelta(seconds=seconds(own.ca_notice))) if own else Renewal()
 
 
 def hosts(registry: Registry) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def render(observed: RegistryObserved, settings: Settings, drafted: Draft | None
         *_network(registry, settings),
         *_replicas(registry, settings),
     )
-    return Rendered(children, drafted, _unwanted(registry, made))
+    return Rendered(children, drafted, _unwanted(registry, made), made.turns)
 
 
 def _identity(registry: Registry) -> tuple[Child, ...]:
@@ -74,9 +74,11 @@ def _certificates(registry: Registry, made: Certificates) -> tuple[Child, ...]:
 
 
 def _unwanted(registry: Registry, made: Certificates) -> tuple[tuple[str, Key], ...]:
-    """What an earlier spec had: own certificates, where the user brings them now."""
+    """What an earlier spec had: own certificates, where the user brings them now; an autoscaler."""
     unwanted = [("Secret", names.tls(registry))] if made.domains is None else []
-    return (*unwanted, *([("ConfigMap", names.ca_bundle(registry))] if made.bundle is None else []))
+    unwanted += [("ConfigMap", names.ca_bundle(registry))] if made.bundle is None else []
+    unwanted += [] if registry.spec.autoscaling else [("HorizontalPodAutoscaler", registry.key)]
+    return tuple(unwanted)
 
 
 def _network(registry: Registry, settings: Settings) -> tuple[Child, ...]:
@@ -102,7 +104,11 @@ def _network(registry: Registry, settings: Settings) -> tuple[Child, ...]:
 def _replicas(registry: Registry, settings: Settings) -> tuple[Child, ...]:
     common = metadata(registry, registry.key, "registry")
     values = workload.deployment(registry, config(registry), settings)
-    return (template("deployment", metadata=common, **values),)
+    deployment = template("deployment", metadata=common, **values)
+    autoscaler = workload.autoscaler(registry)
+    if autoscaler is None:
+        return (deployment,)
+    return (deployment, template("horizontal-pod-autoscaler", metadata=common, **autoscaler))
 
 
 def _service(registry: Registry, key: Key, component: str, kind: str, port: int | None) -> Child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
@@ -29,6 +30,7 @@ class Rendered:
     children: tuple[Child, ...]
     draft: Draft
     unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
+    turns: datetime | None = None  # when certificates are other ones, if nothing is asked
 
     def child(self, kind: str, key: Key) -> Child | None:
         return next((child for child in self.children if identity(child) == (kind, key)), None)

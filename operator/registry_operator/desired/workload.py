@@ -28,7 +28,8 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
     sse = s3.server_side_encryption if s3 else None
     customer_key = sse.key_secret_ref if sse else None
     return {
-        "replicas": spec.replicas,
+        # With an autoscaler the number is its own: `reconcile.scaling` hands it over.
+        "replicas": None if spec.autoscaling else spec.replicas,
         "selector": names.selector(registry),
         "pod_annotations": {names.CONFIG: _hash(config)},
         "service_account": registry.meta.name,
@@ -38,7 +39,7 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
         "stop_seconds": PRE_STOP_SECONDS,
         "grace_seconds": math.ceil(PRE_STOP_SECONDS + config.limits.drain_seconds + SPARE_SECONDS),
         "zones": spec.zones.minimum,
-        "zone_skew": zone_skew(spec.replicas, spec.zones.minimum),
+        "zone_skew": zone_skew(spec.most_replicas, spec.zones.minimum),
         "listeners": config.listeners.model_dump(mode="json"),
         "storage": config.storage.model_dump(mode="json"),
         "cache": config.cache and {"path": str(config.cache.path), "limit": str(config.cache.size * 3 // 2)},
@@ -59,9 +60,30 @@ def zone_skew(replicas: int, zones: int) -> int:
     """How much fuller than the emptiest a zone may be.
 
     With a zone lost `minDomains` makes the emptiest count as 0. While there is a replica a zone that is
-    wanted: the lost one's replica waits for it. With more, 1 would stall rollouts: half may share a zone.
+    wanted: the lost one's replica waits for it. With more, 1 would stall rollouts: half may share a zone,
+    rounded up to a power of two. It stands in the pods' template, and to scale should restart no replica.
     """
-    return 1 if replicas <= zones else math.ceil(replicas / 2)
+    return 1 if replicas <= zones else 1 << (math.ceil(replicas / 2) - 1).bit_length()
+
+
+def autoscaler(registry: Registry) -> dict[str, Any] | None:
+    """What the HorizontalPodAutoscaler is rendered with; None where there is to be none."""
+    wanted = registry.spec.autoscaling
+    if wanted is None:
+        return None
+    document = wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+    behavior = document.get("behavior", {})
+    for rules in behavior.values():
+        if not rules["policies"]:
+            del rules["policies"]  # an empty list is refused; none means the defaults
+    return {
+        "deployment": registry.meta.name,
+        "least": wanted.min_replicas,
+        "most": wanted.max_replicas,
+        "cpu": wanted.target_cpu_utilization_percentage,
+        "metrics": document["metrics"],
+        "behavior": behavior or None,
+    }
 
 
 def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:

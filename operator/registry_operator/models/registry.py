@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.authentication import Authentication
+from registry_operator.models.autoscaling import Autoscaling, Quantity
 from registry_operator.models.base import (
+    DURATION,
     HostName,
     OwnStatus,
     Resource,
@@ -20,12 +22,6 @@ from registry_operator.models.base import (
 )
 from registry_operator.models.encryption import Encryption, EncryptionStatus
 from registry_operator.models.storage import Collection, SecretRef, Storage
-
-QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
-Quantity = Annotated[
-    Annotated[str, Field(max_length=32, pattern=QUANTITY)] | int,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
 
 
 class Zones(Value):
@@ -43,6 +39,25 @@ class Zones(Value):
 
 class SelfSigned(Value):
     """A CA of the Registry's own, and certificates that are renewed."""
+
+    ca_generation: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Another number has a new CA made, which follows the present one after caNotice.",
+        ),
+    ] = 1
+    ca_notice: Annotated[
+        str,
+        Field(
+            pattern=DURATION,
+            description=(
+                "How long a new CA stands in the bundle before it signs, and an old one after it signed: all"
+                " clients and nodes must have read the bundle by then. A number and s, m, h or d."
+            ),
+        ),
+    ] = "7d"
 
 
 class Tls(Value):
@@ -141,6 +156,21 @@ class RegistrySpec(Value):
                 "spec.replicas must be 1 with spec.storage.ephemeral: the content lies in that one pod",
             ),
             (
+                "!has(self.storage.ephemeral) || !has(self.autoscaling)",
+                "spec.autoscaling is not possible with spec.storage.ephemeral: the content lies in one pod",
+            ),
+            (
+                "!has(self.autoscaling) || 'cpu' in self.resources.requests",
+                "spec.autoscaling needs spec.resources.requests.cpu: the target is a percentage of it",
+            ),
+            (
+                "!has(self.autoscaling) || !has(oldSelf.autoscaling) || self.replicas == oldSelf.replicas",
+                (
+                    "spec.replicas has no effect with spec.autoscaling: change its minReplicas or"
+                    " maxReplicas, or remove spec.autoscaling in the same change"
+                ),
+            ),
+            (
                 "!has(self.privateHostname) || self.privateHostname != self.hostname",
                 "spec.privateHostname must differ from spec.hostname",
             ),
@@ -169,7 +199,17 @@ class RegistrySpec(Value):
         HostName | None,
         Field(description="Host name of the private domain; default: private.<hostname>."),
     ] = None
-    replicas: Annotated[int, Field(ge=1, le=100, description="How many replicas serve.")] = 3
+    replicas: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100,
+            description="How many replicas serve; with spec.autoscaling: before and after it.",
+        ),
+    ] = 3
+    autoscaling: Annotated[
+        Autoscaling | None, Field(description="Replicas follow the load. None: there are spec.replicas.")
+    ] = None
     zones: Annotated[Zones, Field(description="Spread over failure domains.")] = Zones()
     storage: Annotated[Storage, Field(description="Where the content is kept.")]
     encryption: Annotated[
@@ -208,6 +248,11 @@ class RegistrySpec(Value):
     ] = ()
 
     @property
+    def most_replicas(self) -> int:
+        """There may be so many, without a change of the spec."""
+        return self.autoscaling.max_replicas if self.autoscaling else self.replicas
+
+    @property
     def private_host(self) -> str:
         return self.private_hostname or f"private.{self.hostname}"
 
@@ -230,6 +275,9 @@ class RegistryStatus(OwnStatus):
     endpoints: Annotated[Endpoints | None, Field(description="Where the Registry is.")] = None
     replicas: Annotated[int, Field(description="Pods of this Registry.")] = 0
     ready_replicas: Annotated[int, Field(description="Pods that serve.")] = 0
+    desired_replicas: Annotated[
+        int, Field(description="Pods that there should be: spec.replicas, or what the autoscaler wants.")
+    ] = 0
     selector: Annotated[str | None, Field(description="Labels of the pods, for the scale subresource.")] = (
         None
     )

@@ -13,6 +13,7 @@ from registry_operator.desired.rendered import Child, fingerprint, identity
 from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.models import AccessToken, Key, Registry
 from registry_operator.observed import Conflict, SecretData
+from registry_operator.reconcile import scaling
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.drift import covers
 from registry_operator.secrets import read
@@ -40,7 +41,7 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
         try:
             obj = await at.cluster.get(resource_of(child), *key)
         except NotFound:
-            await _write(at, child)
+            await _write(at, owner, child, None)
             return None
         if not is_ours(obj, owner):
             return Conflict(kind, key)
@@ -48,7 +49,7 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     elif owner.meta.uid not in there.owners and not adopted(there.content, owner):
         return Conflict(kind, key)
     if there is None or not is_up_to_date(at, there, child):
-        await _write(at, child)
+        await _write(at, owner, child, there)
     return None
 
 
@@ -91,7 +92,9 @@ def bare(child: Child) -> dict[str, Any]:
     return {**child, "metadata": metadata}
 
 
-async def _write(at: Context, child: Child) -> None:
+async def _write(at: Context, owner: Owner, child: Child, there: Seen | None) -> None:
+    if scaling.leaves_replicas(child):
+        child = await scaling.hand_over(at, owner, child, there)
     applied = seen.child(await at.cluster.apply(child))
     if applied is None:
         return

@@ -50,6 +50,7 @@ class Context:
         cache, key = self.cache, registry.key
         claims = cache.children.get(("ConfigMap", names.claims(registry)))
         deployment = cache.children.get(("Deployment", key))
+        autoscaler = cache.children.get(("HorizontalPodAutoscaler", key))
         bundle = bundle_of(registry)
         endpoints = self.endpoints(registry)
         return RegistryObserved(
@@ -62,6 +63,7 @@ class Context:
             claims=claims.data if claims else {},
             ca_bundle=cache.bundles.get(bundle) if bundle else None,
             rollout=deployment.rollout if deployment else None,
+            autoscaler=autoscaler.autoscaler if autoscaler else None,
             endpoints=endpoints,
             replicas=dict(cache.replicas.get(key, {})),
             waiting={

@@ -11,9 +11,11 @@ from registry_operator.reconcile import mounts, status
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.apply import apply_all, remove
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.sweep import PERIOD
 from registry_operator.relations import references
 
-LAST = frozenset({"RoleBinding", "Deployment"})
+AUTOSCALER = "HorizontalPodAutoscaler"
+LAST = frozenset({"RoleBinding", "Deployment", AUTOSCALER})
 CONFLICT_LOOK = 15.0  # seconds; what is not labelled as ours is not watched: nobody tells when it goes
 
 
@@ -35,6 +37,8 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
     await judge(at, key, rendered, conflicts)
+    if rendered.turns and (rest := (rendered.turns - at.now()).total_seconds()) < PERIOD:
+        at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
     if conflicts:
         at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
 
@@ -44,6 +48,8 @@ async def apply_children(at: Context, registry: Registry, rendered: Rendered) ->
     written = {("ConfigMap", names.claims(registry)), *(("Secret", key) for key in names.policies(registry))}
     children = [child for child in rendered.children if identity(child) not in written]
     conflicts = []
+    if (AUTOSCALER, registry.key) in rendered.unwanted:  # before `replicas` is ours again, or it would go on
+        await remove(at, AUTOSCALER, registry.key, registry)
     for last in (False, True):
         phase = [child for child in children if (child["kind"] in LAST) is last]
         conflicts += await apply_all(at, registry, phase)

@@ -168,7 +168,9 @@ def running(seen: RegistryObserved) -> tuple[RegistryObserved, Rendered]:
     pods = [f"harbour-{number}" for number in range(wanted)]
     return replace(
         seen,
-        rollout=Rollout(fingerprint(deployment) if deployment else "", 1, 1, wanted, wanted, wanted),
+        rollout=Rollout(
+            fingerprint(deployment) if deployment else "", 1, 1, wanted, wanted, wanted, wanted=wanted
+        ),
         endpoints=tuple(
             Endpoint(pod, ZONES[number % len(ZONES)], ready=True) for number, pod in enumerate(pods)
         ),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from registry_operator import names, seen
 from registry_operator.models import Key
-from registry_operator.observed import Consent, PlacedEntry, ServiceAccount
+from registry_operator.observed import Autoscaler, Consent, PlacedEntry, ServiceAccount
 from registry_operator.reconcile.drift import covers
 
 LABELS = {names.NAME: names.RUNTIME, names.INSTANCE: "harbour"}
@@ -59,6 +59,31 @@ def test_a_stuck_rollout_says_why() -> None:
     assert child is not None
     assert child.rollout is not None
     assert child.rollout.stuck == "deadline exceeded"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        ([], Autoscaler(5, active=None)),
+        ([("AbleToScale", "True", "x")], Autoscaler(5, active=None)),
+        ([("AbleToScale", "True", "x"), ("ScalingActive", "True", "x")], Autoscaler(5, active=True)),
+        ([("ScalingActive", "False", "x")], Autoscaler(5, active=False, message="because")),
+        ([("AbleToScale", "False", "x")], Autoscaler(5, active=False, message="because")),
+        (
+            [("ScalingActive", "True", "x"), ("ScalingLimited", "True", "TooManyReplicas")],
+            Autoscaler(5, active=True, limit="TooManyReplicas"),
+        ),
+    ],
+)
+def test_what_an_autoscaler_decided(conditions: list[tuple[str, str, str]], found: Autoscaler) -> None:
+    """Its number and whether it knows what it goes by; not the figures, which change all the time."""
+    said = [
+        {"type": kind, "status": status, "reason": reason, "message": "because"}
+        for kind, status, reason in conditions
+    ]
+    metrics = [{"type": "ContainerResource"}]
+    status = {"desiredReplicas": 5, "conditions": said, "currentMetrics": metrics}
+    assert seen.autoscaler({"status": status}) == found
 
 
 @pytest.mark.parametrize(

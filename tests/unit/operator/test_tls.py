@@ -3,40 +3,80 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from registry_operator.tls import CA_LIFE, LEAF_LIFE, Authority, Certificate, Usage, signing_key
+from registry_operator.tls import CA_LIFE, LEAF_LIFE, Authority, Certificate, Renewal, Usage, signing_key
 
 from tests.unit.operator.harbour import NOW
 
+NAME = "Roadstead harbour/harbour"
 HOSTS = ("harbour.test", "private.harbour.test")
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return Authority.ensure(None, "Roadstead harbour/harbour", NOW)
+    return Authority.ensure(None, NAME, NOW)
 
 
 def test_a_good_ca_is_kept_to_the_byte(authority: Authority) -> None:
     """A restart renders the same Secret."""
-    again = Authority.ensure(authority.secret, "Roadstead harbour/harbour", NOW + timedelta(days=900))
+    again = Authority.ensure(authority.secret, NAME, NOW + timedelta(days=900))
     assert again.secret == authority.secret
 
 
-def test_a_ca_is_renewed_at_two_thirds_of_its_life_and_stays_trusted(authority: Authority) -> None:
-    """Clients that read the bundle trust both, so leaves of the old one go on to be accepted."""
-    later = NOW + CA_LIFE * 2 / 3
-    renewed = Authority.ensure(authority.secret, "Roadstead harbour/harbour", later)
-    assert renewed.certificate != authority.certificate
-    assert x509.load_pem_x509_certificates(renewed.bundle) == [renewed.certificate, authority.certificate]
-    after = Authority.ensure(renewed.secret, "Roadstead harbour/harbour", later + SECOND)
-    assert after.secret == renewed.secret
-    last = Authority.ensure(renewed.secret, "Roadstead harbour/harbour", later + CA_LIFE * 2 / 3)
-    assert len(x509.load_pem_x509_certificates(last.bundle)) == 2, "what has ended leaves the bundle"
+def test_a_ca_is_announced_before_it_signs_and_the_old_one_leaves_after(authority: Authority) -> None:
+    """At two thirds of its life: for a notice clients trust both, and so again when the new one signs."""
+    notice, due = Renewal().notice, NOW + CA_LIFE * 2 / 3
+    assert Authority.ensure(authority.secret, NAME, due - timedelta(days=1)).secret == authority.secret
+    told = Authority.ensure(authority.secret, NAME, due)
+    assert told.follows
+    old, new = authority.signs.certificate, told.follows.certificate
+    assert told.signs.certificate == old
+    assert trusted(told) == [old, new]
+    assert told.turns == due + notice
+    assert Authority.ensure(told.secret, NAME, due + notice - SECOND).secret == told.secret
+
+    turned = Authority.ensure(told.secret, NAME, due + notice)
+    assert turned.signs.certificate == new
+    assert trusted(turned) == [new, old]
+    assert turned.turns == due + 2 * notice
+    assert "next.key" not in turned.secret
+    assert Authority.ensure(turned.secret, NAME, due + 2 * notice - SECOND).secret == turned.secret
+
+    done = Authority.ensure(turned.secret, NAME, due + 2 * notice)
+    assert trusted(done) == [new]
+    assert done.turns is None
+    assert Authority.ensure(done.secret, NAME, due + 3 * notice).secret == done.secret
+
+
+def test_another_generation_has_another_ca_once(authority: Authority) -> None:
+    """Asked for in the spec: one new CA; what is asked meanwhile waits until it signs."""
+    asked = Renewal(2, timedelta(minutes=1))
+    told = Authority.ensure(authority.secret, NAME, NOW, asked)
+    assert len(trusted(told)) == 2
+    assert Authority.ensure(told.secret, NAME, NOW, replace(asked, generation=3)).secret == told.secret
+    done = Authority.ensure(told.secret, NAME, NOW + timedelta(minutes=2), asked)
+    assert trusted(done) == [told.follows.certificate] if told.follows else False
+    assert Authority.ensure(done.secret, NAME, NOW + timedelta(days=1), asked).secret == done.secret
+
+
+def test_a_ca_that_is_not_usable_is_replaced_at_once(authority: Authority) -> None:
+    """Nobody can be told before: its key is lost, or it has ended."""
+    lost = {**authority.secret, "ca.key": b"x"}
+    made = Authority.ensure(lost, NAME, NOW)
+    assert made.follows is None
+    assert trusted(made) == [made.signs.certificate, authority.signs.certificate]
+    ended = Authority.ensure(authority.secret, NAME, NOW + CA_LIFE)
+    assert trusted(ended) == [ended.signs.certificate]
+
+
+def trusted(authority: Authority) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(authority.bundle)
 
 
 def test_a_leaf_is_kept_while_it_is_good(authority: Authority) -> None:
@@ -72,7 +112,7 @@ def test_server_and_client_speak_with_each_other(tmp_path: Path) -> None:
     from datetime import UTC, datetime  # noqa: PLC0415 - OpenSSL knows no other clock than the wall's
 
     now = datetime.now(UTC)
-    ca = Authority.ensure(None, "Roadstead harbour/harbour", now)
+    ca = Authority.ensure(None, NAME, now)
     server = context(ca, ca.leaf(None, ("state.test",), Usage.SERVER, now), tmp_path / "server", server=True)
     client = context(ca, ca.leaf(None, ("operator",), Usage.CLIENT, now), tmp_path / "client", server=False)
     assert handshake(server, client) == "TLSv1.3"

@@ -14,6 +14,7 @@ from registry_operator.desired.registry import render
 from registry_operator.models import Key, RegistryStatus
 from registry_operator.observed import (
     Absence,
+    Autoscaler,
     Conflict,
     RegistryObserved,
     SecretData,
@@ -287,6 +288,27 @@ def test_a_certificate_of_the_user_is_judged(
     good, _ = running(observed(of, secrets=view({Key("harbour", "public"): SecretData(PAIR)})))
     assert said(good)["TLSReady"][:2] == ("True", "CertificateProvided")
     assert kstatus_of(good) == "Current"
+
+
+def test_an_autoscaler_says_how_many_replicas_are_ready() -> None:
+    """Ready counts what it wants, and does not wait for its metrics; what it lacks is a condition."""
+    seen, _ = running(observed(registry(autoscaling={"minReplicas": 3, "maxReplicas": 6})))
+    assert seen.rollout
+    assert said(seen)["AutoscalingActive"][:2] == ("Unknown", "Pending")
+    follows = replace(seen, autoscaler=Autoscaler(wanted=3, active=True))
+    assert said(follows)["AutoscalingActive"] == ("True", "LoadFollowed", "3 replicas, between 3 and 6")
+    assert said(follows)["Ready"][0] == "True"
+    more = replace(
+        follows,
+        rollout=replace(seen.rollout, wanted=6),
+        autoscaler=Autoscaler(wanted=6, active=True, limit="TooManyReplicas"),
+    )
+    assert said(more)["Ready"][0::2] == ("False", "3 of 6 replicas serve")
+    assert said(more)["AutoscalingActive"][1] == "AtMaximum"
+    assert status(more).desired_replicas == 6
+    blind = replace(seen, autoscaler=Autoscaler(wanted=3, active=False, message="no metrics"))
+    assert said(blind)["AutoscalingActive"][:2] == ("False", "MetricsUnavailable")
+    assert said(blind)["Ready"][0] == "True"
 
 
 def test_a_rollout_is_not_ready_before_the_last_replica() -> None:

@@ -168,14 +168,19 @@ def test_a_certificate_of_the_user_is_mounted_and_not_made() -> None:
     }
     assert volumes["tls"]["secret"]["secretName"] == "public"
     assert rendered.child("Secret", names.tls(given)) is None
-    assert rendered.unwanted == (("Secret", names.tls(given)), ("ConfigMap", names.ca_bundle(given)))
+    autoscaler = ("HorizontalPodAutoscaler", given.key)
+    assert rendered.unwanted == (
+        ("Secret", names.tls(given)),
+        ("ConfigMap", names.ca_bundle(given)),
+        autoscaler,
+    )
 
     with_ca = view({Key("harbour", "public"): SecretData({"ca.crt": b"PEM"})})
     rendered = render(observed(given, secrets=with_ca), SETTINGS)
     bundle = rendered.child("ConfigMap", names.ca_bundle(given))
     assert bundle
     assert bundle["data"] == {"ca.crt": "PEM"}
-    assert rendered.unwanted == (("Secret", names.tls(given)),)
+    assert rendered.unwanted == (("Secret", names.tls(given)), autoscaler)
 
 
 def test_the_cas_key_reaches_no_pod() -> None:
@@ -208,7 +213,8 @@ def pod(of: Registry | None = None) -> dict[str, Any]:
         (2, 3, [(1, "DoNotSchedule")]),
         (1, 1, [(1, "DoNotSchedule")]),
         (4, 3, [(2, "DoNotSchedule"), (1, "ScheduleAnyway")]),
-        (12, 3, [(6, "DoNotSchedule"), (1, "ScheduleAnyway")]),
+        (9, 3, [(8, "DoNotSchedule"), (1, "ScheduleAnyway")]),
+        (12, 3, [(8, "DoNotSchedule"), (1, "ScheduleAnyway")]),
     ],
 )
 def test_replicas_spread_over_zones(replicas: int, zones: int, skews: list[tuple[int, str]]) -> None:
@@ -218,6 +224,35 @@ def test_replicas_spread_over_zones(replicas: int, zones: int, skews: list[tuple
     assert [(one["maxSkew"], one["whenUnsatisfiable"]) for one in over_zones] == skews
     assert over_zones[0]["minDomains"] == zones
     assert constraints[-1]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_an_autoscaler_has_the_number_of_the_replicas() -> None:
+    """The Deployment says none; what the autoscaler may reach decides how they spread, so no step rolls."""
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+    extra = {
+        "type": "Pods",
+        "pods": {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": "100"}},
+    }
+    wanted = {"maxReplicas": 12, "metrics": [extra], "behavior": behavior}
+    scaled = registry(autoscaling=wanted)
+    rendered = render(observed(scaled), SETTINGS)
+    assert "replicas" not in deployment(rendered)["spec"]
+    spread = deployment(rendered)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert spread[0]["maxSkew"] == 8
+    made = rendered.child("HorizontalPodAutoscaler", scaled.key)
+    assert made
+    assert made["spec"]["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": "harbour",
+    }
+    assert (made["spec"]["minReplicas"], made["spec"]["maxReplicas"]) == (3, 12)
+    cpu, own = made["spec"]["metrics"]
+    assert cpu["containerResource"]["container"] == "registry"
+    assert cpu["containerResource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
+    assert own == extra
+    assert made["spec"]["behavior"] == behavior
+    assert rendered.unwanted == ()
 
 
 def test_a_pod_outlives_its_last_request() -> None:
