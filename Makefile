@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-many bench-peers crds release lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-many bench-peers crds docs release lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ crds: setup ## write crds/ from the models, and manifests/chart from manifests/
 
 release: setup ## images, install.yaml and Helm chart by digest into dist/ (TO=example.com/roadstead)
 	@$(RUN) -m release bundle $(TO)
+
+docs: setup ## write the pages of docs/ that are printed from the code
+	@$(RUN) -m registry_operator.reference docs
 
 LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
     --no-emit-find-links --no-annotate pyproject.toml

@@ -15,7 +15,7 @@ from registry_runtime.api.admission import Admission
 from registry_runtime.api.blobs import Blobs
 from registry_runtime.api.catalog import Base, Catalog
 from registry_runtime.api.errors import body
-from registry_runtime.api.front import Front, Traffic
+from registry_runtime.api.front import Front
 from registry_runtime.api.health import Health
 from registry_runtime.api.host import TOKEN_PATH, Hosts
 from registry_runtime.api.manifests import Manifests
@@ -30,6 +30,7 @@ from registry_runtime.api.why import WHY_PATH, Whys
 from registry_runtime.auth.gate import Gate
 from registry_runtime.auth.vouching import Vouching
 from registry_runtime.contract.config import Limits
+from registry_runtime.metrics import Metrics
 from registry_runtime.repository import Registry
 
 
@@ -38,7 +39,7 @@ def registry_app(
     gate: Gate,
     hosts: Hosts,
     limits: Limits,
-    traffic: Traffic,
+    metrics: Metrics,
     *,
     vouching: Vouching,
     access: AccessLog,
@@ -55,7 +56,7 @@ def registry_app(
     admission = Admission(gate)
     base, catalog = Base(admission), Catalog(registry, admission)
     tokens = Tokens(gate, vouching)
-    blobs, uploads = Blobs(registry, admission), Uploads(registry, admission, limits)
+    blobs, uploads = Blobs(registry, admission), Uploads(registry, admission, limits, metrics.uploads)
     manifests = Manifests(registry, admission, limits)
     tags, referrers = Tags(registry, admission), Referrers(registry, admission)
 
@@ -78,7 +79,7 @@ def registry_app(
         ("/v2", Resource("base", GET=base.get, HEAD=base.get)),
         (TOKEN_PATH, Resource("token", GET=tokens.get, POST=tokens.post)),
     ]
-    return Front(Routes(routes, _nowhere), hosts, traffic, access, doubt=doubt, board=board)
+    return Front(Routes(routes, _nowhere), hosts, metrics, access, doubt=doubt, board=board)
 
 
 def probes_app(health: Health) -> ASGIApp:

@@ -12,7 +12,7 @@ from registry_runtime.contract.config import Collection as Settings
 from registry_runtime.contract.state import CollectionState
 from registry_runtime.errors import StorageError
 from registry_runtime.log import fields
-from registry_runtime.metrics import Counter, Gauge, Metric
+from registry_runtime.metrics import Metrics
 from registry_runtime.repository.collection.collection import Collection
 from registry_runtime.repository.collection.receipt import Receipt
 from registry_runtime.state import StateBoard
@@ -24,16 +24,10 @@ _TRIES = 10  # of a replica, for each time that a collection is due
 class Collecting:
     """Collects when it is due and no other replica did; counts, logs and shows what was done."""
 
-    def __init__(self, settings: Settings, board: StateBoard) -> None:
+    def __init__(self, settings: Settings, board: StateBoard, metrics: Metrics) -> None:
         self._every = settings.every_seconds
         self._board = board
-        self._last: dict[str, float] = {}
-        self._runs = Counter("roadstead_collection_runs_total", "Collections of this replica.", ("result",))
-        self._hidden = Counter(
-            "roadstead_collection_hidden_total", "What nothing referred to, and was hidden.", ("kind",)
-        )
-        self._taken = Counter("roadstead_collection_taken_total", "What was taken for ever.", ("kind",))
-        self._freed = Counter("roadstead_collection_freed_bytes_total", "Bytes of blobs taken for ever.")
+        self._metrics = metrics
 
     async def run(self, collection: Collection, doubt: Callable[[], None]) -> None:
         """It never ends; `doubt` is told when the storage fails."""
@@ -48,40 +42,25 @@ class Collecting:
                 if receipt is not None:
                     self._tell(receipt)
 
-    def metrics(self) -> list[Metric]:
-        return [
-            self._runs,
-            self._hidden,
-            self._taken,
-            self._freed,
-            self._gauge("last", "When the last collection of this replica began, in seconds of Unix."),
-            self._gauge("seconds", "How long it took."),
-            self._gauge("problems", "How much went wrong in it; the log says what."),
-            self._gauge("lost_blobs", "Blobs without their data, as its audit found."),
-        ]
-
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(
-            f"roadstead_collection_{name}",
-            meaning,
-            (),
-            lambda: {(): self._last[name]} if name in self._last else {},
-        )
-
     def _tell(self, receipt: Receipt) -> None:
-        self._runs.add(1, "done" if receipt.done else "failed")
-        for kind, count in receipt.hidden.items():
-            self._hidden.add(count, kind)
-        for kind, count in receipt.taken.items():
-            self._taken.add(count, kind)
-        self._freed.add(receipt.freed)
-        self._last |= {"last": receipt.began.timestamp(), "seconds": receipt.seconds}
-        self._last["problems"] = len(receipt.problems)
-        if receipt.audit:
-            self._last["lost_blobs"] = len(receipt.lost)
+        self._count(receipt)
         self._board.update(collection=state_of(receipt))
         log = _log.info if receipt.done and not receipt.problems and not receipt.lost else _log.warning
         log("the storage was collected", extra=fields(**receipt.fields()))
+
+    def _count(self, receipt: Receipt) -> None:
+        metrics = self._metrics
+        metrics.collections.add(1, "done" if receipt.done else "failed")
+        for kind, count in receipt.hidden.items():
+            metrics.hidden.add(count, kind)
+        for kind, count in receipt.taken.items():
+            metrics.taken.add(count, kind)
+        metrics.freed.add(receipt.freed)
+        metrics.collected.set(receipt.began.timestamp())
+        metrics.collection_seconds.set(receipt.seconds)
+        metrics.collection_problems.set(len(receipt.problems))
+        if receipt.audit:
+            metrics.lost_blobs.set(len(receipt.lost))
 
 
 def state_of(receipt: Receipt) -> CollectionState:

@@ -3,51 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from registry_runtime.api.access import AccessLog
+from registry_runtime.contract.exposition import Values
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.listener import Listener
-from registry_runtime.metrics import Gauge, Metric
+from registry_runtime.metrics import Metrics
 from registry_runtime.policy import PolicyFollower
 from registry_runtime.state import StateBoard
 
 
-def gauges(board: StateBoard, policy: PolicyFollower, listeners: Mapping[str, Listener]) -> list[Metric]:
-    """`listeners` may be filled later."""
-    return [
-        Gauge(
-            "roadstead_ready",
-            "1 while requests may be sent here.",
-            (),
-            lambda: {(): float(board.state.ready)},
-        ),
-        Gauge(
-            "roadstead_storage",
-            "1 for what the last check found.",
-            ("reason",),
-            lambda: {(reason,): float(reason is board.state.storage.reason) for reason in StorageReason},
-        ),
-        Gauge(
-            "roadstead_policy_info",
-            "1 for the revision in force.",
-            ("revision",),
-            lambda: {(policy.revision or "",): 1.0},
-        ),
-        Gauge(
-            "roadstead_policy_since_seconds",
-            "When the policy came into force, in seconds of Unix.",
-            (),
-            lambda: {(): policy.since},
-        ),
-        Gauge(
-            "roadstead_policy_refusals",
-            "Policies refused since the start.",
-            (),
-            lambda: {(): float(policy.refusals)},
-        ),
-        Gauge(
-            "roadstead_requests_running",
-            "Requests that are being answered.",
-            ("listener",),
-            lambda: {(name,): float(listener.busy()) for name, listener in listeners.items()},
-        ),
-    ]
+@dataclass(frozen=True)
+class Sources:
+    """Where the values are; `listeners` may be filled later."""
+
+    board: StateBoard
+    policy: PolicyFollower
+    listeners: Mapping[str, Listener]
+    access: AccessLog
+
+
+def read(metrics: Metrics, of: Sources) -> None:
+    """From now on the metrics read there."""
+    board, policy, listeners = of.board, of.policy, of.listeners
+    metrics.replica.set(1, board.state.zone)
+    metrics.ready.reads_one(lambda: float(board.state.ready))
+    metrics.storage.reads(
+        lambda: {(reason,): float(reason is board.state.storage.reason) for reason in StorageReason}
+    )
+    metrics.policy_since.reads_one(lambda: policy.since if policy.revision is not None else None)
+    metrics.policy_entries.reads(
+        lambda: {
+            ("namespaces",): len(policy.policy().namespaces),
+            ("tokens",): len(policy.policy().tokens),
+        }
+    )
+    metrics.policy_watched.reads_one(lambda: float(policy.watched))
+    metrics.policy_refusals.reads_one(lambda: policy.refusals)
+    metrics.running.reads(lambda: {(name,): one.busy() for name, one in listeners.items()})
+    metrics.connections.reads(lambda: {(name,): one.connected() for name, one in listeners.items()})
+    metrics.certificate.reads(
+        lambda: {(name,): one.tls.ends for name, one in listeners.items() if one.tls is not None}
+    )
+    metrics.issuers.reads(
+        lambda: {(name,): float(problem is None) for name, problem in board.state.issuers.items()}
+    )
+    metrics.key_problem.reads_one(lambda: _key_problem(board))
+    metrics.rewrapping.reads(lambda: _rewrapping(board))
+    metrics.log_lost.reads_one(lambda: of.access.lost)
+    metrics.log_waiting.reads_one(lambda: of.access.waiting)
+
+
+def _key_problem(board: StateBoard) -> float | None:
+    found = board.state.encryption
+    return None if found is None else float(found.problem is not None)
+
+
+def _rewrapping(board: StateBoard) -> Values:
+    found = board.state.encryption.rewrapping if board.state.encryption is not None else None
+    if found is None:
+        return {}
+    return {
+        ("examined",): found.examined,
+        ("rewrapped",): found.rewrapped,
+        ("left",): found.left,
+    }

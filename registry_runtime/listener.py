@@ -98,6 +98,10 @@ class Listener:
         """How many requests are being answered."""
         return len(self._connections.tasks)
 
+    def connected(self) -> int:
+        """How many connections are open."""
+        return len(self._connections.connections)
+
     async def cut(self) -> None:
         """Ends what still runs."""
         tasks = list(self._connections.tasks)

@@ -1,99 +1,116 @@
-"""Counters, gauges and histograms, written as Prometheus' text format (version 0.0.4).
-
-https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
-"""
+"""Every metric of a replica, declared once: docs/metrics.md is printed from here (`make docs`)."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-
-_Labels = tuple[str, ...]
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+from registry_runtime.contract.exposition import Counter, Families, Family, Gauge, Histogram
+from registry_runtime.contract.process import Process
 
 
-class Counter:
-    """Grows only; one value for each combination of labels."""
+class Metrics(Families):
+    """Who does what is counted counts it here; what is only asked for, `gauges` reads."""
 
-    kind = "counter"
+    def __init__(self) -> None:
+        self.process = Process()
+        self._requests()
+        self._storage()
+        self._state()
+        self._collection()
 
-    def __init__(self, name: str, meaning: str, labels: _Labels = ()) -> None:
-        self.name = name
-        self.meaning = meaning
-        self._labels = labels
-        self._values: dict[_Labels, float] = {}
+    def families(self) -> list[Family]:
+        return [*super().families(), *self.process.families()]
 
-    def add(self, amount: float = 1, *labels: str) -> None:
-        self._values[labels] = self._values.get(labels, 0) + amount
+    def _requests(self) -> None:
+        about = ("noun", "method")
+        self.requests = Counter("roadstead_requests_total", "Requests answered.", (*about, "code", "domain"))
+        self.seconds = Histogram(
+            "roadstead_request_seconds", "From a request's head to its answer's last byte.", about
+        )
+        self.running = Gauge("roadstead_requests_running", "Requests that are being answered.", ("listener",))
+        self.connections = Gauge("roadstead_connections", "Open connections of clients.", ("listener",))
+        self.received = Counter("roadstead_received_bytes_total", "Bytes of bodies in.", ("domain",))
+        self.sent = Counter("roadstead_sent_bytes_total", "Bytes of bodies out.", ("domain",))
+        self.uploads = Gauge("roadstead_uploads_running", "Requests that receive a blob.")
+        self.uploads.set(0)
+        self.refused = Counter("roadstead_refused_total", "Requests refused, by reason.", ("reason",))
+        self.logins = Counter(
+            "roadstead_logins_total",
+            "Logins at the token endpoint; `result` is the decision's reason, Failed where there is none.",
+            ("result",),
+        )
+        self.lag = Histogram(
+            "roadstead_event_loop_lag_seconds", "How late the event loop came back from one second of sleep."
+        )
 
-    def samples(self) -> Iterator[str]:
-        for labels, value in self._values.items():
-            yield f"{self.name}{_braces(dict(zip(self._labels, labels, strict=True)))} {value:.17g}"
+    def _storage(self) -> None:
+        self.storage = Gauge("roadstead_storage", "1 for what the last check found.", ("reason",))
+        self.storage_checked = Gauge(
+            "roadstead_storage_check_timestamp_seconds", "When the storage was last checked."
+        )
+        self.s3_requests = Counter(
+            "roadstead_s3_requests_total",
+            "Requests to the bucket by S3's operation; `code` is HTTP's, none where no answer came.",
+            ("operation", "code"),
+        )
+        self.s3_seconds = Histogram(
+            "roadstead_s3_request_seconds",
+            "From a request to its answer's end, of a blob's to its head.",
+            ("operation",),
+        )
+        self.s3_retries = Counter(
+            "roadstead_s3_retries_total", "Requests that were made again.", ("operation",)
+        )
+        self.s3_throttled = Counter(
+            "roadstead_s3_throttled_total", "Answers that ask for fewer requests.", ("operation",)
+        )
+        self.cache_reads = Counter(
+            "roadstead_cache_reads_total", "Blobs opened, from the local cache (hit) or not.", ("result",)
+        )
+        self.cached = Gauge("roadstead_cache_bytes", "Bytes of blobs in the local cache.")
 
+    def _state(self) -> None:
+        self.replica = Gauge("roadstead_replica_info", "1, for the replica's zone.", ("zone",))
+        self.ready = Gauge("roadstead_ready", "1 while requests may be sent here.")
+        self.policy_since = Gauge(
+            "roadstead_policy_timestamp_seconds", "When the policy in force came into force."
+        )
+        self.policy_entries = Gauge("roadstead_policy_entries", "What the policy in force holds.", ("kind",))
+        self.policy_watched = Gauge(
+            "roadstead_policy_watched", "1 while news of the policy would arrive at once."
+        )
+        self.policy_refusals = Counter("roadstead_policy_refusals_total", "Policies that could not be read.")
+        self.certificate = Gauge(
+            "roadstead_certificate_expiry_timestamp_seconds", "When a served certificate ends.", ("listener",)
+        )
+        self.issuers = Gauge(
+            "roadstead_issuer_known", "1 for an issuer of ID tokens whose keys are known.", ("provider",)
+        )
+        self.key_problem = Gauge(
+            "roadstead_encryption_problem", "1 while something is wrong with the tenant's keys."
+        )
+        self.rewrapping = Gauge(
+            "roadstead_rewrapping_records",
+            "Of this replica's last pass that encrypts records under the active key.",
+            ("result",),
+        )
+        self.log_lost = Counter("roadstead_log_lost_total", "Lines of the log that were lost.")
+        self.log_waiting = Gauge("roadstead_log_waiting", "Lines of the log that nobody read yet.")
 
-class Gauge:
-    """Asked for when it is read: `read` gives values by labels."""
-
-    kind = "gauge"
-
-    def __init__(
-        self, name: str, meaning: str, labels: _Labels, read: Callable[[], Mapping[_Labels, float]]
-    ) -> None:
-        self.name = name
-        self.meaning = meaning
-        self._labels = labels
-        self._read = read
-
-    def samples(self) -> Iterator[str]:
-        for labels, value in self._read().items():
-            yield f"{self.name}{_braces(dict(zip(self._labels, labels, strict=True)))} {value:.17g}"
-
-
-class Histogram:
-    """Seconds, in buckets from a millisecond to a minute."""
-
-    kind = "histogram"
-
-    def __init__(self, name: str, meaning: str, labels: _Labels = ()) -> None:
-        self.name = name
-        self.meaning = meaning
-        self._labels = labels
-        self._counts: dict[_Labels, list[int]] = {}
-        self._sums: dict[_Labels, float] = {}
-
-    def observe(self, seconds: float, *labels: str) -> None:
-        counts = self._counts.setdefault(labels, [0] * (len(_SECONDS) + 1))
-        counts[bisect_left(_SECONDS, seconds)] += 1
-        self._sums[labels] = self._sums.get(labels, 0) + seconds
-
-    def samples(self) -> Iterator[str]:
-        for labels, counts in self._counts.items():
-            named = dict(zip(self._labels, labels, strict=True))
-            total = 0
-            for bound, count in zip([*map(str, _SECONDS), "+Inf"], counts, strict=True):
-                total += count
-                yield f"{self.name}_bucket{_braces({**named, 'le': bound})} {total}"
-            yield f"{self.name}_sum{_braces(named)} {self._sums[labels]:.17g}"
-            yield f"{self.name}_count{_braces(named)} {total}"
-
-
-Metric = Counter | Gauge | Histogram
-
-
-def render(metrics: list[Metric]) -> str:
-    """The page that Prometheus scrapes."""
-    lines = []
-    for metric in metrics:
-        lines += [f"# HELP {metric.name} {metric.meaning}", f"# TYPE {metric.name} {metric.kind}"]
-        lines += metric.samples()
-    return "\n".join(lines) + "\n"
-
-
-def _braces(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    def _collection(self) -> None:
+        self.collections = Counter(
+            "roadstead_collection_runs_total", "Collections of this replica.", ("result",)
+        )
+        self.hidden = Counter(
+            "roadstead_collection_hidden_total", "What nothing referred to, and was hidden.", ("kind",)
+        )
+        self.taken = Counter("roadstead_collection_taken_total", "What was taken for ever.", ("kind",))
+        self.freed = Counter("roadstead_collection_freed_bytes_total", "Bytes of blobs taken for ever.")
+        self.collected = Gauge(
+            "roadstead_collection_timestamp_seconds", "When the last collection of this replica began."
+        )
+        self.collection_seconds = Gauge("roadstead_collection_seconds", "How long it took.")
+        self.collection_problems = Gauge(
+            "roadstead_collection_problems", "How much went wrong in it; the log says what."
+        )
+        self.lost_blobs = Gauge(
+            "roadstead_collection_lost_blobs", "Blobs without their data, as the last audit here found."
+        )

@@ -78,6 +78,11 @@ class PolicyFollower:
         problems = [f"{name}: {shard.problem}" for name, shard in self._shards.items() if shard.problem]
         return "; ".join(problems) or None
 
+    @property
+    def watched(self) -> bool:
+        """Whether news of every shard would arrive now."""
+        return all(one.watch is not None and one.watch.connected for one in self._shards.values())
+
     def watches(self, api: ApiServer, namespace: str) -> list[Job]:
         """One endless job for each Secret, to be run beside `poll`."""
         return [self._watching(name, SecretWatch(api, namespace, name)) for name in self._shards]

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from registry_runtime import app, issuers
+from registry_runtime import app, gauges, issuers
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.activity import Activities
 from registry_runtime.api.admission import Admission
-from registry_runtime.api.front import Traffic
 from registry_runtime.api.health import Health
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.state import States
@@ -34,20 +33,22 @@ from registry_runtime.contract.policy import KEY, Policy
 from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.encryption.keys import Keyring
 from registry_runtime.encryption.vault import Vault
-from registry_runtime.gauges import gauges
 from registry_runtime.kubernetes import ApiServer, ServiceAccounts
 from registry_runtime.listener import Listener
 from registry_runtime.log import fields
+from registry_runtime.metrics import Metrics
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.rotation import Rotation
 from registry_runtime.state import StateBoard, StorageWatch
 from registry_runtime.storage import open_cache, open_storage
+from registry_runtime.storage.calls import Calls
 from registry_runtime.tls import ServedCertificate
 from registry_runtime.vouchers import Issuers, Reviewing
 
 _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
+_TICK_SECONDS = 1.0
 _JOB_AGAIN = 5.0  # seconds until a job that failed begins again
 
 
@@ -105,9 +106,9 @@ class Replica:
         file = config.signing_key
         self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
-        self._traffic = Traffic()
+        self._metrics = Metrics()
         self._access = access
-        self._collecting = Collecting(config.collection, self._board)
+        self._collecting = Collecting(config.collection, self._board, self._metrics)
         self._server_certificate = (
             ServedCertificate(*surroundings.certificate)
             if surroundings.certificate is not None
@@ -118,7 +119,7 @@ class Replica:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
-        storage = await open_storage(self._config.storage)
+        storage = await open_storage(self._config.storage, Calls(self._metrics))
         config = self._config
         registry = Registry(
             storage,
@@ -127,7 +128,7 @@ class Replica:
             config.owner,
             self._vault,
             collecting=config.collection,
-            cache=open_cache(config.cache),
+            cache=open_cache(config.cache, self._metrics),
         )
         watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
         board = ActivityBoard(self._policy.policy, registry.uses.known)
@@ -164,7 +165,7 @@ class Replica:
             self._gate,
             hosts,
             config.limits,
-            self._traffic,
+            self._metrics,
             vouching=self._vouching,
             access=self._access,
             doubt=watch.doubt,
@@ -196,12 +197,9 @@ class Replica:
                 "internal", internal, (address, ports.internal), tls=self._internal_certificate
             )
         if ports.probes is not None:
-            own = [
-                *gauges(self._board, self._policy, self.listeners),
-                *self._collecting.metrics(),
-                *self._access.metrics(),
-            ]
-            probes = app.probes_app(Health(self._unready, [*self._traffic.metrics(), *own]))
+            sources = gauges.Sources(self._board, self._policy, self.listeners, self._access)
+            gauges.read(self._metrics, sources)
+            probes = app.probes_app(Health(self._unready, self._metrics))
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
@@ -231,7 +229,9 @@ class Replica:
             if self._signing_key is not None:
                 self._signing_key.refresh(now)
             self._poll()
-            await asyncio.sleep(1)
+            due = time.monotonic() + _TICK_SECONDS
+            await asyncio.sleep(_TICK_SECONDS)
+            self._metrics.lag.observe(max(0.0, time.monotonic() - due))
 
     def _poll(self) -> None:
         self._policy.poll()
@@ -244,6 +244,7 @@ class Replica:
             log = _log.info if good else _log.error
             log("the storage was checked", extra=fields(reason=state.reason, detail=state.message))
         self._health.stored = self._health.stored or good
+        self._metrics.storage_checked.set(time.time())
         self._board.update(storage=state)
         self._tell()
 

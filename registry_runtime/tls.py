@@ -33,6 +33,7 @@ class ServedCertificate:
         self._files = (certificate, key, *([client_ca] if client_ca is not None else []))
         self._client_ca = client_ca
         self._seen = self._look()
+        self.ends = 0.0  # in seconds of Unix
         self._current = self._load()
         self.context = self._load()
         self.context.sni_callback = self._choose
@@ -78,6 +79,7 @@ class ServedCertificate:
         context.set_alpn_protocols(["http/1.1"])
         try:
             context.load_cert_chain(self._files[0], self._files[1])
+            ends = x509.load_pem_x509_certificate(self._files[0].read_bytes()).not_valid_after_utc
             if self._client_ca is not None:
                 context.load_verify_locations(self._client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
@@ -87,6 +89,7 @@ class ServedCertificate:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             names = ", ".join(str(file) for file in self._files)
             raise CertificateInvalid(f"{names}: {error}") from error
+        self.ends = ends.timestamp()
         return context
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:

@@ -50,6 +50,7 @@ async def operate(environ: Mapping[str, str]) -> int:
     async with Cluster(credentials, metrics.request) as cluster:
         leader = Leader(cluster, Key(settings.namespace, "roadstead-operator"), instance)
         cluster.may_write = lambda: leader.holds
+        metrics.leader.reads_one(lambda: float(leader.holds))
         controller = Controller(cluster, credentials, settings, metrics, instance)
         ports = int(environ.get("LIVENESS_PORT", "8080")), int(environ.get("METRICS_PORT", "8081"))
         async with health.serving(ports[0], controller.faults, ports[1], metrics.text):

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-from registry_operator import seen
+from registry_operator import gauges, seen
 from registry_operator.activity import Activities
 from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials, Page, Resource, Scope
@@ -19,6 +19,7 @@ from registry_operator.handlers import Watchdog
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import Unreadable
+from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Pace, Queue, Work
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
@@ -45,7 +46,7 @@ class Controller:
     ) -> None:
         self._metrics = metrics
         self._cache = Cache()
-        self._queue = Queue(SLOW)
+        self._queue = Queue(SLOW, waited=metrics.waits.observe)
         self._watches = Watches(cluster, self._cache, self._queue)
         self._replicas = Replicas(self._report, self._heard)
         self._context = Context(
@@ -54,14 +55,15 @@ class Controller:
             secrets=self._watches.secrets,
             replicas=self._replicas,
             queue=self._queue,
-            recorder=Recorder(cluster, instance),
+            recorder=Recorder(cluster, instance, metrics.dropped.add),
             settings=settings,
             now=lambda: datetime.now(UTC),
+            propagations=Propagations(metrics.propagation.observe),
         )
         self._activities = Activities(self._cache, self._queue, self._context.recorder)
         self._sweep = Sweep(self._context, self._see, metrics)
         self._watchdog = Watchdog(self._see, self._news, credentials, metrics.restarts.add)
-        self._measure()
+        gauges.read(metrics, self._cache, self._queue, self._watches, self._replicas)
 
     def faults(self) -> list[str]:
         """Why the process should be started anew; empty while all is well."""
@@ -165,22 +167,14 @@ class Controller:
     def _report(self, registry: Key, pod: str, state: ReplicaState | None) -> None:
         if state is None:
             self._activities.forget(registry, pod)
+            self._context.propagations.forget_pod(registry, pod)
+        else:
+            self._context.propagations.hear(registry, pod, state.policy_revision)
         for work in self._cache.see_replica(registry, pod, state):
             self._queue.add(work)
 
     def _heard(self, registry: Key, pod: str, told: Activity) -> None:
         self._activities.hear(registry, pod, told)
-
-    def _measure(self) -> None:
-        cache, gauge = self._cache, self._metrics.gauge
-        gauge("roadstead_queue_depth", "Work that is due.", lambda: self._queue.depth)
-        gauge("roadstead_registries", "Registries.", lambda: len(cache.registries.objects))
-        gauge("roadstead_namespaces", "Namespaces.", lambda: len(cache.claims.objects))
-        gauge("roadstead_access_tokens", "AccessTokens.", lambda: len(cache.tokens.objects))
-        gauge("roadstead_secret_streams", "Namespaces followed.", lambda: len(self._watches.secrets.followed))
-        gauge("roadstead_replica_polls", "Replicas that are polled.", lambda: self._replicas.followed)
-        gauge("roadstead_stream_silence_seconds", "Longest silence.", lambda: self._watches.silence)
-        gauge("roadstead_stream_failures", "Failures of watch streams.", lambda: self._watches.restarts)
 
 
 def _keep_for_good() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,14 +60,17 @@ def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]
 class Recorder:
     """Writes Events, one after the other, behind everything else: nothing waits for one."""
 
-    def __init__(self, cluster: Cluster, instance: str) -> None:
+    def __init__(self, cluster: Cluster, instance: str, dropped: Callable[[], None] = lambda: None) -> None:
         self._cluster = cluster
+        self._dropped = dropped  # is told of each that is never written
         self._instance = instance
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
 
     def record(self, about: Registry | Namespace | AccessToken, said: Iterable[Note]) -> None:
         for note in said:
-            if not self._waiting.full():
+            if self._waiting.full():
+                self._dropped()
+            else:
                 self._waiting.put_nowait(self._event(about, note))
 
     async def run(self) -> None:
@@ -78,6 +81,7 @@ class Recorder:
                 await self._write(event)
             except ClusterError as error:
                 log.info("event not written", extra={"error": error.message})
+                self._dropped()
             await asyncio.sleep(PACE)
 
     async def _write(self, event: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from registry_runtime.contract.exposition import CONTENT_TYPE
+
 
 @asynccontextmanager
 async def serving(
@@ -17,7 +19,7 @@ async def serving(
         return web.Response(status=500 if found else 200, text="\n".join(found) or "ok")
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=text(), content_type="text/plain", charset="utf-8")
+        return web.Response(body=text().encode(), headers={"Content-Type": CONTENT_TYPE})
 
     runners = [await _serve(port, "/livez", livez), await _serve(metrics_port, "/metrics", metrics)]
     try:

@@ -8,7 +8,8 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -165,6 +166,11 @@ class Backlog:
         return len(self._due)
 
     @property
+    def failing(self) -> Mapping[Kind, int]:
+        """How many keys failed when they last ran, by kind."""
+        return Counter(key.kind for key in self._failures)
+
+    @property
     def idle(self) -> bool:
         """Nothing is due and nothing runs."""
         return not self._due and not self._running
@@ -184,14 +190,32 @@ class Backlog:
 class Queue:
     """The backlog with workers that wait for it. All methods belong to one event loop."""
 
-    def __init__(self, slow: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        slow: int,
+        clock: Callable[[], float] = time.monotonic,
+        waited: Callable[[float, str], None] = lambda seconds, kind: None,  # noqa: ARG005
+    ) -> None:
+        """`waited` is told how long work was due, and of which kind, when it begins."""
         self._backlog = Backlog(slow)
+        self._waited = waited
+        self._since: dict[Work, float] = {}  # when it was added, the oldest first
         self._clock = clock
         self._wakers: set[asyncio.Future[None]] = set()
 
     @property
     def depth(self) -> int:
         return self._backlog.depth
+
+    @property
+    def oldest(self) -> float:
+        """Seconds since when the oldest work is due; 0 where none is."""
+        return self._clock() - next(iter(self._since.values())) if self._since else 0.0
+
+    @property
+    def failing(self) -> Mapping[Kind, int]:
+        """How much failed and is tried again, by kind."""
+        return self._backlog.failing
 
     @property
     def idle(self) -> bool:
@@ -202,6 +226,7 @@ class Queue:
         return self._backlog.awaits(key)
 
     def add(self, key: Work) -> None:
+        self._since.setdefault(key, self._clock())
         self._backlog.add(key)
         self._wake()
 
@@ -219,6 +244,8 @@ class Queue:
             now = self._clock()
             key = self._backlog.pop(now)
             if key is not None:
+                if (since := self._since.pop(key, None)) is not None:
+                    self._waited(now - since, key.kind)
                 return key
             next_at = self._backlog.next_at()
             await self._wait(None if next_at is None else max(0.0, next_at - now))

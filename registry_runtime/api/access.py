@@ -17,7 +17,6 @@ from starlette.types import Scope
 
 from registry_runtime.api.trace import Trace
 from registry_runtime.log import Lines
-from registry_runtime.metrics import Gauge, Metric
 
 Headers = Iterable[tuple[bytes, bytes]]
 REFUSED = frozenset({401, 403, 429})
@@ -57,14 +56,15 @@ class AccessLog:
         self._written = ""  # the same, as it stands in a line
         self._agents: dict[bytes, str] = {}
 
-    def metrics(self) -> list[Metric]:
-        lines = self._lines
-        return [
-            Gauge("roadstead_log_lost", "Lines lost since the start.", (), lambda: {(): float(lines.lost)}),
-            Gauge(
-                "roadstead_log_waiting", "Lines that nobody read yet.", (), lambda: {(): float(lines.held)}
-            ),
-        ]
+    @property
+    def lost(self) -> int:
+        """Lines, since the start."""
+        return self._lines.lost
+
+    @property
+    def waiting(self) -> int:
+        """Lines that nobody read yet."""
+        return self._lines.held
 
     def write(self, scope: Scope, trace: Trace, status: int, seconds: float, headers: Headers = ()) -> None:
         """`seconds` is how long the request took, `headers` are the answer's."""

@@ -14,34 +14,7 @@ from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import Trace, begin, trace_of
 from registry_runtime.errors import StorageError
-from registry_runtime.metrics import Counter, Histogram, Metric
-
-
-class Traffic:
-    """The metrics of requests."""
-
-    def __init__(self) -> None:
-        labels = ("noun", "method", "code", "endpoint")
-        self.requests = Counter("roadstead_requests_total", "Requests answered.", labels)
-        self.seconds = Histogram(
-            "roadstead_request_seconds", "From a request's head to its answer's last byte.", labels[:2]
-        )
-        self.received = Counter("roadstead_received_bytes_total", "Bytes of bodies in.", ("endpoint",))
-        self.sent = Counter("roadstead_sent_bytes_total", "Bytes of bodies out.", ("endpoint",))
-        self.refused = Counter("roadstead_refused_total", "Requests refused, by reason.", ("reason",))
-
-    def metrics(self) -> list[Metric]:
-        return [self.requests, self.seconds, self.received, self.sent, self.refused]
-
-    def count(self, method: str, status: int, trace: Trace, seconds: float) -> None:
-        method = method if method in _METHODS else "OTHER"
-        self.requests.add(1, trace.noun, method, str(status), trace.endpoint)
-        self.seconds.observe(seconds, trace.noun, method)
-        self.received.add(trace.bytes_in, trace.endpoint)
-        self.sent.add(trace.bytes_out, trace.endpoint)
-        if status in REFUSED:
-            self.refused.add(1, trace.reason or "CredentialsUnreadable")
-
+from registry_runtime.metrics import Metrics
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"})
 _CUT = 499  # in log and metrics: the connection ended before its answer did
@@ -57,7 +30,7 @@ class Front:
         self,
         app: ASGIApp,
         hosts: Hosts,
-        traffic: Traffic,
+        metrics: Metrics,
         access: AccessLog,
         *,
         doubt: Callable[[], None],
@@ -65,7 +38,7 @@ class Front:
     ) -> None:
         self._app = app
         self._hosts = hosts
-        self._traffic = traffic
+        self._metrics = metrics
         self._access = access
         self._doubt = doubt
         self._board = board
@@ -96,9 +69,21 @@ class Front:
     def _record(self, scope: Scope, trace: Trace, reply: _Reply) -> None:
         seconds = time.perf_counter() - trace.started
         status = reply.status if reply.status is not None and reply.complete else _CUT
-        self._traffic.count(scope["method"], status, trace, seconds)
+        self._count(scope["method"], status, trace, seconds)
         self._access.write(scope, trace, status, seconds, reply.headers)
         activity.note(self._board, scope, trace, status)
+
+    def _count(self, method: str, status: int, trace: Trace, seconds: float) -> None:
+        metrics = self._metrics
+        method = method if method in _METHODS else "OTHER"
+        metrics.requests.add(1, trace.noun, method, str(status), trace.endpoint)
+        metrics.seconds.observe(seconds, trace.noun, method)
+        metrics.received.add(trace.bytes_in, trace.endpoint)
+        metrics.sent.add(trace.bytes_out, trace.endpoint)
+        if status in REFUSED:
+            metrics.refused.add(1, trace.reason or "CredentialsUnreadable")
+        if trace.noun == "token":
+            metrics.logins.add(1, trace.reason or "Failed")
 
 
 class _Reply:

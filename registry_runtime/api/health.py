@@ -7,15 +7,13 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from registry_runtime.metrics import Metric, render
-
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+from registry_runtime.contract.exposition import CONTENT_TYPE, Families
 
 
 class Health:
     """`unready` gives the reason why no request should be sent here, or None."""
 
-    def __init__(self, unready: Callable[[], str | None], metrics: list[Metric]) -> None:
+    def __init__(self, unready: Callable[[], str | None], metrics: Families) -> None:
         self._unready = unready
         self._metrics = metrics
 
@@ -27,4 +25,4 @@ class Health:
         return PlainTextResponse(f"{reason or 'ok'}\n", 503 if reason else 200)
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(render(self._metrics), media_type=_PROMETHEUS)
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)

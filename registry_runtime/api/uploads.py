@@ -17,6 +17,7 @@ from registry_runtime.auth.identity import Identity
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Limits
+from registry_runtime.contract.exposition import Gauge
 from registry_runtime.contract.policy import Action
 from registry_runtime.errors import DigestInvalid, NameInvalid, SizeInvalid
 from registry_runtime.repository import Registry, Upload
@@ -26,7 +27,10 @@ _SOURCES = 20  # repositories that an anonymous mount looks at, before the clien
 
 
 class Uploads:
-    def __init__(self, registry: Registry, admission: Admission, limits: Limits) -> None:
+    """`running` is told of each request that receives a blob."""
+
+    def __init__(self, registry: Registry, admission: Admission, limits: Limits, running: Gauge) -> None:
+        self._running = running
         self._limits = limits
         self._uploads = registry.uploads
         self._blobs = registry.blobs
@@ -42,7 +46,8 @@ class Uploads:
             digest = Digest.parse(query["digest"])
             announced(request)
             trace_of(request.scope).event = "blob.push"
-            await self._uploads.push(name, digest, received(request), identity.who)
+            with self._running.during():
+                await self._uploads.push(name, digest, received(request), identity.who)
             return _created(name, digest)
         if "mount" in query:
             digest = Digest.parse(query["mount"])
@@ -62,11 +67,11 @@ class Uploads:
         name, asker = await self._session(request)
         await self._may_become_an_image(name, asker.identity)
         start, length = _placed(request)
-        return _accepted(
-            await self._uploads.append(
+        with self._running.during():
+            upload = await self._uploads.append(
                 name, _id(request), received(request), _by(asker), start=start, length=length
             )
-        )
+        return _accepted(upload)
 
     async def put(self, request: Request) -> Response:
         name, asker = await self._session(request)
@@ -74,7 +79,10 @@ class Uploads:
         digest = Digest.parse(request.query_params.get("digest", ""))
         start, length = _placed(request)
         body = None if length == 0 else received(request)
-        await self._uploads.commit(name, _id(request), digest, body, _by(asker), start=start, length=length)
+        with self._running.during():
+            await self._uploads.commit(
+                name, _id(request), digest, body, _by(asker), start=start, length=length
+            )
         return _created(name, digest)
 
     async def delete(self, request: Request) -> Response:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from registry_runtime.content.digest import new_hasher
 from registry_runtime.errors import StorageRefused
 from registry_runtime.log import fields
+from registry_runtime.metrics import Metrics
 from registry_runtime.storage.files import write_at
 from registry_runtime.storage.windows import Windows, window_blocks
 
@@ -41,7 +42,10 @@ _FILLING = 8  # pulls that fill a file at the same time; each holds up to three 
 class Cache:
     """At most `size` bytes in a directory of its own; what was not asked for longest goes first."""
 
-    def __init__(self, directory: Path, size: int) -> None:
+    def __init__(self, directory: Path, size: int, metrics: Metrics | None = None) -> None:
+        metrics = metrics or Metrics()
+        self._reads = metrics.cache_reads
+        metrics.cached.reads_one(lambda: size - self._room)
         self._directory = directory
         self._room = size
         self._kept: OrderedDict[str, int] = OrderedDict()  # sizes
@@ -59,7 +63,9 @@ class Cache:
         """
         kept = self._windows(key, span) if key in self._kept else None
         if kept is not None:
+            self._reads.add(1, "hit")
             return kept
+        self._reads.add(1, "miss")
         chunks = await storage.open(key, span)
         return _Filling(self, key, chunks, digest) if span is None and self._worth(key) else chunks
 

@@ -217,6 +217,12 @@ class Replica:
         read = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in read if line["message"] == message]
 
+    @property
+    def revision(self) -> str | None:
+        """Of the policy in force."""
+        told = self.lines("a policy is in force")
+        return told[-1]["revision"] if told else None
+
     def ready(self) -> bool:
         """Whether it says so itself."""
         heard = self.lines("listening")

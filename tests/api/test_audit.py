@@ -130,7 +130,9 @@ def test_a_reader_that_stands_still_stops_no_pull(tmp_path: Path) -> None:
         connection.close()
         page = Client("127.0.0.1", ports["probes"]).raw("GET", "/metrics").body.decode()
         (lost,) = [
-            float(line.split()[1]) for line in page.splitlines() if line.startswith("roadstead_log_lost ")
+            float(line.split()[1])
+            for line in page.splitlines()
+            if line.startswith("roadstead_log_lost_total ")
         ]
         assert lost > 0
         process.terminate()

@@ -324,13 +324,13 @@ def test_metrics(replica: Replica) -> None:
     status, page = replica.probe("/metrics")
     assert status == 200
     for expected in (
-        'roadstead_requests_total{noun="manifest",method="PUT",code="201",endpoint="public"} 1',
-        'roadstead_requests_total{noun="manifest",method="GET",code="200",endpoint="public"} 1',
+        'roadstead_requests_total{noun="manifest",method="PUT",code="201",domain="public"} 1',
+        'roadstead_requests_total{noun="manifest",method="GET",code="200",domain="public"} 1',
         'roadstead_request_seconds_count{noun="manifest",method="GET"} ',
         'roadstead_storage{reason="Ready"} 1',
         'roadstead_refused_total{reason="CredentialsMissing"}',
         "roadstead_ready 1",
-        'roadstead_received_bytes_total{endpoint="public"}',
+        'roadstead_received_bytes_total{domain="public"}',
     ):
         assert expected in page
     assert 'method="BREW"' not in page

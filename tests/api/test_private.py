@@ -130,7 +130,7 @@ def test_both_doors_are_counted_apart(replica: Replica) -> None:
 
     def sent(text: str, endpoint: str) -> int:
         lines = [line for line in text.splitlines() if line.startswith("roadstead_sent_bytes_total{")]
-        return sum(int(line.split()[-1]) for line in lines if f'endpoint="{endpoint}"' in line)
+        return sum(int(line.split()[-1]) for line in lines if f'domain="{endpoint}"' in line)
 
     assert sent(after, "private") > sent(before, "private")
     assert sent(after, "public") == sent(before, "public")

@@ -100,7 +100,7 @@ def requests(platform: Platform, endpoint: str) -> float:
         words = ("exec", one["metadata"]["name"], "-n", TENANT, "--", "python3", "-c", METRICS)
         lines += platform.kubectl(*words, timeout=30).splitlines()
     counted = [line for line in lines if line.startswith("roadstead_requests_total{")]
-    return sum(float(line.split()[-1]) for line in counted if f'endpoint="{endpoint}"' in line)
+    return sum(float(line.split()[-1]) for line in counted if f'domain="{endpoint}"' in line)
 
 
 async def test_a_private_registry_serves_the_cluster_alone(platform: Platform) -> None:

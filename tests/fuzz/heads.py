@@ -19,7 +19,6 @@ from starlette.types import Message
 from registry_runtime.activity import ActivityBoard
 from registry_runtime.api.access import AccessLog
 from registry_runtime.api.admission import Admission
-from registry_runtime.api.front import Traffic
 from registry_runtime.api.host import Hosts
 from registry_runtime.api.trace import ENDPOINT, SECURE
 from registry_runtime.api.why import Whys
@@ -36,6 +35,7 @@ from registry_runtime.contract.credential import Password
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Token
 from registry_runtime.issuers import published
 from registry_runtime.log import Lines
+from registry_runtime.metrics import Metrics
 from registry_runtime.policy import PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.storage.directory import Directory
@@ -164,7 +164,7 @@ class Application:
             gate,
             hosts,
             Limits(),
-            Traffic(),
+            Metrics(),
             vouching=vouching,
             access=access,
             doubt=lambda: None,

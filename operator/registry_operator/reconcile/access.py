@@ -36,6 +36,7 @@ class Access:
         if key not in self._at.cache.registries.objects:
             for each in (self._locks, self._drafts, self._last):
                 each.pop(key, None)
+            self._at.propagations.forget(key)
             return
         async with self._lock(key):
             await self._write(key)
@@ -62,6 +63,7 @@ class Access:
         if registry.meta.namespace in observed.secrets.refused:
             return Written(draft)
         claims, *policies = draft.children
+        self._at.propagations.write(key, draft.revision)
         conflict = await apply(self._at, registry, claims)
         others = await apply_all(self._at, registry, policies)
         written = Written(draft, [*([conflict] if conflict else []), *others])

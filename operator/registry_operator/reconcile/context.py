@@ -20,6 +20,7 @@ from registry_operator.observed import (
     TokenActivity,
     TokenObserved,
 )
+from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Queue
 from registry_operator.relations import bundle_of
 from registry_operator.replicas import Replicas
@@ -44,6 +45,7 @@ class Context:
     now: Callable[[], datetime]
     normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
     mounted: dict[Key, str] = field(default_factory=dict)
+    propagations: Propagations = field(default_factory=lambda: Propagations(lambda _: None))
 
     def observe_registry(self, registry: Registry, conflicts: Iterable[Conflict] = ()) -> RegistryObserved:
         """From what is cached: no request."""

@@ -96,7 +96,7 @@ class Sweep:
 
     def _heal(self, resource: Resource, obj: dict[str, Any], *, gone: bool) -> None:
         log.warning("healed by the sweep", extra={"kind": resource.kind, "name_": obj["metadata"]["name"]})
-        self._metrics.healed.add(resource=resource.plural)
+        self._metrics.healed.add(1, resource.plural)
         self._see(resource, obj, gone)
 
     def _known(self, resource: Resource) -> dict[Key, str]:

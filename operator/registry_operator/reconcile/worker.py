@@ -42,8 +42,8 @@ class Worker:
                 raise
             ended = time.monotonic()
             self.pace.ended(work, began, ended)
-            self.metrics.reconciles.add(kind=work.kind, result=result)
-            self.metrics.durations.observe(ended - began, kind=work.kind)
+            self.metrics.reconciles.add(1, work.kind, result)
+            self.metrics.durations.observe(ended - began, work.kind)
 
     async def _reconcile(self, work: Work) -> str:
         """What fails comes back later. One faulty object, or a fault of ours, never stops the others."""

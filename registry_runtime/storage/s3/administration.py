@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from registry_runtime.contract.config import S3Storage
+    from registry_runtime.storage.calls import Call, Calls
     from registry_runtime.storage.s3.credentials import Credentials
     from registry_runtime.storage.s3.trust import Trust
 
@@ -39,7 +40,15 @@ _COMPLETING = 600.0  # some write all parts together before they say a word: 26 
 class Administration:
     """Operations on one bucket; keys are without the prefix. Raises StorageError."""
 
-    def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust, session: Session) -> None:
+    def __init__(
+        self,
+        settings: S3Storage,
+        credentials: Credentials,
+        trust: Trust,
+        session: Session,
+        calls: Calls,
+    ) -> None:
+        self._calls = calls
         self._bucket = settings.bucket
         self._settings = settings
         self._prefix = settings.prefix
@@ -82,7 +91,7 @@ class Administration:
                 if key not in done and fault.code != "NoSuchKey"
             }
 
-        return await self._call(call)
+        return await self._call("DeleteObjects", call)
 
     async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
         """Raises Missing."""
@@ -96,14 +105,15 @@ class Administration:
             )
             return answer["ETag"]  # a status of 200 comes before the outcome
 
-        await self._call(call, _COMPLETING)
+        await self._call("CompleteMultipartUpload", call, _COMPLETING)
 
     async def abort(self, multipart: Multipart) -> None:
         """Raises Missing."""
         await self._call(
+            "AbortMultipartUpload",
             lambda client: client.abort_multipart_upload(
                 Bucket=self._bucket, Key=self._prefix + multipart.key, UploadId=multipart.id
-            )
+            ),
         )
 
     async def unfinished(self, prefix: str) -> Sequence[Unfinished]:
@@ -129,33 +139,42 @@ class Administration:
                 if one["Key"].startswith(wanted)
             ]
 
-        return await self._call(call)
+        return await self._call("ListMultipartUploads", call)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             client.close()
 
-    async def _call(self, action: Callable[[S3Client], Result], patience: float | None = None) -> Result:
+    async def _call(
+        self, operation: str, action: Callable[[S3Client], Result], patience: float | None = None
+    ) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
+            call = self._calls.begin(operation, attempt=attempt)
             try:
-                return await self._once(action, patience or _STALLED)
+                return await self._once(call, action, patience or _STALLED)
             except KeyError:  # botocore takes an answer that breaks off before its body for an empty one
                 if attempt < ATTEMPTS:
                     await pause(attempt)
         raise StorageUnavailable(f"the bucket {self._bucket} answers, and does not say what it must")
 
-    async def _once(self, action: Callable[[S3Client], Result], patience: float) -> Result:
-        client = await self._current(patience)
+    async def _once(self, call: Call, action: Callable[[S3Client], Result], patience: float) -> Result:
+        code, throttled = None, False
         try:
-            return await self._run(action, client)
+            client = await self._current(patience)
+            result = await self._run(action, client)
+            code = 200
         except ClientError as error:
             fault = Fault.of(error.response)
+            code, throttled = fault.status or None, fault.throttled
             if fault.no_upload:
                 raise Missing("the multipart upload is gone") from error
             raise fault.error(self._bucket) from error
         except (BotoCoreError, OSError) as error:  # it opens the CA bundle for each connection itself
             raise StorageUnavailable(f"the storage cannot be reached: {error}") from error
+        finally:
+            call.end(code, throttled=throttled)
+        return result
 
     async def _run(self, action: Callable[[Argument], Result], argument: Argument) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, action, argument)

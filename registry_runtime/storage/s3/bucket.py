@@ -13,6 +13,7 @@ from botocore.session import Session
 
 from registry_runtime.contract.state import StorageReason
 from registry_runtime.errors import StorageRefused, StorageUnavailable
+from registry_runtime.metrics import Metrics
 from registry_runtime.storage.base import (
     PAGE,
     Conflict,
@@ -24,6 +25,7 @@ from registry_runtime.storage.base import (
     Place,
     Unfinished,
 )
+from registry_runtime.storage.calls import Calls
 from registry_runtime.storage.s3 import listing
 from registry_runtime.storage.s3.administration import Administration
 from registry_runtime.storage.s3.credentials import credentials_of
@@ -49,15 +51,16 @@ class Bucket:
 
     width = 16
 
-    def __init__(self, settings: S3Storage) -> None:
+    def __init__(self, settings: S3Storage, calls: Calls | None = None) -> None:
         session = Session()
+        calls = calls or Calls(Metrics())
         credentials = credentials_of(settings, session)
         self._bucket = settings.bucket
         self._prefix = settings.prefix
         trust = Trust(settings.ca_file)
         self._encryption = Encryption(settings.server_side_encryption)
-        self._wire = Wire(settings, credentials, trust)
-        self._administration = Administration(settings, credentials, trust, session)
+        self._wire = Wire(settings, credentials, trust, calls)
+        self._administration = Administration(settings, credentials, trust, session, calls)
 
     async def get(self, key: str) -> Found | None:
         try:

@@ -26,6 +26,8 @@ _AGAIN_CODES = {
     "OperationAborted",
     "InternalError",
 }
+_FEWER = {429, 503}
+_FEWER_CODES = {"SlowDown", "ThrottlingException"}
 _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
 _REDIRECTS = {301, 302, 307, 308}
 
@@ -55,6 +57,11 @@ class Fault:
     @property
     def worth_a_retry(self) -> bool:
         return self.status in _AGAIN or self.code in _AGAIN_CODES
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the storage asks for fewer requests."""
+        return self.status in _FEWER or self.code in _FEWER_CODES
 
     @property
     def missing(self) -> bool:

@@ -28,12 +28,20 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.contract.config import S3Storage
+    from registry_runtime.storage.calls import Call, Calls
     from registry_runtime.storage.s3.connection import Connection
     from registry_runtime.storage.s3.credentials import Credentials
     from registry_runtime.storage.s3.trust import Trust
 
-T = TypeVar("T")
+T = TypeVar("T", "Answer", "Response")
 UNSIGNED = "UNSIGNED-PAYLOAD"
+_OPERATIONS = {
+    "GET": "GetObject",
+    "HEAD": "HeadObject",
+    "PUT": "PutObject",
+    "DELETE": "DeleteObject",
+    "POST": "CreateMultipartUpload",
+}
 _NOTHING = hashlib.sha256().hexdigest()
 _SIGNED = 64 * 1024  # bytes of a body at most
 _AT_ONCE = 128  # requests that are not streamed
@@ -53,6 +61,7 @@ class Refused(Exception):
 class Answer:
     """A success, read to its end; the names of headers are in lower case."""
 
+    status: int
     headers: Mapping[str, str]
     content: bytes
 
@@ -91,7 +100,8 @@ class Response:
 class Wire:
     """Requests to the objects of one bucket. Raises StorageError, and Refused for what callers judge."""
 
-    def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust) -> None:
+    def __init__(self, settings: S3Storage, credentials: Credentials, trust: Trust, calls: Calls) -> None:
+        self._calls = calls
         self._settings = settings
         self._credentials = credentials
         self._signer = Signer(settings.region)
@@ -119,21 +129,25 @@ class Wire:
         async def whole() -> Answer:
             async with self._turn, asyncio.timeout(_PATIENCE + max(SMALL, sum(map(len, body))) / _SLOWEST):
                 with await self.open(method, key, query=query, headers=headers, body=body) as response:
-                    return Answer(response.headers, await response.rest())
+                    return Answer(response.status, response.headers, await response.rest())
 
-        return await self._tried(whole, doubt)
+        return await self._tried(_operation(method, key, query), key, whole, doubt)
 
     async def stream(self, key: str, headers: Mapping[str, str]) -> Response:
         """A GET whose body the caller reads and closes."""
-        return await self._tried(lambda: self.open("GET", key, headers=headers))
+        return await self._tried("GetObject", key, lambda: self.open("GET", key, headers=headers))
 
     async def _tried(
-        self, once: Callable[[], Awaitable[T]], doubt: Callable[[], Awaitable[None]] | None = None
+        self,
+        operation: str,
+        key: str | None,
+        once: Callable[[], Awaitable[T]],
+        doubt: Callable[[], Awaitable[None]] | None = None,
     ) -> T:
         """What `once` gives, asked again where that is worth it."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                result = await once()
+                result = await self._counted(self._calls.begin(operation, key, attempt), once)
             except Refused as refused:
                 if not (refused.fault.worth_a_retry and self._again(attempt)):
                     raise
@@ -147,6 +161,19 @@ class Wire:
                 return result
             await pause(attempt)
         raise AssertionError("the last attempt answers or raises")
+
+    @staticmethod
+    async def _counted(call: Call, once: Callable[[], Awaitable[T]]) -> T:
+        code, throttled = None, False
+        try:
+            result = await once()
+            code = result.status
+        except Refused as refused:
+            code, throttled = refused.fault.status, refused.fault.throttled
+            raise
+        finally:
+            call.end(code, throttled=throttled)
+        return result
 
     async def open(
         self,
@@ -232,6 +259,13 @@ def base_url(settings: S3Storage) -> str:
         return f"{endpoint}/{settings.bucket}"
     scheme, _, rest = endpoint.partition("://")
     return f"{scheme}://{settings.bucket}.{rest}"
+
+
+def _operation(method: str, key: str | None, query: Mapping[str, str] | None) -> str:
+    """S3's name of it."""
+    if query is not None and "partNumber" in query:
+        return "UploadPart"
+    return "ListObjectsV2" if key is None else _OPERATIONS[method]
 
 
 def _escape(key: str) -> str:

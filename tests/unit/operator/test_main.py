@@ -59,11 +59,11 @@ def test_metrics_are_prometheus_text() -> None:
     metrics = Metrics()
     metrics.request("get", "pods", 200)
     metrics.request("get", "pods", 200)
-    metrics.durations.observe(0.02, kind="Policy")
-    metrics.durations.observe(60, kind="Policy")
-    metrics.gauge("roadstead_queue_depth", "Work.", lambda: 3)
+    metrics.durations.observe(0.02, "Policy")
+    metrics.durations.observe(61, "Policy")
+    metrics.depth.reads_one(lambda: 3)
     lines = metrics.text().splitlines()
-    assert 'roadstead_api_requests_total{code="200",resource="pods",verb="get"} 2' in lines
+    assert 'roadstead_api_requests_total{verb="get",resource="pods",code="200"} 2' in lines
     assert 'roadstead_reconcile_seconds_bucket{kind="Policy",le="0.025"} 1' in lines
     assert 'roadstead_reconcile_seconds_bucket{kind="Policy",le="+Inf"} 2' in lines
     assert 'roadstead_reconcile_seconds_count{kind="Policy"} 2' in lines

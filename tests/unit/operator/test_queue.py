@@ -212,3 +212,22 @@ def test_what_takes_long_rests_long_but_not_for_long(took: float, rests: float) 
         pace.ended(work, 10.0, 10.0 + took)
     assert pace.rest(policy("a"), 10.0 + took) == pytest.approx(rests)
     assert pace.rest(token("a"), 10.0 + max(took, 0.1)) == 0
+
+
+async def test_a_queue_tells_how_long_work_was_due() -> None:
+    """From when it was added to when it begins; what failed is counted until it succeeds."""
+    now, waited = 10.0, list[tuple[float, str]]()
+    queue = Queue(1, lambda: now, lambda seconds, kind: waited.append((seconds, kind)))
+    queue.add(Work(Kind.POLICY, "a", "b"))
+    now = 12.0
+    queue.add(Work(Kind.POLICY, "a", "b"))
+    assert queue.oldest == 2
+    work = await queue.take()
+    assert waited == [(2.0, "Policy")]
+    assert queue.oldest == 0
+    queue.failed(work)
+    assert queue.failing == {Kind.POLICY: 1}
+    now = 1000.0
+    queue.done(await queue.take())
+    assert queue.failing == {}
+    assert len(waited) == 1, "a retry waits on purpose"

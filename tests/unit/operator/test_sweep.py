@@ -80,7 +80,7 @@ async def test_a_deletion_that_nobody_told_is_noticed() -> None:
         cache.see_token(ghost.key, ghost)
         await sweep.round()
         assert not cache.tokens.objects
-        assert metrics.healed.value(resource="accesstokens") == 1
+        assert metrics.healed.value("accesstokens") == 1
     asked = [path for _, path, _ in api.asked]
     assert asked.count(ACCESS_TOKENS.path()) == 1
 
@@ -99,7 +99,7 @@ async def test_what_was_made_unnoticed_is_read() -> None:
         await sweep.round()
         await sweep.round()
         assert list(cache.tokens.objects) == [Key("harbour", "new")]
-        assert metrics.healed.value(resource="accesstokens") == 1
+        assert metrics.healed.value("accesstokens") == 1
 
 
 async def test_only_a_secret_whose_owner_is_surely_gone_is_deleted() -> None:

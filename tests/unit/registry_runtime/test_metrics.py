@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from registry_runtime.metrics import Counter, Gauge, Histogram, render
+import time
+
+from registry_runtime.contract.exposition import Counter, Gauge, Histogram, render
+from registry_runtime.contract.process import Process
+from registry_runtime.metrics import Metrics
+from registry_runtime.storage.calls import Calls
 
 
 def test_a_counter_counts_for_each_combination_of_labels() -> None:
@@ -21,7 +26,8 @@ def test_a_counter_counts_for_each_combination_of_labels() -> None:
 
 def test_labels_are_escaped() -> None:
     """Quotes, backslashes and line breaks stay within their quotes."""
-    gauge = Gauge("g", "G.", ("l",), lambda: {('a"b\\c\nd',): 1.5})
+    gauge = Gauge("g", "G.", ("l",))
+    gauge.set(1.5, 'a"b\\c\nd')
     assert render([gauge]).splitlines()[-1] == r'g{l="a\"b\\c\nd"} 1.5'
 
 
@@ -38,3 +44,34 @@ def test_a_histogram_is_cumulative() -> None:
     assert lines['h_bucket{m="x",le="+Inf"}'] == "4"
     assert lines['h_count{m="x"}'] == "4"
     assert float(lines['h_sum{m="x"}']) == 0.001 + 0.0011 + 0.3 + 1000
+
+
+def test_a_gauge_is_held_while_something_runs() -> None:
+    """One more while the block runs, one less behind it."""
+    gauge = Gauge("g", "G.")
+    with gauge.during():
+        assert gauge.value() == 1
+    assert gauge.value() == 0
+
+
+def test_a_process_tells_of_itself() -> None:
+    """The families that every dashboard of processes knows, with values of this very process."""
+    lines = dict(line.rsplit(" ", 1) for line in render(Process().families()).splitlines() if line[0] != "#")
+    assert float(lines["process_resident_memory_bytes"]) > 1024 * 1024
+    assert float(lines["process_cpu_seconds_total"]) > 0
+    assert float(lines["process_open_fds"]) > 2
+    assert abs(float(lines["process_start_time_seconds"]) - time.time()) < 3600 * 24
+    assert 'python_gc_collections_total{generation="2"}' in lines
+
+
+def test_requests_to_the_bucket_are_counted() -> None:
+    """By operation and code; without an answer, throttled, and made again."""
+    metrics = Metrics()
+    calls = Calls(metrics)
+    calls.begin("GetObject").end(200)
+    calls.begin("GetObject").end(503, throttled=True)
+    calls.begin("GetObject", attempt=2).end(None)
+    assert [metrics.s3_requests.value("GetObject", code) for code in ("200", "503", "none")] == [1, 1, 1]
+    assert metrics.s3_throttled.value("GetObject") == 1
+    assert metrics.s3_retries.value("GetObject") == 1
+    assert 'roadstead_s3_request_seconds_count{operation="GetObject"} 3' in metrics.text()
