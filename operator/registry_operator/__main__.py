@@ -40,7 +40,7 @@ def main() -> int:
 
 async def operate(environ: Mapping[str, str]) -> int:
     """Serves health and metrics, waits for the Lease, works until a signal or until the Lease is lost."""
-    settings, metrics = read(environ), Metrics()
+    settings, metrics = Settings.read(environ), Metrics()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -85,24 +85,6 @@ async def hold(leader: Leader, controller: Controller) -> int:
                 task.cancel()
             await asyncio.gather(working, losing, return_exceptions=True)
     return 1
-
-
-def read(environ: Mapping[str, str]) -> Settings:
-    """The only place that reads the environment. Raises OperatorError for what is missing or wrong."""
-    image = environ.get("RUNTIME_IMAGE", "")
-    if not image:
-        raise OperatorError("RUNTIME_IMAGE must name the image of the registry's runtime")
-    defaults = Settings(image=image)
-    ports = environ.get("API_PORTS", ",".join(map(str, defaults.api_ports)))
-    if not all(port.strip().isdigit() for port in ports.split(",")):
-        raise OperatorError(f"API_PORTS={ports}: must be port numbers, separated by commas")
-    return Settings(
-        image=image,
-        namespace=environ.get("OPERATOR_NAMESPACE", defaults.namespace),
-        service_account=environ.get("SERVICE_ACCOUNT", defaults.service_account),
-        pull_policy=environ.get("RUNTIME_PULL_POLICY", defaults.pull_policy),
-        api_ports=tuple(int(port) for port in ports.split(",")),
-    )
 
 
 if __name__ == "__main__":

@@ -250,6 +250,10 @@ class Queue:
             next_at = self._backlog.next_at()
             await self._wait(None if next_at is None else max(0.0, next_at - now))
 
+    def poll(self) -> Work | None:
+        """As `take`, but None where nothing is due: for who does all that there is and then ends."""
+        return self._backlog.pop(self._clock())
+
     def done(self, key: Work) -> None:
         self._backlog.done(key)
         self._wake()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cluster
 
 def why(platform: Platform, *words: str) -> tuple[int, str]:
     """The exit code of the command, and what it printed."""
-    command = [sys.executable, "-m", "registry_operator.why", *words]
+    command = [sys.executable, "-m", "registry_operator.command", "why", *words]
     ran = subprocess.run(
         [*command, "--kubeconfig", str(platform.kubectl.kubeconfig)],
         capture_output=True,

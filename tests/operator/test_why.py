@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from registry_runtime.contract.credential import Password
 from tests.operator.apiserver import Object
-from tests.operator.operator_process import RBAC, ROOT, Cluster, Operator, kubeconfig_of, wait
+from tests.operator.commanding import Caller
+from tests.operator.operator_process import RBAC, Cluster, Operator, wait
 
 pytestmark = pytest.mark.cluster
 
 
-class Caller:
-    """Who runs the command, by its kubeconfig."""
-
-    def __init__(self, operator: Operator, folder: Path, token: str) -> None:
-        self._kubeconfig = folder / f"kubeconfig-{abs(hash(token))}"
-        config = kubeconfig_of(operator.server.url, operator.certificate, token)
-        self._kubeconfig.write_text(json.dumps(config))
-
-    def why(self, *words: str) -> tuple[int, str]:
-        """The exit code, and what was printed; never a password."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "registry_operator.why", *words, "--kubeconfig", self._kubeconfig],
-            env={"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "rst_" not in ran.stdout + ran.stderr
-        assert not ran.stderr, ran.stderr
-        return ran.returncode, ran.stdout
+def why(caller: Caller, *words: str) -> tuple[int, str]:
+    """The exit code, and what was printed."""
+    code, text, errors = caller.run("why", *words)
+    assert not errors, errors
+    return code, text
 
 
 def pod(cluster: Cluster, namespace: str, *pull_secrets: str) -> None:
@@ -77,22 +60,22 @@ def test_one_command_from_a_pod_to_the_answer(operator: Operator, cluster: Clust
     wait(lambda: cluster.get("Secret", "shop", "deployer-pull"))
     wait(lambda: cluster.policy("port").tokens)
     pod(cluster, "shop", "deployer-pull")
-    admin = Caller(operator, tmp_path, cluster.server.token)
+    admin = Caller.by_token(operator, tmp_path, cluster.server.token)
 
-    code, text = admin.why("pod/web", "-n", "shop")
+    code, text = why(admin, "pod/web", "-n", "shop")
     assert code == 0, text
     assert "✓ Secret shop/deployer-pull has an entry for harbour.example.com" in text
     assert "✓ its password is that of AccessToken port/deployer" in text
     assert "✓ it may pull pier/app: " in text
 
-    mine = Caller(operator, tmp_path, tenant(cluster, "shop"))
-    code, text = mine.why("pod/web", "-n", "shop")
+    mine = Caller.by_token(operator, tmp_path, tenant(cluster, "shop"))
+    code, text = why(mine, "pod/web", "-n", "shop")
     assert code == 1
     assert "others that you may not see" in text, "a tenant sees no more than its own namespace"
 
     cluster.token("port", "deployer", pullSecrets={"namespaces": ["shop"]}, suspended=True)
     wait(lambda: [one for one in cluster.policy("port").tokens.values() if one.suspended])
-    code, text = admin.why("pod/web", "-n", "shop")
+    code, text = why(admin, "pod/web", "-n", "shop")
     assert (code, "✗ it may not pull pier/app: TokenSuspended" in text) == (1, True), text
     assert "suspended: false" in text
 
@@ -101,7 +84,7 @@ def test_one_command_from_a_pod_to_the_answer(operator: Operator, cluster: Clust
     cluster.secret("shop", "copied", **{".dockerconfigjson": secret})
     cluster.server.ask("DELETE", "/api/v1/namespaces/shop/pods/web", {"gracePeriodSeconds": 0})
     pod(cluster, "shop", "copied")
-    code, text = admin.why("pod/web", "-n", "shop")
+    code, text = why(admin, "pod/web", "-n", "shop")
     assert (code, f"an AccessToken that is gone (id {'0' * 16})" in text) == (1, True), text
 
 
@@ -116,14 +99,14 @@ def test_a_token_and_a_namespace_are_asked_about(
     cluster.token("quay", "deployer")
     wait(lambda: cluster.policy("quay").tokens)
     wait(lambda: cluster.condition("Claim", "quay", "pier", "Bound").get("status") == "True")
-    caller = Caller(operator, tmp_path, tenant(cluster, "quay"))
-    code, text = caller.why("--token", "quay/deployer", "--repository", "quay.example.com/pier/app")
+    caller = Caller.by_token(operator, tmp_path, tenant(cluster, "quay"))
+    code, text = why(caller, "--token", "quay/deployer", "--repository", "quay.example.com/pier/app")
     assert code == 0, text
     words = ("--token", "deployer", "-n", "quay", "--repository", "pier/app")
-    code, text = caller.why(*words, "--action", "delete")
+    code, text = why(caller, *words, "--action", "delete")
     assert (code, "actions: [delete]" in text) == (1, True), text
-    code, text = caller.why("--claim", "quay/pier")
+    code, text = why(caller, "--claim", "quay/pier")
     assert code == 0, text
     assert "AccessToken quay/deployer, of the same account: pull, push in pier/**" in text
-    code, text = caller.why("pod/none", "-n", "quay")
+    code, text = why(caller, "pod/none", "-n", "quay")
     assert code == 2, text

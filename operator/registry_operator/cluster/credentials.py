@@ -9,6 +9,8 @@ from kubernetes.client import Configuration
 
 from registry_operator.errors import Unavailable
 
+DEFAULT = "default"  # the Kubernetes namespace of who names none
+
 
 class Credentials:
     """Credentials that renew themselves: a pod's token is read again each minute, a plugin is asked again."""
@@ -17,17 +19,21 @@ class Credentials:
         self._configuration = configuration
 
     @classmethod
-    def find(cls, kubeconfig: Path | None = None) -> Self:
+    def find(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
         """The kubeconfig that is given, else the pod's ServiceAccount, else the user's own kubeconfig.
+
+        `context` is one of a kubeconfig's, None for its current one.
 
         Raises Unavailable, with what to do, when there is none.
         """
         configuration = Configuration()
         try:
-            if kubeconfig is None and _load_service_account(configuration):
+            if kubeconfig is None and context is None and _load_service_account(configuration):
                 return cls(configuration)
             config.load_kube_config(
-                config_file=str(kubeconfig) if kubeconfig else None, client_configuration=configuration
+                config_file=str(kubeconfig) if kubeconfig else None,
+                context=context,
+                client_configuration=configuration,
             )
         except config.ConfigException as error:
             raise Unavailable(
@@ -71,6 +77,16 @@ class Credentials:
         if self.client_certificate:
             context.load_cert_chain(*self.client_certificate)
         return context
+
+
+def namespace_of(kubeconfig: Path | None = None, context: str | None = None) -> str:
+    """The Kubernetes namespace of a context, as kubectl takes it where none is named."""
+    try:
+        every, current = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
+    except config.ConfigException:
+        return DEFAULT
+    chosen = next((one for one in every if one["name"] == context), current)
+    return str(chosen["context"].get("namespace") or DEFAULT)
 
 
 def _load_service_account(configuration: Configuration) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from registry_operator import names
 from registry_operator.cache import Cache
@@ -23,9 +24,16 @@ from registry_operator.observed import (
 from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Queue
 from registry_operator.relations import bundle_of
-from registry_operator.replicas import Replicas
 from registry_operator.secrets import Secrets, read
 from registry_operator.settings import Settings
+
+
+class Follower(Protocol):
+    """Who asks the replicas: `Replicas`, or in a plan nobody."""
+
+    def follow(
+        self, registry: Key, server: str, secret: SecretData | None, endpoints: Iterable[Endpoint]
+    ) -> None: ...
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Context:
     cluster: Cluster
     cache: Cache
     secrets: Secrets
-    replicas: Replicas
+    replicas: Follower
     queue: Queue
     recorder: Recorder
     settings: Settings

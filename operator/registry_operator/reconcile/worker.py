@@ -48,7 +48,7 @@ class Worker:
     async def _reconcile(self, work: Work) -> str:
         """What fails comes back later. One faulty object, or a fault of ours, never stops the others."""
         try:
-            await self._dispatch(work)
+            await dispatch(self.at, self.access, work)
         except WriteConflict as error:
             log.info("changed meanwhile", extra={"work": str(work), "error": error.message})
             self.at.queue.failed(work)
@@ -66,19 +66,6 @@ class Worker:
         self.at.queue.done(work)
         return "done"
 
-    async def _dispatch(self, work: Work) -> None:
-        key = Key(work.namespace, work.name)
-        match work.kind:
-            case Kind.POLICY:
-                await self.access.reconcile(key)
-            case Kind.ACCESS_TOKEN:
-                await access_token.reconcile(self.at, key)
-            case Kind.NAMESPACE:
-                await namespace.reconcile(self.at, key)
-            case Kind.REGISTRY:
-                await registry.reconcile(self.at, self.access, key)
-        await status.unreadable(self.at, work)
-
     async def _say(self, work: Work, error: OperatorError) -> None:
         """The condition of a failed reconcile; that it cannot be written changes nothing of the failure."""
         found = self._object(work)
@@ -93,3 +80,18 @@ class Worker:
 
     def _object(self, work: Work) -> Registry | Namespace | AccessToken | None:
         return self.at.cache.table(work.kind).objects.get(Key(work.namespace, work.name))
+
+
+async def dispatch(at: Context, access: Access, work: Work) -> None:
+    """The reconcile of this kind. Raises OperatorError."""
+    key = Key(work.namespace, work.name)
+    match work.kind:
+        case Kind.POLICY:
+            await access.reconcile(key)
+        case Kind.ACCESS_TOKEN:
+            await access_token.reconcile(at, key)
+        case Kind.NAMESPACE:
+            await namespace.reconcile(at, key)
+        case Kind.REGISTRY:
+            await registry.reconcile(at, access, key)
+    await status.unreadable(at, work)

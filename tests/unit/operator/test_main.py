@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from registry_operator.__main__ import read
 from registry_operator.cluster import Credentials
 from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, SECRETS, resource_of
 from registry_operator.errors import (
@@ -22,13 +21,16 @@ from registry_operator.errors import (
 )
 from registry_operator.log import Json
 from registry_operator.metrics import Metrics
+from registry_operator.settings import Settings
 
 from tests.unit.operator.scripted import ScriptedApi, obj, scripted, status
 
 
 def test_settings_come_from_the_environment() -> None:
     """What the Deployment sets, and defaults for the rest."""
-    settings = read({"RUNTIME_IMAGE": "r/runtime:1", "OPERATOR_NAMESPACE": "ops", "API_PORTS": "443, 8443"})
+    settings = Settings.read(
+        {"RUNTIME_IMAGE": "r/runtime:1", "OPERATOR_NAMESPACE": "ops", "API_PORTS": "443, 8443"}
+    )
     assert (settings.image, settings.namespace, settings.api_ports) == ("r/runtime:1", "ops", (443, 8443))
     assert settings.service_account == "roadstead-operator"
 
@@ -40,7 +42,7 @@ def test_settings_come_from_the_environment() -> None:
 def test_what_is_missing_or_wrong_is_named(environ: dict[str, str], word: str) -> None:
     """The variable, and what it must be."""
     with pytest.raises(OperatorError, match=word):
-        read(environ)
+        Settings.read(environ)
 
 
 def test_a_log_line_is_json_with_its_fields() -> None:
