@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry_runtime.api.access import AccessLog
 from registry_runtime.contract.exposition import Values
-from registry_runtime.contract.state import StorageReason
+from registry_runtime.contract.state import SelfCheckReason, StorageReason
 from registry_runtime.listener import Listener
 from registry_runtime.metrics import Metrics
 from registry_runtime.policy import PolicyFollower
@@ -32,6 +32,7 @@ def read(metrics: Metrics, of: Sources) -> None:
     metrics.storage.reads(
         lambda: {(reason,): float(reason is board.state.storage.reason) for reason in StorageReason}
     )
+    metrics.self_check.reads(lambda: _self_check(board))
     metrics.policy_since.reads_one(lambda: policy.since if policy.revision is not None else None)
     metrics.policy_entries.reads(
         lambda: {
@@ -53,6 +54,11 @@ def read(metrics: Metrics, of: Sources) -> None:
     metrics.rewrapping.reads(lambda: _rewrapping(board))
     metrics.log_lost.reads_one(lambda: of.access.lost)
     metrics.log_waiting.reads_one(lambda: of.access.waiting)
+
+
+def _self_check(board: StateBoard) -> Values:
+    found = board.state.self_check
+    return {(reason,): float(reason is found.reason) for reason in SelfCheckReason} if found else {}
 
 
 def _key_problem(board: StateBoard) -> float | None:

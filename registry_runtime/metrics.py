@@ -46,6 +46,11 @@ class Metrics(Families):
         self.storage_checked = Gauge(
             "roadstead_storage_check_timestamp_seconds", "When the storage was last checked."
         )
+        self.self_check = Gauge(
+            "roadstead_self_check",
+            "1 for how the last push and pull of the replica through its own endpoint ended.",
+            ("reason",),
+        )
         self.s3_requests = Counter(
             "roadstead_s3_requests_total",
             "Requests to the bucket by S3's operation; `code` is HTTP's, none where no answer came.",

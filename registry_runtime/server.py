@@ -40,7 +40,8 @@ from registry_runtime.metrics import Metrics
 from registry_runtime.policy import Job, PolicyFollower
 from registry_runtime.repository import Registry
 from registry_runtime.rotation import Rotation
-from registry_runtime.state import StateBoard, StorageWatch
+from registry_runtime.selfcheck import Door, SelfCheck
+from registry_runtime.state import Rhythm, StateBoard, Watch
 from registry_runtime.storage import open_cache, open_storage
 from registry_runtime.storage.calls import Calls
 from registry_runtime.tls import ServedCertificate
@@ -50,6 +51,11 @@ _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
 _TICK_SECONDS = 1.0
 _JOB_AGAIN = 5.0  # seconds until a job that failed begins again
+_STORAGE = Rhythm(again=30.0)
+_SILENT = StorageState(
+    reason=StorageReason.UNREACHABLE,
+    message=f"the storage did not answer a check within {_STORAGE.patience:g} s: see to it, or the network",
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,17 @@ class Replica:
         )
         self._internal_certificate = _served(config.tls.internal, clients=True)
         self.listeners: dict[str, Listener] = {}
+        self._self_check = (  # who has nobody to tell makes none
+            SelfCheck(
+                self._board,
+                bearers,
+                self._doors,
+                config.listeners.address,
+                secure=self._server_certificate is not None,
+            )
+            if config.listeners.internal is not None and self._internal_certificate is not None
+            else None
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
@@ -130,7 +147,7 @@ class Replica:
             collecting=config.collection,
             cache=open_cache(config.cache, self._metrics),
         )
-        watch = StorageWatch(lambda write: registry.check(write=write), self._checked)
+        watch = Watch(lambda write: registry.check(write=write), self._checked, _SILENT, _STORAGE)
         board = ActivityBoard(self._policy.policy, registry.uses.known)
         try:
             self._poll()
@@ -152,7 +169,7 @@ class Replica:
             await storage.close()
 
     def _listeners(
-        self, registry: Registry, watch: StorageWatch, board: ActivityBoard
+        self, registry: Registry, watch: Watch[StorageState], board: ActivityBoard
     ) -> dict[str, Listener]:
         config = self._config
         hosts = Hosts(
@@ -168,7 +185,7 @@ class Replica:
             self._metrics,
             vouching=self._vouching,
             access=self._access,
-            doubt=watch.doubt,
+            doubt=partial(self._doubt, watch),
             board=board,
             whys=whys,
         )
@@ -203,11 +220,13 @@ class Replica:
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 
-    def _jobs(self, registry: Registry, watch: StorageWatch, board: ActivityBoard) -> list[Job]:
+    def _jobs(self, registry: Registry, watch: Watch[StorageState], board: ActivityBoard) -> list[Job]:
         collect = partial(self._collecting.run, registry.collection, watch.doubt)
         jobs: list[Job] = [self._tick, watch.run, board.run, collect]
         if self._rotation is not None and registry.rewrap is not None:
             jobs.append(partial(self._rotation.rewrapping, registry.rewrap, watch.doubt))
+        if self._self_check is not None:
+            jobs.append(self._self_check.run)
         jobs.append(Issuers(self._vouching.look, self._board).run)
         if self._cluster is not None:
             reviews = self._cluster.reviews
@@ -216,6 +235,20 @@ class Replica:
         if self._surroundings.api is not None and namespace is not None:
             jobs += self._policy.watches(self._surroundings.api, namespace)
         return jobs
+
+    def _doors(self) -> tuple[Door, ...]:
+        """The listeners that clients use, the public one first."""
+        config, hosts = self._config, self._config.private_hosts or self._config.hosts
+        named = (("public", config.hosts[0]), ("private", hosts[0]))
+        return tuple(
+            Door(name, self.listeners[name].port, host) for name, host in named if name in self.listeners
+        )
+
+    def _doubt(self, watch: Watch[StorageState]) -> None:
+        """A request met an error of the storage."""
+        watch.doubt()
+        if self._self_check is not None:
+            self._self_check.doubt()
 
     async def _tick(self) -> None:
         """Once a second: files that may have changed, and the time."""
@@ -229,6 +262,8 @@ class Replica:
             if self._signing_key is not None:
                 self._signing_key.refresh(now)
             self._poll()
+            if self._self_check is not None:
+                self._self_check.look()
             due = time.monotonic() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
             self._metrics.lag.observe(max(0.0, time.monotonic() - due))
@@ -239,7 +274,7 @@ class Replica:
             self._rotation.poll()
 
     def _checked(self, state: StorageState) -> None:
-        good = state.reason is StorageReason.READY
+        good = state.good
         if state != self._board.state.storage:
             log = _log.info if good else _log.error
             log("the storage was checked", extra=fields(reason=state.reason, detail=state.message))

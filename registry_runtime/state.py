@@ -7,16 +7,11 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from registry_runtime.contract.state import ReplicaState, StorageReason, StorageState
-
-_PAUSES = (0.5, 15.0)  # seconds between checks of a storage that is not good, doubled up to the second
-_AGAIN = 30.0  # seconds between checks of one that is, at most
-_WRITE_EACH = 10  # checks of one that is good: a versioned bucket keeps what was written and deleted
-_DEBOUNCE = 2.0  # seconds
-_PATIENCE = 20.0  # seconds for one check: a network that swallows packets takes the driver 30
+from registry_runtime.contract.state import ReplicaState
 
 
 class StateBoard:
@@ -50,18 +45,46 @@ class StateBoard:
         return self._state
 
 
-class StorageWatch:
-    """Checks the storage until it is good, then now and then, and at once when a request met an error of it.
+class Found(Protocol):
+    """What a check found."""
 
-    `check` is told whether to write too (3 requests to S3), or only to read (1). Nothing it says takes
-    readiness away: the storage is shared, so all replicas would go at the same moment.
+    @property
+    def good(self) -> bool: ...
+
+
+F = TypeVar("F", bound=Found)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Seconds between two checks: of what is good at most `again`, of what is not `soonest`, then longer."""
+
+    again: float
+    soonest: float = 0.5
+    longest: float = 15.0
+    debounce: float = 2.0  # a doubt is looked into so long after the last check
+    patience: float = 20.0  # for one check: a network that swallows packets takes a driver 30
+
+
+class Watch(Generic[F]):
+    """Checks something until it is good, then now and then, and at once when a request met an error.
+
+    `check` is told whether to look thoroughly: the first time, and after a failure or a doubt. `silent` is
+    what was found where it does not end. Nothing it says takes readiness away: the storage is shared, so all
+    replicas would go at the same moment.
     """
 
     def __init__(
-        self, check: Callable[[bool], Awaitable[StorageState]], found: Callable[[StorageState], None]
+        self,
+        check: Callable[[bool], Awaitable[F]],
+        found: Callable[[F], None],
+        silent: F,
+        rhythm: Rhythm,
     ) -> None:
         self._check = check
         self._found = found
+        self._silent = silent
+        self._rhythm = rhythm
         self._doubted = asyncio.Event()
 
     def doubt(self) -> None:
@@ -70,31 +93,33 @@ class StorageWatch:
 
     async def run(self) -> None:
         """It never ends."""
-        pause, checks = _PAUSES[0], 0
+        rhythm = self._rhythm
+        pause, thorough = rhythm.soonest, True
         while True:
-            write = self._doubted.is_set() or checks % _WRITE_EACH == 0
+            thorough = thorough or self._doubted.is_set()
             self._doubted.clear()
-            state = await self._checked(write=write)
-            self._found(state)
-            if state.reason is StorageReason.READY:
-                pause, checks = _PAUSES[0], checks + 1
+            found = await self._checked(thorough=thorough)
+            self._found(found)
+            thorough = not found.good
+            if found.good:
+                pause = rhythm.soonest
                 await self._until_due()
             else:
                 await asyncio.sleep(pause * random.uniform(0.8, 1))
-                pause, checks = min(pause * 2, _PAUSES[1]), 0
+                pause = min(pause * 2, rhythm.longest)
 
-    async def _checked(self, *, write: bool) -> StorageState:
+    async def _checked(self, *, thorough: bool) -> F:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                return await self._check(write)
+            async with asyncio.timeout(self._rhythm.patience):
+                return await self._check(thorough)
         except TimeoutError:
-            message = f"the storage did not answer a check within {_PATIENCE:g} s: see to it, or the network"
-            return StorageState(reason=StorageReason.UNREACHABLE, message=message)
+            return self._silent
 
     async def _until_due(self) -> None:
-        await asyncio.sleep(_DEBOUNCE)
+        rhythm = self._rhythm
+        await asyncio.sleep(rhythm.debounce)
         with suppress(TimeoutError):
-            async with asyncio.timeout((_AGAIN - _DEBOUNCE) * random.uniform(0.7, 1)):
+            async with asyncio.timeout((rhythm.again - rhythm.debounce) * random.uniform(0.7, 1)):
                 await self._doubted.wait()
 
 

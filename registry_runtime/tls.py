@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -95,6 +97,37 @@ class ServedCertificate:
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         """Mounted Secrets are symbolic links that are switched together; what they point to has changed."""
         return tuple(_stamp(file) for file in self._files)
+
+
+def unverified() -> ssl.SSLContext:
+    """For a replica that asks itself: it needs nobody to tell it who that is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def shown(address: str, port: int) -> bytes:
+    """The certificate that is served there, as DER. Raises OSError, where there is no handshake."""
+    _, writer = await asyncio.open_connection(address, port, ssl=unverified())
+    try:
+        found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return found or b""
+    finally:
+        writer.transport.abort()
+
+
+def fault(certificate: bytes, now: datetime) -> str | None:
+    """Why a client would not take this certificate (DER), whoever signed it; None where nothing is wrong."""
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+    except ValueError:
+        return "cannot be read"
+    if read.not_valid_before_utc > now:
+        return f"is good only from {read.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
+    if read.not_valid_after_utc <= now:
+        return f"ended on {read.not_valid_after_utc:%Y-%m-%d at %H:%M} UTC"
+    return None
 
 
 def _is_for_clients(certificate: bytes) -> bool:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_DAY = timedelta(days=1)
+
 
 class Authority:
     """Signs what a test needs; `file` holds its own certificate, to be trusted."""
@@ -33,6 +35,7 @@ class Authority:
         *names: str,
         client: bool = False,
         purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.SERVER_AUTH,
+        life: timedelta = _DAY,
     ) -> Path:
         """tls.crt, tls.key and ca.crt in the directory, as a Secret of kubernetes.io/tls is mounted.
 
@@ -42,7 +45,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         alternatives = [_alternative(name) for name in names]
-        unsigned = _builder(subject, self._name, key.public_key()).add_extension(
+        unsigned = _builder(subject, self._name, key.public_key(), life).add_extension(
             x509.SubjectAlternativeName(alternatives), critical=False
         )
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else purpose
@@ -57,7 +60,7 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta = _DAY
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -67,7 +70,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + life)
     )
 
 

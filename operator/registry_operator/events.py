@@ -17,7 +17,9 @@ CONTROLLER = "roadstead.dev/operator"
 PACE = 0.02  # seconds between two
 NOTE = 1024  # characters, by the API server
 BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
-SILENT = frozenset({"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated"})  # Ready says it
+SILENT = frozenset(
+    {"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated", "SelfCheckPassed"}
+)  # Ready says it
 WAITING = 512  # Events that may wait; in a storm the rest is dropped, the conditions say it all
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ class Admission:
         source = request.client.host if request.client is not None else ""
         with claimed(trace, credentials := parse(request.headers.get("authorization"))):
             identity = self._gate.identify(credentials, source)
-        trace.who, trace.account = identity.who or None, self._gate.account(identity)
+        _tell(trace, identity, self._gate.account(identity))
         return Asker(identity, trace.endpoint)
 
     def repository(self, request: Request, action: Action) -> RepositoryName:
@@ -61,7 +61,7 @@ class Admission:
         """Who was let through with the same before, and whose time is not over."""
         passed = self._gate.recall(key)
         if passed is not None:
-            trace.who, trace.account = passed.identity.who or None, passed.account
+            _tell(trace, passed.identity, passed.account)
             trace.reason, trace.judged = passed.decision.reason, passed.told
         return passed
 
@@ -104,6 +104,13 @@ class Admission:
     def unnarrowed(asker: Asker) -> Asker:
         """The asker by who it is, without the scopes of its bearer: where a client could not name them."""
         return replace(asker, identity=replace(asker.identity, scopes=None))
+
+
+def _tell(trace: Trace, identity: Identity, account: str | None) -> None:
+    """What the record says of who asks; a replica that checks itself is told from all others."""
+    trace.who, trace.account = identity.who or None, account
+    if identity.is_replica:
+        trace.event = "self-check"
 
 
 def _key(request: Request, trace: Trace, name: RepositoryName, action: Action) -> Key:

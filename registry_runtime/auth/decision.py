@@ -36,6 +36,7 @@ class Reason(StrEnum):
     ID_TOKEN_AUDIENCE = "IdTokenForOthers"  # noqa: S105
     ID_TOKEN_CLAIMS = "IdTokenClaims"  # noqa: S105
     ID_TOKEN_REVOKED = "IdTokenRevoked"  # noqa: S105
+    RESERVED = "Reserved"
     PRIVATE_ONLY = "PrivateOnly"
     OTHER_ACCOUNT = "OtherAccount"
     NOT_GRANTED = "NotGranted"
@@ -96,6 +97,8 @@ def standing(policy: Policy, identity: Identity, now: datetime) -> Reason:
     reason = Reason.ANYBODY
     if identity.token is not None:
         reason = _token_stands(policy.tokens.get(identity.token), identity, now)
+    elif identity.is_replica:
+        reason = Reason.GRANTED
     elif identity.provider:
         vouched = policy.vouches(identity.provider, identity.rules)
         reason = Reason.GRANTED if vouched else Reason.PROVIDER_UNKNOWN
@@ -129,7 +132,7 @@ def _judge(  # noqa: PLR0911 - a condition a line
     if repository is None:
         return _registry_wide(policy, identity, endpoint, action)
     reason = _by_policy(policy, identity, repository, action)
-    if reason not in _ALLOWING:
+    if reason not in _ALLOWING or identity.is_replica:
         return reason
     if action is Action.DELETE and uses_of(policy, identity) is not None:
         return Reason.USES_DELETE_NOTHING  # what it deleted it could push again
@@ -152,7 +155,12 @@ def _registry_wide(policy: Policy, identity: Identity, endpoint: Endpoint, actio
 
 
 def _by_policy(policy: Policy, identity: Identity, repository: RepositoryName, action: Action) -> Reason:
-    """What is granted to anybody; else by the Namespace, or by an AccessToken of the account that owns it."""
+    """What is granted to anybody; else by the Namespace, or by an AccessToken of the account that owns it.
+
+    But for the repository of the self-check, which is the replicas' alone, and they have no other.
+    """
+    if subject.SELF_CHECK in {repository.namespace, identity.provider}:
+        return _by_itself(identity, repository, action)
     if _granted(policy.anonymous, repository, action):
         return Reason.ANYBODY
     if identity.anonymous:
@@ -164,6 +172,14 @@ def _by_policy(policy: Policy, identity: Identity, repository: RepositoryName, a
     if _granted((one for one in claim.access if not mine.isdisjoint(one.subjects)), repository, action):
         return Reason.GRANTED
     return _by_own(policy.tokens.get(identity.token or ""), claim, repository, action)
+
+
+def _by_itself(identity: Identity, repository: RepositoryName, action: Action) -> Reason:
+    if not identity.is_replica:
+        return Reason.RESERVED
+    own = repository.text == subject.SELF_CHECK and action in {Action.PULL, Action.PUSH}
+    covered = own and identity.scopes is not None and identity.scopes.covers(repository, action)
+    return Reason.GRANTED if covered else Reason.NOT_GRANTED
 
 
 def _by_own(token: Token | None, claim: Claim, repository: RepositoryName, action: Action) -> Reason:

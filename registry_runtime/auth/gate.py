@@ -45,6 +45,7 @@ _REFUSALS = {
     Reason.PRIVATE_ONLY: "only the private domain of this registry serves this: use its host name",
     Reason.USES_DELETE_NOTHING: "an AccessToken with uses deletes nothing",
     Reason.NETWORK_NOT_ALLOWED: "the AccessToken may not be used from your network",
+    Reason.RESERVED: "this registry keeps this name for the checks that it makes of itself",
 }
 
 

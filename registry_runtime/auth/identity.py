@@ -8,7 +8,7 @@ from typing import Self
 
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.contract import subject
-from registry_runtime.contract.subject import KUBERNETES
+from registry_runtime.contract.subject import KUBERNETES, SELF_CHECK
 
 
 class Endpoint(StrEnum):
@@ -45,6 +45,11 @@ class Identity:
     @property
     def anonymous(self) -> bool:
         return self.token is None and not self.provider
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a replica that checks itself: nobody else can sign such a bearer."""
+        return self.provider == SELF_CHECK
 
     @property
     def who(self) -> str:

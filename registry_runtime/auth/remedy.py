@@ -30,6 +30,7 @@ _SENTENCES = {
     Reason.NETWORK_NOT_ALLOWED: "the AccessToken may not be used from this address",
     Reason.USES_DELETE_NOTHING: "an AccessToken with spec.uses deletes nothing",
     Reason.PROVIDER_UNKNOWN: "the Registry no longer takes the word of this provider",
+    Reason.RESERVED: "the registry keeps this name for the checks that it makes of itself",
     Reason.PRIVATE_ONLY: "it is granted, but only the private domain serves it",
     Reason.OTHER_ACCOUNT: "the Namespace belongs to another account, and gives nothing that covers this",
     Reason.NOT_GRANTED: "nothing grants this",
@@ -44,6 +45,7 @@ _WHERE = {
     Reason.BEARER_EXPIRED: "ask the token endpoint for another, as clients do by themselves",
     Reason.PROVIDER_UNKNOWN: "put the provider back into spec.authentication of the Registry",
     Reason.USES_DELETE_NOTHING: "use an AccessToken without spec.uses",
+    Reason.RESERVED: "use another name",
     Reason.PRIVATE_ONLY: "use the private host name; or unset privateOnly of the Namespace and the Registry",
 }
 

@@ -9,10 +9,10 @@ import zlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AwareDatetime, Field, PlainSerializer
+from pydantic import AwareDatetime, Field, PlainSerializer, field_validator
 
 from registry_runtime.contract.config import Frozen
-from registry_runtime.contract.subject import KUBERNETES, KubernetesProvider, OidcProvider
+from registry_runtime.contract.subject import KUBERNETES, SELF_CHECK, KubernetesProvider, OidcProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,6 +124,13 @@ class Policy(Frozen):
     oidc: dict[str, OidcProvider] = Field(default_factory=dict)
     kubernetes: KubernetesProvider | None = None
     private_only: bool = False
+
+    @field_validator("oidc")
+    @classmethod
+    def _nobody_is_the_replica(cls, oidc: dict[str, OidcProvider]) -> dict[str, OidcProvider]:
+        if SELF_CHECK in oidc:
+            raise ValueError(f"{SELF_CHECK} is what a replica calls itself: name the provider otherwise")
+        return oidc
 
     def vouches(self, provider: str, rules: str = "") -> bool:
         """Whether the word of this provider still counts, given by these rules of it ("": by any)."""

@@ -38,6 +38,33 @@ class StorageState(Frozen):
     reason: StorageReason = StorageReason.CHECKING
     message: str = ""
 
+    @property
+    def good(self) -> bool:
+        return self.reason is StorageReason.READY
+
+
+class SelfCheckReason(StrEnum):
+    """How a replica's check of itself ended; these become reasons of the Registry's SelfCheckPassed."""
+
+    PASSED = "Passed"
+    CHECKING = "Checking"  # the first one is not over
+    FAILED = "SelfCheckFailed"
+    LATE = "SelfCheckLate"  # it passed, and not again in twice its period
+
+
+class SelfCheckState(Frozen):
+    """The last push and pull that the replica made through its own endpoint; the sentence says what failed.
+
+    No times: what has not changed is no news.
+    """
+
+    reason: SelfCheckReason = SelfCheckReason.CHECKING
+    message: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.reason is SelfCheckReason.PASSED
+
 
 class Rewrapping(Frozen):
     """How far the last pass came that encrypts the records of other keys anew under `key` (its id).
@@ -86,6 +113,7 @@ class ReplicaState(Frozen):
     policy_revision: str | None = None
     policy_problem: str | None = None  # a shard that was refused; the revision is the one before
     storage: StorageState = StorageState()
+    self_check: SelfCheckState | None = None  # None: of an older runtime, which makes none
     encryption: EncryptionState | None = None
     collection: CollectionState | None = None
     issuers: dict[str, str | None] = Field(default_factory=dict)  # by provider: why it does not say its keys

@@ -21,6 +21,11 @@ from pydantic import Field
 from registry_runtime.contract.config import Frozen
 
 KUBERNETES = "kubernetes"  # the provider of ServiceAccount tokens; no OIDC provider may have this name
+SELF_CHECK = "roadstead.self-check"
+"""The repository that a replica's check of itself uses, and the provider of the identity that may: its own.
+
+No Namespace may claim it, and no OIDC provider have the name: neither holds a dot.
+"""
 _OIDC = "oidc:"
 
 

@@ -34,6 +34,7 @@ OF_TOKENS: Mapping[str, str] = {
     "TagNotNew": "a use pushes one new tag: choose a tag that is not there",
     "PrivateOnly": "use the private host name",
     "NotGranted": "spec.permissions do not cover it",
+    "Reserved": "the registry keeps this name for the checks that it makes of itself: use another",
 }
 _ELSEWHERE = frozenset({"OtherAccount", "NamespaceUnbound"})
 _NOWHERE = "no Namespace of this account has that name, and no other gives this AccessToken a role"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
-from registry_operator.checks import authentication, autoscaling, encryption, storage, tls, zones
+from registry_operator.checks import authentication, autoscaling, encryption, self_check, storage, tls, zones
 from registry_operator.checks import propagation as policy
 from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
 from registry_operator.checks.propagation import propagation
@@ -32,7 +32,8 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     encrypted = encryption.check(observed, rendered, settings)
     reviews, issuers = authentication.reviews(observed), authentication.issuers(observed)
     scales = autoscaling.check(observed)
-    parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews) if one))
+    checked = self_check.check(observed)
+    parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews, checked) if one))
     ready = _ready(observed, rendered, settings, parts)
     findings = (
         ready,

@@ -24,7 +24,14 @@ from registry_operator.observed import (
 from registry_operator.settings import Settings
 
 from registry_runtime.contract.credential import Password, token_id
-from registry_runtime.contract.state import EncryptionState, ReplicaState, StorageReason, StorageState
+from registry_runtime.contract.state import (
+    EncryptionState,
+    ReplicaState,
+    SelfCheckReason,
+    SelfCheckState,
+    StorageReason,
+    StorageState,
+)
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 MADE = NOW - timedelta(days=1)
@@ -142,6 +149,7 @@ def state(pod: str, revision: str, reason: StorageReason = StorageReason.READY) 
         ready=reason is StorageReason.READY,
         policy_revision=revision,
         storage=StorageState(reason=reason, message=f"found {reason}"),
+        self_check=SelfCheckState(reason=SelfCheckReason.PASSED),
     )
 
 

@@ -12,7 +12,7 @@ from registry_operator import errors
 from registry_operator.checks import refusals
 from registry_operator.claims import Outcome
 
-from registry_runtime.contract.state import StorageReason
+from registry_runtime.contract.state import SelfCheckReason, StorageReason
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "conditions.md"
 CHECKS = Path(registry_operator.__file__).parent / "checks"
@@ -44,7 +44,7 @@ def test_every_reason_is_explained_with_its_remedy() -> None:
         for name, one in vars(errors).items()
         if isinstance(one, type) and issubclass(one, errors.OperatorError) and not one.__subclasses__()
     }
-    said = {*written(), *Outcome, *StorageReason, *fails, *refusals.EVENTS.values()}
+    said = {*written(), *Outcome, *StorageReason, *SelfCheckReason, *fails, *refusals.EVENTS.values()}
     said -= {"True", "False", "Unknown", "Ready"}
     assert len(said) > 40
     explained = set(re.findall(r"`([A-Z][A-Za-z]+)`", DOCUMENT.read_text()))

@@ -60,7 +60,14 @@ def test_at_first_sight_nothing_is_known() -> None:
     """What cannot be known yet is Unknown, and a client that waits goes on waiting."""
     first = said(observed())
     unknown = {kind for kind, (value, *_) in first.items() if value == "Unknown"}
-    assert unknown == {"Ready", "StorageReady", "PolicyPropagated", "ZoneRedundant", "Available"}
+    assert unknown == {
+        "Ready",
+        "StorageReady",
+        "PolicyPropagated",
+        "SelfCheckPassed",
+        "ZoneRedundant",
+        "Available",
+    }
     assert first["Reconciling"][0] == "True"
     assert kstatus_of(observed()) == "InProgress"
 
@@ -77,6 +84,7 @@ def test_three_replicas_in_three_zones_are_ready() -> None:
         "StorageReady": "True",
         "TLSReady": "True",
         "PolicyPropagated": "True",
+        "SelfCheckPassed": "True",
         "ZoneRedundant": "True",
     }
     assert kstatus_of(seen) == "Current"

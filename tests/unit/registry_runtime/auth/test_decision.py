@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from registry_runtime.auth.identity import ANYBODY, Endpoint, Identity
 from registry_runtime.auth.scope import Scopes
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.policy import Access, Action, Claim, Grant, Policy, Token, Uses
-from registry_runtime.contract.subject import KubernetesProvider
+from registry_runtime.contract.subject import SELF_CHECK, KubernetesProvider
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TOKEN = Token(
@@ -101,6 +102,25 @@ def test_what_is_granted_is_allowed() -> None:
 def test_refusals(policy: Policy, identity: Identity, name: str, action: Action, expected: Reason) -> None:
     """Each refusal has its own reason."""
     assert reason(policy, identity, name, action) is expected
+
+
+def test_the_repository_of_the_self_check_is_the_replicas_alone() -> None:
+    """Whatever is granted; and a replica's own bearer opens no other, nor more of it than its scopes name."""
+    anybody = Policy(anonymous=(Grant(repositories=("**",), actions=frozenset(Action)),), private_only=True)
+    for name in (SELF_CHECK, f"{SELF_CHECK}/more"):
+        for who in (ANYBODY, Identity("guest"), POD):
+            open_to_all = SHARED.model_copy(update={"anonymous": anybody.anonymous})
+            assert reason(open_to_all, who, name) is Reason.RESERVED
+    scopes = Scopes({SELF_CHECK: frozenset(Action), "team/app": frozenset(Action)})
+    replica = Identity(scopes=scopes, provider=SELF_CHECK, name="pod")
+    assert reason(anybody, replica, SELF_CHECK) is Reason.GRANTED
+    assert reason(Policy(), replica, SELF_CHECK, Action.PUSH) is Reason.GRANTED
+    assert reason(anybody, replica, SELF_CHECK, Action.DELETE) is Reason.NOT_GRANTED
+    assert reason(anybody, replica, f"{SELF_CHECK}/more") is Reason.NOT_GRANTED
+    assert reason(anybody, replica, "team/app") is Reason.NOT_GRANTED
+    assert reason(anybody, replace(replica, scopes=Scopes()), SELF_CHECK) is Reason.NOT_GRANTED
+    assert reason(anybody, replace(replica, scopes=None), SELF_CHECK) is Reason.NOT_GRANTED
+    assert reason(anybody, replace(replica, lapsed=1), SELF_CHECK) is Reason.BEARER_EXPIRED
 
 
 def test_a_namespace_lets_others_in() -> None:

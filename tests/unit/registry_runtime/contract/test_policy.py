@@ -10,6 +10,7 @@ import zlib
 import pytest
 
 from registry_runtime.contract.policy import Action, Claim, Grant, Policy, Sparse, Token, packed
+from registry_runtime.contract.subject import SELF_CHECK, OidcProvider
 
 GRANT = Grant(repositories=("team/**", "*"), actions=frozenset(Action))
 POLICY = Policy(
@@ -98,3 +99,10 @@ def test_what_is_no_document_is_refused(content: bytes) -> None:
     """Cut off, no gzip, longer than anybody needs, or no policy: one kind of error, and no memory spent."""
     with pytest.raises(ValueError, match=r"."):
         Policy.decode(content)
+
+
+def test_no_provider_is_called_as_a_replica_calls_itself() -> None:
+    """Its word would open the repository of the self-check."""
+    policy = Policy.model_construct(oidc={SELF_CHECK: OidcProvider(issuer="https://i.test", audience="a")})
+    with pytest.raises(ValueError, match="is what a replica calls itself"):
+        Policy.decode(policy.encode())
