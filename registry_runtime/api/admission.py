@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from registry_runtime.api.access import judged
 from registry_runtime.api.headers import given
-from registry_runtime.api.trace import Trace, claimed, trace_of
+from registry_runtime.api.trace import ITSELF, Trace, claimed, trace_of
 from registry_runtime.auth.credentials import parse
 from registry_runtime.auth.gate import Asker, Gate
 from registry_runtime.auth.identity import Identity
@@ -110,7 +110,7 @@ def _tell(trace: Trace, identity: Identity, account: str | None) -> None:
     """What the record says of who asks; a replica that checks itself is told from all others."""
     trace.who, trace.account = identity.who or None, account
     if identity.is_replica:
-        trace.event = "self-check"
+        trace.event = ITSELF
 
 
 def _key(request: Request, trace: Trace, name: RepositoryName, action: Action) -> Key:

@@ -12,7 +12,7 @@ from registry_runtime.api import activity
 from registry_runtime.api.access import REFUSED, AccessLog
 from registry_runtime.api.errors import ClientGone, ClientStalled, answer
 from registry_runtime.api.host import Hosts
-from registry_runtime.api.trace import Trace, begin, trace_of
+from registry_runtime.api.trace import ITSELF, Trace, begin, trace_of
 from registry_runtime.errors import StorageError
 from registry_runtime.metrics import Metrics
 
@@ -69,7 +69,8 @@ class Front:
     def _record(self, scope: Scope, trace: Trace, reply: _Reply) -> None:
         seconds = time.perf_counter() - trace.started
         status = reply.status if reply.status is not None and reply.complete else _CUT
-        self._count(scope["method"], status, trace, seconds)
+        if trace.event != ITSELF:
+            self._count(scope["method"], status, trace, seconds)
         self._access.write(scope, trace, status, seconds, reply.headers)
         activity.note(self._board, scope, trace, status)
 

@@ -17,6 +17,7 @@ from registry_runtime.errors import RegistryError
 
 ENDPOINT = "endpoint"  # keys of the ASGI scope's state: the listener puts the first one there
 SECURE = "secure"
+ITSELF = "self-check"  # the event of what a replica asks of itself: no client's request
 _TRACE = "trace"
 
 

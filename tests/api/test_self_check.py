@@ -62,7 +62,9 @@ def test_it_passes_at_the_start(replica: Replica) -> None:
         ("GET", "public", 200),
         ("GET", "private", 200),
     ]
-    assert 'roadstead_self_check{reason="Passed"} 1' in replica.probe("/metrics")[1]
+    metrics = replica.probe("/metrics")[1]
+    assert 'roadstead_self_check{reason="Passed"} 1' in metrics
+    assert "roadstead_requests_total{" not in metrics, "no client has come yet"
 
 
 @pytest.mark.parametrize("listener", ["public", "private"])
