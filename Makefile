@@ -6,10 +6,10 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-many bench-peers crds docs release lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-many bench-peers crds docs release lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: setup ## the main job: set up everything, start the three-zone cluster, push an image, pull it in every zone
 	@$(RUN) -m quickstart up
@@ -78,6 +78,9 @@ bench: parts ## measure, and print a table
 
 bench-access: setup ## measure decisions, logins and memory with 10,000 tokens
 	@$(RUN) -m benchmarks.access
+
+bench-changes: parts ## measure what each change costs clients: scaling, keys, certificates, zones (options: ARGS)
+	@$(RUN) -m benchmarks.changes $(ARGS)
 
 bench-many: parts ## measure 10,000 tokens and 1,000 namespaces in one Registry on the cluster
 	@$(RUN) -m benchmarks.many $(ARGS)

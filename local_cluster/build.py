@@ -60,14 +60,14 @@ def main() -> int:
 
 def some(root: Path, report: Callable[[str], None], names: set[str], *, docker: bool) -> None:
     """Only what is named; an image needs its programs built."""
-    built = parts.build(root, report, [part for part in parts.ALL if part.name in names])
+    built = parts.build(root, report, [part for part in parts.EVERY if part.name in names])
     wanted = [name for name in images.NAMES if f"image-{name}" in names]
     images.build(built, engine_for(root, report, docker=docker), report, wanted)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local_cluster.build", description=__doc__)
-    names = [*(part.name for part in parts.ALL), *IMAGES]
+    names = [*(part.name for part in parts.EVERY), *IMAGES]
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"only these: {', '.join(names)}")
     parser.add_argument(
         "--docker", action="store_true", help="images by a Docker engine, over its registry's base"

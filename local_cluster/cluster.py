@@ -75,6 +75,13 @@ class Cluster:
     def heal(self, zone: str) -> None:
         self.network.heal(self.layout.node(zone))
 
+    def slow(self, zone: str, rate: str) -> None:
+        """The zone's link is narrow (`1mbit`), and so late under load, until `quick` or `boot`."""
+        self.network.slow(self.layout.node(zone), rate)
+
+    def quick(self, zone: str) -> None:
+        self.network.quick(self.layout.node(zone))
+
     def crash(self, zone: str) -> None:
         """The zone's node is gone at once, as if its power had failed. Its disk stays."""
         self.machine(self.layout.node(zone).name).crash()

@@ -112,6 +112,16 @@ class Network:
     def heal(self, node: Node) -> None:
         self.set_port(node, FORWARDING)
 
+    def slow(self, node: Node, rate: str, burst: str = "32kb", queue: str = "400ms") -> None:
+        """The link carries no more than this (tc(8)), both ways; what waits longer is dropped."""
+        shape = ["root", "tbf", "rate", rate, "burst", burst, "latency", queue]
+        for machine, device in ((self.control_plane, node.zone), (self.machines[node.name], UPLINK)):
+            self.inside(machine, ["tc", "qdisc", "replace", "dev", device, *shape])
+
+    def quick(self, node: Node) -> None:
+        for machine, device in ((self.control_plane, node.zone), (self.machines[node.name], UPLINK)):
+            self.inside(machine, ["tc", "qdisc", "delete", "dev", device, "root"], check=False)
+
     def set_port(self, node: Node, state: str) -> None:
         if not self.plugged(node):
             raise NotRunning(f"{node.name} has no link: boot it, or run `up`")

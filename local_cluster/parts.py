@@ -110,7 +110,10 @@ TESTS = (
 )
 # Clients of a registry, as their own projects make them (docs/clients.md).
 CLIENTS = (go("regctl"), go("oras"), go("helm"), go("cosign"))
+# Four minutes of CPU that no test needs: `make bench-changes` builds it, which has a real autoscaler.
+BENCHMARKS = (go("metrics-server"),)
 ALL = CLUSTER + TESTS + CLIENTS
+EVERY = ALL + BENCHMARKS
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Parts:
 
     def binary(self, name: str) -> Path:
         """The file of a program such as `kubelet` or `ptp`. Raises PartMissing."""
-        part = next((part for part in ALL if name in part.binaries), None)
+        part = next((part for part in EVERY if name in part.binaries), None)
         if part is None:
             raise PartMissing(f"{name}: no part of the local cluster builds a program of this name")
         file = self.folder(part) / name

@@ -6,15 +6,19 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
 from tests.e2e.client import Client, PullFailed, PushRefused
 
 READERS = 8  # at a time, of all that was acknowledged
+PUSH_REQUESTS, PULL_REQUESTS = 5, 3  # of one image
+RETRYING = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of a client; dockerd waits longer, as often
+FAULTS = (aiohttp.ClientError, TimeoutError, OSError, PushRefused, PullFailed)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Failure:
 
 @dataclass
 class Load:
-    """Workers that push a new image or pull an acknowledged one, again and again."""
+    """Workers that push a new image or pull an acknowledged one, again and again.
+
+    A failure is what failed for good: without `patience` at once, with it after so many tries more.
+    """
 
     client: Client
     repository: str
@@ -38,6 +45,9 @@ class Load:
     pulls: int = 0
     failures: list[Failure] = field(default_factory=list)
     running: bool = True
+    patience: tuple[float, ...] = ()  # seconds before each further try
+    retried: list[Failure] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # of each image that came through, tries included
 
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[Load]:
@@ -52,19 +62,42 @@ class Load:
     async def _work(self, number: int) -> None:
         count = 0
         while self.running:
+            if self.acknowledged and random.random() < 0.7:
+                await self._persist(partial(self._pull, random.choice(self.acknowledged)))
+            else:
+                count += 1
+                layer = secrets.token_bytes(self.layer_bytes)
+                await self._persist(partial(self._push, f"w{number}-{count}", layer))
+            await asyncio.sleep(0.02)
+
+    async def _persist(self, job: Callable[[], Awaitable[None]]) -> None:
+        begun = time.monotonic()
+        for rest in (*self.patience, None):
             began = time.monotonic()
             try:
-                if self.acknowledged and random.random() < 0.7:
-                    await self.client.pull_image(self.repository, random.choice(self.acknowledged))
-                    self.pulls += 1
+                await job()
+            except FAULTS as error:
+                failure = Failure(began, time.monotonic(), f"{type(error).__name__}: {error}")
+                if rest is None:
+                    self.failures.append(failure)
                 else:
-                    count += 1
-                    layer = secrets.token_bytes(self.layer_bytes)
-                    tag = f"w{number}-{count}"
-                    self.acknowledged.append(await self.client.push_image(self.repository, tag, layer))
-            except (aiohttp.ClientError, TimeoutError, OSError, PushRefused, PullFailed) as error:
-                self.failures.append(Failure(began, time.monotonic(), f"{type(error).__name__}: {error}"))
-            await asyncio.sleep(0.02)
+                    self.retried.append(failure)
+                    await asyncio.sleep(rest)
+            else:
+                self.seconds.append(time.monotonic() - begun)
+                return
+
+    async def _pull(self, digest: str) -> None:
+        await self.client.pull_image(self.repository, digest)
+        self.pulls += 1
+
+    async def _push(self, tag: str, layer: bytes) -> None:
+        self.acknowledged.append(await self.client.push_image(self.repository, tag, layer))
+
+    @property
+    def requests(self) -> int:
+        """Of the images that came through."""
+        return PUSH_REQUESTS * len(self.acknowledged) + PULL_REQUESTS * self.pulls
 
     def failures_begun_after(self, moment: float) -> list[Failure]:
         return [failure for failure in self.failures if failure.began > moment]
@@ -90,4 +123,5 @@ class Load:
         for failure in self.failures:
             kind = failure.what.split(":")[0]
             kinds[kind] = kinds.get(kind, 0) + 1
-        return f"{len(self.acknowledged)} pushes, {self.pulls} pulls, failures {kinds or 'none'}"
+        tries = f", {len(self.retried)} tried again" if self.patience else ""
+        return f"{len(self.acknowledged)} pushes, {self.pulls} pulls{tries}, failures {kinds or 'none'}"

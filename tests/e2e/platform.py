@@ -91,6 +91,21 @@ class Platform:
         zone: str = node["metadata"]["labels"]["topology.kubernetes.io/zone"]
         return zone
 
+    def move_operator(self, zone: str) -> str:
+        """Into this zone; returns it."""
+        name, namespace = OPERATOR
+        selector = f"app.kubernetes.io/name={name}"
+        nodes = self.kubectl.list("node", "-l", f"topology.kubernetes.io/zone!={zone}")
+        others = [node["metadata"]["name"] for node in nodes]
+        if self.zone_of(selector, namespace) != zone:
+            self.kubectl("cordon", *others)
+            try:
+                self.kubectl("delete", "pod", "-n", namespace, "-l", selector)
+                self.kubectl.until_rolled_out([name], namespace)
+            finally:
+                self.kubectl("uncordon", *others)
+        return zone
+
     def kill_inside(self, pod: Object) -> None:
         """SIGKILL from the node, by the process id that its container runtime knows."""
         container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")

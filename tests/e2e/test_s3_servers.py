@@ -7,41 +7,22 @@ import base64
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_cluster import archive
-from local_cluster.images import existing
 from quickstart.story import TENANT
+from tests.e2e.accounts import ROOT, account, accounts, administer, client, hold
 from tests.e2e.load import Load
 from tests.e2e.own import OwnRegistry
 from tests.e2e.platform import Platform
 from tests.e2e.servers import PORT, from_secret, server
-from tests.s3_server import s3_client
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.cluster
 KMS_KEY = "the-tenants-key"
 MINIO = "localhost/minio:1"
-ROOT = {"accessKeyID": "administrator", "secretAccessKey": secrets.token_urlsafe(20)}
 TWO = {"replicas": 2, "zones": {"minimum": 2}}
-
-
-def hold(platform: Platform, name: str, values: dict[str, str]) -> None:
-    """A Secret of the tenant's."""
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    metadata = {"name": name, "namespace": TENANT}
-    platform.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-
-
-def client(platform: Platform, name: str, keys: dict[str, str]) -> S3Client:
-    """At this server, past every registry."""
-    address = platform.cluster.forward("127.0.0.1:0", f"{name}.{TENANT}:{PORT}")
-    return s3_client(f"http://{address}", keys["accessKeyID"], keys["secretAccessKey"], None)
 
 
 @pytest.fixture
@@ -91,33 +72,19 @@ async def test_the_server_encrypts_what_a_registry_writes(platform: Platform, mi
 
 
 @pytest.fixture
-def accounts(platform: Platform) -> Iterator[str]:
-    """versitygw, which is told who may sign in while it runs."""
-    hold(platform, "accounts-root", ROOT)
-    start = f"versitygw --port :{PORT} --quiet --keep-alive --iam-dir /data/users posix /data/buckets"
-    container = {
-        "image": existing(platform.cluster.parts, "versitygw").reference,
-        "command": ["sh", "-c", f"mkdir /data/users /data/buckets && exec {start}"],
-        "env": [
-            *from_secret(
-                "accounts-root", ROOT_ACCESS_KEY_ID="accessKeyID", ROOT_SECRET_ACCESS_KEY="secretAccessKey"
-            ),
-            {"name": "ADMIN_ENDPOINT_URL", "value": f"http://localhost:{PORT}"},
-        ],
-    }
-    with server(platform, "accounts", container, {}) as endpoint:
-        yield endpoint
-    platform.kubectl("delete", "secret/accounts-root", "secret/turned-s3", "-n", TENANT)
+def endpoint(platform: Platform) -> Iterator[str]:
+    with accounts(platform) as found:
+        yield found
+    platform.kubectl("delete", "secret/turned-s3", "-n", TENANT)
 
 
-async def test_a_key_that_is_revoked_has_a_successor(platform: Platform, accounts: str) -> None:
+async def test_a_key_that_is_revoked_has_a_successor(platform: Platform, endpoint: str) -> None:
     """The Secret gets another account's key under load, the old account goes: no request fails."""
-    client(platform, "accounts", ROOT).create_bucket(Bucket=TENANT)
     old, new = account(platform, "old"), account(platform, "new")
     hold(platform, "turned-s3", old)
     registry = OwnRegistry(platform, "turned", "turn")
     keys = {"credentialsSecretRef": {"name": "turned-s3"}}
-    registry.declare({"endpoint": accounts, "insecure": True, **keys}, **TWO)
+    registry.declare({"endpoint": endpoint, "insecure": True, **keys}, **TWO)
     with registry.claimed():
         load, restarts = Load(registry.client(), "turn/image", workers=3), registry.restarts
         async with load.steady():
@@ -133,15 +100,3 @@ async def test_a_key_that_is_revoked_has_a_successor(platform: Platform, account
         assert await load.lost() == []
         assert registry.restarts == restarts
         assert registry.until(StorageReady="Ready")["Ready"]["status"] == "True"
-
-
-def account(platform: Platform, name: str) -> dict[str, str]:
-    """A new one of the server, which may use every bucket; its keys as a Secret has them."""
-    keys = {"accessKeyID": name, "secretAccessKey": secrets.token_urlsafe(20)}
-    user = ("--access", name, "--secret", keys["secretAccessKey"], "--role", "admin")
-    administer(platform, "create-user", *user)
-    return keys
-
-
-def administer(platform: Platform, *words: str) -> None:
-    platform.kubectl("exec", "deploy/accounts", "-n", TENANT, "--", "versitygw", "admin", *words)

@@ -89,7 +89,7 @@ async def test_the_operators_zone_is_cut(platform: Platform) -> None:
     """The operator is lost with its zone: replicas go on serving, and another one says what is true."""
     zone = platform.zone_of(f"app.kubernetes.io/name={OPERATOR[0]}", OPERATOR[1])
     if zone == platform.zone_of("app.kubernetes.io/name=s3", "s3-system"):
-        zone = await asyncio.to_thread(move_operator, platform, zone)
+        zone = await asyncio.to_thread(platform.move_operator, min(ZONES - {zone}))
     platform.cluster.cut(zone)
     try:
         await asyncio.sleep(20)
@@ -110,19 +110,6 @@ def heal(platform: Platform, zone: str) -> None:
     platform.cluster.heal(zone)
     whole = {"ZoneRedundant": "True", "Ready": "True", "PolicyPropagated": "True"}
     platform.until_condition("reg", REGISTRY, TENANT, seconds=120, **whole)
-
-
-def move_operator(platform: Platform, away_from: str) -> str:
-    """To another zone than the S3 server's, whose loss would be another story."""
-    name, namespace = OPERATOR
-    nodes = platform.kubectl.list("node", "-l", f"topology.kubernetes.io/zone={away_from}")
-    platform.kubectl("cordon", nodes[0]["metadata"]["name"])
-    try:
-        platform.kubectl("delete", "pod", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")
-        platform.kubectl.until_rolled_out([name], namespace)
-    finally:
-        platform.kubectl("uncordon", nodes[0]["metadata"]["name"])
-    return platform.zone_of(f"app.kubernetes.io/name={name}", namespace)
 
 
 async def test_the_api_server_is_away_for_a_minute(platform: Platform) -> None:

@@ -1,0 +1,106 @@
+"""What a platform team does to a Registry in a year, in minutes, under a steady load: no request fails.
+
+The whole, with more replicas and a figure for each change, is `make bench-changes`. Keys of storage and of
+encryption are turned in test_s3_servers and test_encryption, a zone is lost in tests/faults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.e2e.changing import ZONES, Changing
+from tests.e2e.load import RETRYING, Load
+from tests.e2e.platform import Platform
+
+pytestmark = pytest.mark.cluster
+CLAIM = "quayside"
+
+
+@pytest.fixture(scope="module")
+def changing(platform: Platform) -> Iterator[Changing]:
+    registry = Changing(platform, "changing", CLAIM)
+    registry.change()
+    with registry.claimed():
+        yield registry
+
+
+@asynccontextmanager
+async def loaded(registry: Changing, name: str) -> AsyncIterator[Load]:
+    """A load for the time of the block, of which nothing failed and nothing is lost."""
+    load = Load(registry.client(timeout=30), f"{CLAIM}/{name}", workers=3)
+    async with load.steady():
+        await asyncio.sleep(1)
+        yield load
+        await asyncio.sleep(1)
+    print(f"{name}: {load.summary()}")
+    assert load.failures == []
+    assert len(load.acknowledged) > 5
+    assert await load.lost() == []
+
+
+async def test_certificate_and_ca_change_under_load(changing: Changing) -> None:
+    """A new certificate, then a new CA: announced, signing, the old one gone; no replica restarts."""
+    restarts = changing.restarts
+    async with loaded(changing, "certificates") as load:
+        await asyncio.to_thread(changing.renew)
+        await changing.turn_ca(load, notice=8)
+    assert changing.restarts == restarts
+    (only,) = changing.trusted()
+    for one in changing.served():
+        one.verify_directly_issued_by(only)
+
+
+async def test_an_autoscaler_takes_the_replicas_and_lets_go(changing: Changing) -> None:
+    """3, then 4 because it wants no fewer, then 3 again: as many as it says, spread anew each time."""
+    async with loaded(changing, "numbers"):
+        await asyncio.to_thread(changing.change, autoscaling={"minReplicas": 4, "maxReplicas": 4})
+        await asyncio.to_thread(changing.until_replicas, 4, 4)
+        await asyncio.to_thread(changing.change, autoscaling=None)
+        await asyncio.to_thread(changing.until_replicas, 3, 3)
+    assert changing.status["desiredReplicas"] == 3
+
+
+async def test_nodes_are_drained_one_after_another(changing: Changing) -> None:
+    """Each zone's replica is evicted by the budget, drained, and back before the next one's goes."""
+    async with loaded(changing, "drained"):
+        for zone in ZONES:
+            await asyncio.to_thread(changing.drain, zone)
+
+
+def test_requests_stay_in_their_zone(changing: Changing) -> None:
+    """What begins in a zone is answered there, in each of the three."""
+    changing.settle()
+    for zone in ZONES:
+        assert changing.share(zone, 20) == 1.0
+
+
+async def test_two_zones_are_lost_and_pulls_go_on(platform: Platform, changing: Changing) -> None:
+    """From the third: clients that retry lose nothing, and the status says which zones are gone."""
+    home = changing.home
+    away = sorted(set(ZONES) - {home})
+    await asyncio.to_thread(platform.move_operator, home)
+    load = Load(changing.client(timeout=8), f"{CLAIM}/cut", workers=3, patience=RETRYING)
+    async with load.steady():
+        await asyncio.sleep(2)
+        with changing.lost(*away):
+            await asyncio.to_thread(changing.until, seconds=120, ZoneRedundant="False", Ready="False")
+            await asyncio.to_thread(until_alone, changing, home)
+            said = changing.status
+    print(f"two zones lost: {load.summary()}")
+    assert load.failures == []
+    message = {one["type"]: one["message"] for one in said["conditions"]}
+    assert message["ZoneRedundant"] == f"1 of 3 zones serve: {', '.join(away)} have none"
+    assert message["Available"] == "pulls and pushes are served"
+    assert message["Ready"].startswith("1 of 3 replicas serve")
+    await asyncio.to_thread(changing.settle)
+    assert await load.lost() == []
+
+
+def until_alone(changing: Changing, zone: str) -> None:
+    """Until the status says that only this zone serves."""
+    kubectl = changing.platform.kubectl
+    kubectl.until(f"{zone} alone", lambda: {z for z, n in changing.status["zones"].items() if n} == {zone})
