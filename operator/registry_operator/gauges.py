@@ -31,7 +31,7 @@ def read(metrics: Metrics, cache: Cache, queue: Queue, watches: Watches, replica
     metrics.expiring.reads(lambda: _by_namespace(tokens.values(), "Expiring", "True"))
     metrics.late.reads(lambda: _by_namespace(tokens.values(), "Rotated", "False"))
     metrics.conditions.reads(lambda: _conditions(registries.values()))
-    metrics.replicas.reads(lambda: _each(registries.values(), lambda one: one.spec.replicas))
+    metrics.replicas.reads(lambda: _each(registries.values(), lambda one: one.status.desired_replicas))
     metrics.serving.reads(lambda: _each(registries.values(), lambda one: one.status.ready_replicas))
     metrics.zones.reads(
         lambda: _each(registries.values(), lambda one: sum(count > 0 for count in one.status.zones.values()))
