@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from registry_operator import names
-from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
 from registry_operator.observed import (
     Absence,
     Autoscaler,
@@ -44,7 +44,10 @@ from registry_runtime.contract.state import ReplicaState
 
 @dataclass(frozen=True)
 class Child:
-    """A child as last seen. `content` is its JSON without managedFields and status."""
+    """A child as last seen. `content` is its JSON without managedFields and status.
+
+    Its resource version makes no difference: what others write of it, such as its status, wakes nobody.
+    """
 
     kind: str
     key: Key
@@ -55,6 +58,7 @@ class Child:
     owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
     rollout: Rollout | None = None  # of a Deployment
     autoscaler: Autoscaler | None = None  # of a HorizontalPodAutoscaler
+    resource_version: str = field(default="", compare=False)
 
     @property
     def data(self) -> Mapping[str, str]:
@@ -68,6 +72,8 @@ class Pod:
 
     registry: Key
     waiting: Waiting | None = None
+    uid: str = ""
+    resource_version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -209,7 +215,10 @@ class Cache:
 
     def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
         """A child of a Registry: what differs from what is wanted is repaired."""
-        before = self.children.pop((kind, key), None)
+        before = self.children.get((kind, key))
+        if before and seen and is_older(seen.resource_version, before.resource_version):
+            return set()  # a late event: what was written since is known by the answer
+        self.children.pop((kind, key), None)
         if seen is not None:
             self.children[kind, key] = seen
         return set() if before == seen else works_of(before, seen)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from registry_operator.cluster import Cluster
+from registry_operator.cluster import Cluster, Version
 from registry_operator.cluster.resources import EVENTS
 from registry_operator.errors import ClusterError, NotFound, WriteConflict
 from registry_operator.models import API_VERSION, AccessToken, Condition, Namespace, Registry
@@ -100,7 +100,8 @@ class Recorder:
             return
         count = _count(there) + _count(event)
         series = {"series": {"count": count, "lastObservedTime": event["eventTime"]}}
-        await self._cluster.merge(EVENTS, metadata["namespace"], metadata["name"], series)
+        where = metadata["namespace"], metadata["name"]
+        await self._cluster.merge(EVENTS, *where, series, Version.of(there))
 
     def _event(self, about: Registry | Namespace | AccessToken, note: Note) -> dict[str, Any]:
         meta = about.meta

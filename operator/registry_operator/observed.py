@@ -84,6 +84,7 @@ class ServiceAccount:
     resource_version: str
     pull_secrets: tuple[str, ...] = ()
     placed: Mapping[str, PlacedEntry] = field(default_factory=dict)
+    uid: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def child(obj: Object) -> Child | None:
         owners=owners(obj),
         rollout=rollout(obj) if obj["kind"] == "Deployment" else None,
         autoscaler=autoscaler(obj) if obj["kind"] == "HorizontalPodAutoscaler" else None,
+        resource_version=metadata["resourceVersion"],
     )
 
 
@@ -99,7 +100,12 @@ def pod(obj: Object) -> Pod | None:
     instance = (metadata.get("labels") or {}).get(names.INSTANCE)
     if instance is None or "deletionTimestamp" in metadata:
         return None
-    return Pod(Key(metadata["namespace"], instance), waiting(obj.get("status") or {}))
+    return Pod(
+        registry=Key(metadata["namespace"], instance),
+        waiting=waiting(obj.get("status") or {}),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+    )
 
 
 def waiting(status: Object) -> Waiting | None:
@@ -169,7 +175,7 @@ def service_account(obj: Object) -> ServiceAccount:
         secret, _, owner = value.partition(" ")
         placed[uid] = PlacedEntry(secret, owner)
     secrets = tuple(one.get("name") or "" for one in obj.get("imagePullSecrets") or ())
-    return ServiceAccount(metadata["resourceVersion"], secrets, placed)
+    return ServiceAccount(metadata["resourceVersion"], secrets, placed, metadata["uid"])
 
 
 def _annotated(metadata: Object, prefix: str) -> dict[str, str]:

@@ -6,9 +6,9 @@ api           requests and answers as plain JSON objects; faults as the operator
 stream        list and watch that never ends, whatever the wire does
 """
 
-from registry_operator.cluster.api import Cluster, Page, Scope
+from registry_operator.cluster.api import Cluster, Page, Scope, Seen, Version
 from registry_operator.cluster.credentials import Credentials
 from registry_operator.cluster.resources import Resource
 from registry_operator.cluster.stream import Stream
 
-__all__ = ["Cluster", "Credentials", "Page", "Resource", "Scope", "Stream"]
+__all__ = ["Cluster", "Credentials", "Page", "Resource", "Scope", "Seen", "Stream", "Version"]

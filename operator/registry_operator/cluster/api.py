@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -37,10 +37,35 @@ CHUNK = 256 * 1024
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 METADATA = "application/json;as={kind};v=v1;g=meta.k8s.io"
+# A version that no object ever has: an apply with it makes an object, and is a conflict where there is one.
+NONE = "1"
 
 
 class Gone(ClusterError):
     """The resource version is too old to go on from: list again."""
+
+
+class Seen(Protocol):
+    """Which object, and in which version, somebody saw: what is written is written over that and no other."""
+
+    @property
+    def uid(self) -> str:
+        """`metadata.uid`."""
+
+    @property
+    def resource_version(self) -> str:
+        """`metadata.resourceVersion`."""
+
+
+class Version(NamedTuple):
+    """Of an object as it was read."""
+
+    uid: str
+    resource_version: str
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> Self:
+        return cls(obj["metadata"]["uid"], obj["metadata"]["resourceVersion"])
 
 
 class Scope(NamedTuple):
@@ -74,7 +99,8 @@ class Page(NamedTuple):
 class Cluster:
     """One API server. `count(verb, resource, code)` is told of each request; code 0 means no answer.
 
-    While `may_write()` is false, nothing but a Lease is written: a leader that was paused may be none.
+    While `may_write()` is false, nothing but a Lease is written: a leader that was paused may be none. A
+    request that was on its way by then changes nothing that was written since: each names what was seen.
     """
 
     def __init__(
@@ -136,24 +162,29 @@ class Cluster:
             query={"fieldManager": MANAGER},
         )
 
-    async def apply(self, obj: Mapping[str, Any]) -> Object:
-        """Server-side apply of the full intent. With `metadata.uid` it never makes an object anew."""
-        return await self._apply(obj, MANAGER, "")
+    async def apply(self, obj: Mapping[str, Any], seen: Seen | None) -> Object:
+        """Server-side apply of the full intent over what was seen; None: where none of this name is there.
 
-    async def hold(self, obj: Mapping[str, Any]) -> Object:
+        Raises WriteConflict where it is another by now.
+        """
+        return await self._apply(obj, seen, MANAGER, "")
+
+    async def hold(self, obj: Mapping[str, Any], seen: Seen) -> Object:
         """Fields that we are about to leave to others, as they are: WriteConflict where they are not."""
-        return await self._apply(obj, HOLDER, "", force=False)
+        return await self._apply(obj, seen, HOLDER, "", force=False)
 
-    async def apply_status(self, obj: Mapping[str, Any]) -> Object:
-        """The whole status; `metadata.resourceVersion` must be the one it was judged by, or WriteConflict."""
-        return await self._apply(obj, STATUS_MANAGER, "status")
+    async def apply_status(self, obj: Mapping[str, Any], seen: Seen) -> Object:
+        """The whole status. Raises WriteConflict where the object is another than the one that was judged."""
+        return await self._apply(obj, seen, STATUS_MANAGER, "status")
 
-    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Object) -> Object:
-        """A JSON merge patch (RFC 7396); with `metadata.resourceVersion` only of that, or WriteConflict."""
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Object, seen: Seen
+    ) -> Object:
+        """A JSON merge patch (RFC 7396) of what was seen. Raises NotFound; WriteConflict where it changed."""
         return await self._json(
             *("patch", resource, resource.path(namespace, name), resource.place(namespace, name), namespace),
             method="PATCH",
-            body=patch,
+            body=_over(patch, seen),
             query={"fieldManager": MANAGER},
             headers={"Content-Type": MERGE},
         )
@@ -168,19 +199,14 @@ class Cluster:
             query={"fieldManager": MANAGER},
         )
 
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, uid: str, version: str = ""
-    ) -> bool:
-        """Deletes this very object, and with `version` only as it was then. False where it is another now."""
-        preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+    async def delete(self, resource: Resource, namespace: str | None, name: str, seen: Seen) -> None:
+        """Deletes what was seen, if it is there. Raises WriteConflict where it changed, or is another now."""
+        preconditions = {"uid": seen.uid, "resourceVersion": seen.resource_version}
         body = {"preconditions": preconditions, "propagationPolicy": "Background"}
         place = resource.place(namespace, name)
         path = resource.path(namespace, name)
-        try:
+        with suppress(NotFound):
             await self._json("delete", resource, path, place, namespace, method="DELETE", body=body)
-        except (NotFound, WriteConflict):
-            return False
-        return True
 
     async def watch(
         self, resource: Resource, scope: Scope, version: str, seconds: int
@@ -207,14 +233,14 @@ class Cluster:
                 yield event["type"], event["object"]
 
     async def _apply(
-        self, obj: Mapping[str, Any], manager: str, subresource: str, *, force: bool = True
+        self, obj: Mapping[str, Any], seen: Seen | None, manager: str, subresource: str, *, force: bool = True
     ) -> Object:
         resource, namespace, name = _address(obj)
         place = resource.place(namespace, name)
         return await self._json(
             *("apply", resource, resource.path(namespace, name, subresource), place, namespace),
             method="PATCH",
-            body=obj,
+            body=_over(obj, seen),
             query={"fieldManager": manager, "force": str(force).lower()},
             headers={"Content-Type": APPLY},
         )
@@ -271,6 +297,12 @@ def _address(obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
     resource = resource_of(obj)
     metadata = obj["metadata"]
     return resource, metadata.get("namespace"), metadata["name"]
+
+
+def _over(obj: Mapping[str, Any], seen: Seen | None) -> Object:
+    """The object, to be written over that alone."""
+    meant = {"uid": seen.uid, "resourceVersion": seen.resource_version} if seen else {"resourceVersion": NONE}
+    return {**obj, "metadata": {**obj.get("metadata", {}), **meant}}
 
 
 async def _status(response: aiohttp.ClientResponse) -> Object:

@@ -22,9 +22,8 @@ class Rendered:
 
     Empty while the Registry's Secrets must not be read or written: what runs then goes on unchanged.
 
-    An object whose annotation `names.RENDERED` is equal is up to date. One that was not seen must be read
-    from the API server (not a cache) before it is applied: it may be somebody else's, and a Secret holds
-    what must not be made twice.
+    An object whose annotation `names.RENDERED` is equal is up to date. One that was not seen is applied only
+    where none is there: it may be somebody else's, and a Secret holds what must not be made twice.
     """
 
     children: tuple[Child, ...]

@@ -26,18 +26,20 @@ class Edit:
     """One ServiceAccount as it should be: all names in its list, and the token's annotation (None: none)."""
 
     key: Key
-    resource_version: str
+    seen: ServiceAccount
     pull_secrets: tuple[str, ...]
-    uid: str  # of the token
+    token: str  # its UID
     placed: PlacedEntry | None
 
     @property
     def patch(self) -> dict[str, Any]:
-        """A merge patch, of the ServiceAccount that was seen and no other."""
+        """A merge patch of the ServiceAccount that was seen."""
         mark = f"{self.placed.secret} {self.placed.owner}" if self.placed else None
-        annotations = {names.IMAGE_PULL_SECRETS + self.uid: mark}
-        metadata = {"resourceVersion": self.resource_version, "annotations": annotations}
-        return {"metadata": metadata, "imagePullSecrets": [{"name": name} for name in self.pull_secrets]}
+        annotations = {names.IMAGE_PULL_SECRETS + self.token: mark}
+        return {
+            "metadata": {"annotations": annotations},
+            "imagePullSecrets": [{"name": name} for name in self.pull_secrets],
+        }
 
 
 def wanted(observed: TokenObserved) -> tuple[Key, ...]:
@@ -94,4 +96,4 @@ def edit(found: Mapping[Key, ServiceAccount], key: Key, uid: str, wish: PlacedEn
         wish = None  # somebody put this name there: it is not ours to take away
     if (secrets, wish) == (account.pull_secrets, before):
         return None
-    return Edit(key, account.resource_version, secrets, uid, wish)
+    return Edit(key, account, secrets, uid, wish)

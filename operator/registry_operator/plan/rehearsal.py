@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from registry_operator.cluster import Cluster, Credentials, Resource
+from registry_operator.cluster import Cluster, Credentials, Resource, Seen, Version
 from registry_operator.cluster.resources import SECRETS, resource_of
 from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.models import Key
@@ -82,13 +82,22 @@ class Rehearsal(Cluster):
             raise WriteConflict(f"{resource.place(*key)}: it exists")
         return self._write(resource, key, obj)
 
-    async def apply(self, obj: Mapping[str, Any]) -> Object:
+    async def apply(self, obj: Mapping[str, Any], seen: Seen | None) -> Object:
         resource, key = _place(obj)
-        await self._look(resource, key)
+        there = await self._look(resource, key)
+        if there is not None and (seen is None or there["metadata"].get("uid") != seen.uid):
+            raise WriteConflict(f"{resource.place(*key)}: it is another than the one that was seen")
         return self._write(resource, key, obj)
 
-    async def apply_status(self, obj: Mapping[str, Any]) -> Object:
+    async def hold(self, obj: Mapping[str, Any], seen: Seen) -> Object:
+        """No change: the fields are as they are."""
+        _ = seen
+        resource, key = _place(obj)
+        return await self.get(resource, *key)
+
+    async def apply_status(self, obj: Mapping[str, Any], seen: Seen) -> Object:
         """No change of an object: what the operator would say of it, as far as it can be known now."""
+        _ = seen
         resource, key = _place(obj)
         found = await self.get(resource, *key)
         self._said.setdefault((resource, key), (found.get("status") or {}).get("conditions") or [])
@@ -96,23 +105,21 @@ class Rehearsal(Cluster):
         self._now[resource, key] = {**found, "status": obj["status"]}
         return {**found, "status": obj["status"]}
 
-    async def merge(self, resource: Resource, namespace: str | None, name: str, patch: Object) -> Object:
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Object, seen: Seen
+    ) -> Object:
+        _ = seen  # what was read is what is there
         found = await self.get(resource, namespace, name)
         return self._write(resource, Key(namespace or "", name), merge(found, patch))
 
     async def replace(self, obj: Mapping[str, Any]) -> Object:
-        return await self.apply(obj)
+        return await self.apply(obj, Version.of(obj))
 
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, uid: str, version: str = ""
-    ) -> bool:
-        _ = version  # what was read is what is there
+    async def delete(self, resource: Resource, namespace: str | None, name: str, seen: Seen) -> None:
         key = Key(namespace or "", name)
         found = await self._look(resource, key)
-        if found is None or found["metadata"].get("uid") != uid:
-            return False
-        self.gone(resource, key)
-        return True
+        if found is not None and found["metadata"].get("uid") == seen.uid:
+            self.gone(resource, key)
 
     def gone(self, resource: Resource, key: Key) -> None:
         """Deleted, be it by the garbage collector."""

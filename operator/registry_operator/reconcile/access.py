@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from registry_operator import names, seen
+from registry_operator.cluster import Version
 from registry_operator.cluster.resources import CONFIG_MAPS
 from registry_operator.desired.draft import Draft, Drafts
 from registry_operator.errors import NotFound
@@ -97,7 +98,7 @@ class Access:
             return
         if registry.meta.uid in seen.owners(there):
             labels = {"metadata": {"labels": names.labels(registry, "policy")}}
-            mended = seen.child(await self._at.cluster.merge(CONFIG_MAPS, *key, labels))
+            mended = seen.child(await self._at.cluster.merge(CONFIG_MAPS, *key, labels, Version.of(there)))
             self._at.cache.see_child(kind, key, mended)
 
     def is_known(self, key: Key) -> bool:

@@ -7,7 +7,7 @@ from registry_operator import names
 from registry_operator.checks import access_token as checks
 from registry_operator.cluster.resources import ACCESS_TOKENS, SECRETS
 from registry_operator.desired.access_token import render, unwanted
-from registry_operator.errors import NotFound
+from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.events import Note
 from registry_operator.models import AccessToken, Key
 from registry_operator.models.base import format_time
@@ -61,11 +61,13 @@ async def reconcile(at: Context, key: Key) -> None:
 
 async def end(at: Context, token: AccessToken) -> None:
     """Deletes the resource itself, unless somebody changed it meanwhile; what it made goes with it."""
-    meta = token.meta
-    if await at.cluster.delete(ACCESS_TOKENS, *token.key, meta.uid, meta.resource_version):
-        ended = f"deleted, as spec.whenExpired says: it ended at {format_time(token.expires or at.now())}"
-        at.recorder.record(token, [Note("Normal", "Expired", "Delete", ended)])
-        log.info("token deleted at its end", extra={"token": str(token.key)})
+    try:
+        await at.cluster.delete(ACCESS_TOKENS, *token.key, token.meta)
+    except WriteConflict:
+        return  # the watch tells what it is now
+    ended = f"deleted, as spec.whenExpired says: it ended at {format_time(token.expires or at.now())}"
+    at.recorder.record(token, [Note("Normal", "Expired", "Delete", ended)])
+    log.info("token deleted at its end", extra={"token": str(token.key)})
 
 
 async def forget(at: Context, key: Key | None = None) -> None:
@@ -82,7 +84,7 @@ async def forget(at: Context, key: Key | None = None) -> None:
     finally:
         for secret, data in secrets.items():
             if owner_in(data) in gone:
-                await at.cluster.delete(SECRETS, *secret, data.uid)
+                await at.cluster.delete(SECRETS, *secret, data)
                 log.info("leftover deleted", extra={"secret": str(secret)})
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from registry_operator import names, seen
 from registry_operator.cache import Child as Seen
+from registry_operator.cluster import Seen as Known
+from registry_operator.cluster import Version
 from registry_operator.cluster.resources import KNOWN, SECRETS, resource_of
 from registry_operator.desired.rendered import Child, fingerprint, identity
 from registry_operator.errors import NotFound, WriteConflict
@@ -32,24 +34,37 @@ async def apply_all(at: Context, owner: Owner, children: Iterable[Child]) -> lis
 
 
 async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
-    """Applies a child unless it is as it should be. Raises ClusterError."""
+    """Applies a child over what was seen of it, unless that is as it should be. Raises ClusterError."""
     if child["kind"] == SECRETS.kind:
         return await _apply_secret(at, owner, child)
     kind, key = identity(child)
     there = at.cache.children.get((kind, key))
-    if there is None:
-        try:
-            obj = await at.cluster.get(resource_of(child), *key)
-        except NotFound:
-            await _write(at, owner, child, None)
-            return None
-        if not is_ours(obj, owner):
-            return Conflict(kind, key)
-        there = seen.child(obj)
-    elif owner.meta.uid not in there.owners and not adopted(there.content, owner):
+    if there is not None and owner.meta.uid not in there.owners and not adopted(there.content, owner):
         return Conflict(kind, key)
-    if there is None or not is_up_to_date(at, there, child):
+    if there is not None and is_up_to_date(at, there, child):
+        return None
+    try:
         await _write(at, owner, child, there)
+    except WriteConflict:  # somebody wrote it since, or it is there and has no label of ours: look
+        return await _apply_over(at, owner, child)
+    return None
+
+
+async def _apply_over(at: Context, owner: Owner, child: Child) -> Conflict | None:
+    """Once more, over what is there now. Raises WriteConflict where that changes all the time."""
+    kind, key = identity(child)
+    try:
+        obj = await at.cluster.get(resource_of(child), *key)
+    except NotFound:
+        await _write(at, owner, child, None)
+        return None
+    if not is_ours(obj, owner):
+        return Conflict(kind, key)
+    there = seen.child(obj)
+    if there is not None and is_up_to_date(at, there, child):
+        at.cache.see_child(kind, key, there)
+    else:
+        await _write(at, owner, child, there, Version.of(obj))
     return None
 
 
@@ -92,10 +107,13 @@ def bare(child: Child) -> dict[str, Any]:
     return {**child, "metadata": metadata}
 
 
-async def _write(at: Context, owner: Owner, child: Child, there: Seen | None) -> None:
+async def _write(
+    at: Context, owner: Owner, child: Child, there: Seen | None, unlabelled: Version | None = None
+) -> None:
+    over: Known | None = there or unlabelled
     if scaling.leaves_replicas(child):
-        child = await scaling.hand_over(at, owner, child, there)
-    applied = seen.child(await at.cluster.apply(child))
+        child, over = await scaling.hand_over(at, owner, child, there, over)
+    applied = seen.child(await at.cluster.apply(child, over))
     if applied is None:
         return
     if not covers(json.loads(applied.content), bare(child)):
@@ -104,28 +122,23 @@ async def _write(at: Context, owner: Owner, child: Child, there: Seen | None) ->
 
 
 async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | None:
-    """A Secret is made by POST: what another made in the same moment is read, and never overwritten."""
+    """What another wrote in the same moment is read, never overwritten: it may be a password in use."""
     kind, key = identity(child)
-    there = at.secrets.view.get(key)
-    if not isinstance(there, SecretData):
-        try:
-            at.secrets.put(key, read(await at.cluster.create(child)))
-        except WriteConflict:
+    found = at.secrets.view.get(key)
+    there = found if isinstance(found, SecretData) else None
+    if there is not None:
+        if there.deleting:
+            raise WriteConflict(f"Secret {key}: it is being deleted")
+        if not owns(owner, there):
+            return Conflict(kind, key)
+        if is_same(there, child):
+            return None
+    try:
+        at.secrets.put(key, read(await at.cluster.apply(child, there)))
+    except WriteConflict:
+        if there is None:
             at.secrets.put(key, read(await at.cluster.get(SECRETS, *key)))
-            raise WriteConflict(
-                f"Secret {key}: it was made meanwhile; it is read before it is used"
-            ) from None
-        return None
-    if there.deleting:
-        raise WriteConflict(f"Secret {key}: it is being deleted")
-    if not owns(owner, there):
-        return Conflict(kind, key)
-    if not is_same(there, child):
-        # Of this very object, so that one that was deleted meanwhile is not made anew without a look at it;
-        # and as it was read: what a late request overwrote might be a password that was given out.
-        read_as = {"uid": there.uid, "resourceVersion": there.resource_version}
-        named = {**child, "metadata": {**child["metadata"], **read_as}}
-        at.secrets.put(key, read(await at.cluster.apply(named)))
+        raise
     return None
 
 
@@ -145,14 +158,14 @@ def is_same(there: SecretData, child: Child) -> bool:
 
 
 async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
-    """Deletes a child that is wanted no longer, if it is ours."""
+    """Deletes a child that is wanted no longer, if it is ours. Raises WriteConflict where it changed."""
     if kind == SECRETS.kind:
         secret = at.secrets.view.get(key)
         if isinstance(secret, SecretData) and owns(owner, secret):
-            await at.cluster.delete(SECRETS, *key, secret.uid)
+            await at.cluster.delete(SECRETS, *key, secret)
             at.secrets.put(key, None)
         return
     there = at.cache.children.get((kind, key))
     if there is not None and owner.meta.uid in there.owners:
-        await at.cluster.delete(KINDS[kind], *key, there.uid)
+        await at.cluster.delete(KINDS[kind], *key, there)
         at.cache.see_child(kind, key, None)

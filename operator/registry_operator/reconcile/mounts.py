@@ -7,10 +7,13 @@ for that minute.
 """
 
 import hashlib
+from contextlib import suppress
 
 from registry_operator import names
+from registry_operator.cache import Pod
+from registry_operator.cluster import Version
 from registry_operator.cluster.resources import PODS
-from registry_operator.errors import NotFound
+from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.models import Key, Registry
 from registry_operator.observed import SecretData
 from registry_operator.reconcile.context import Context
@@ -24,12 +27,22 @@ async def refresh(at: Context, registry: Registry) -> None:
     revision = revision_of(at, registry)
     before = at.mounted.get(registry.key)
     if before not in {None, revision}:
-        for pod in [pod for pod, one in at.cache.pods.items() if one.registry == registry.key]:
-            try:
-                await at.cluster.merge(PODS, *pod, {"metadata": {"annotations": {REVISION: revision}}})
-            except NotFound:
-                continue
+        for key, pod in list(at.cache.pods.items()):
+            if pod.registry == registry.key:
+                with suppress(NotFound):
+                    await _annotate(at, key, pod, revision)
     at.mounted[registry.key] = revision
+
+
+async def _annotate(at: Context, key: Key, pod: Pod, revision: str) -> None:
+    """A second time over what is there now: the kubelet writes the status of a pod at any moment."""
+    patch = {"metadata": {"annotations": {REVISION: revision}}}
+    try:
+        await at.cluster.merge(PODS, *key, patch, pod)
+    except WriteConflict:
+        there = Version.of(await at.cluster.get(PODS, *key))
+        if there.uid == pod.uid:  # a new one has mounted what is there now
+            await at.cluster.merge(PODS, *key, patch, there)
 
 
 def revision_of(at: Context, registry: Registry) -> str:

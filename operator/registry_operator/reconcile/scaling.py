@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry_operator.cache import Child as Seen
+from registry_operator.cluster import Seen as Known
+from registry_operator.cluster import Version
 from registry_operator.desired.rendered import Child
 from registry_operator.models import AccessToken, Registry
 from registry_operator.reconcile.context import Context
@@ -20,17 +22,19 @@ def leaves_replicas(child: Mapping[str, Any]) -> bool:
     return child["kind"] == "Deployment" and "replicas" not in child["spec"]
 
 
-async def hand_over(at: Context, owner: Registry | AccessToken, child: Child, there: Seen | None) -> Child:
-    """What is to be applied, now that somebody else holds the number; a new one begins with the spec's.
+async def hand_over(
+    at: Context, owner: Registry | AccessToken, child: Child, there: Seen | None, over: Known | None
+) -> tuple[Child, Known | None]:
+    """What is to be applied, and over what, now that somebody else holds the number.
 
-    Raises WriteConflict where the autoscaler changed it since it was seen.
+    A new one begins with the spec's. Raises WriteConflict where the autoscaler changed it since it was seen.
     """
     if there is None:
-        return {**child, "spec": {**child["spec"], "replicas": _first(owner)}}
-    metadata = {name: child["metadata"][name] for name in ("name", "namespace")} | {"uid": there.uid}
+        return {**child, "spec": {**child["spec"], "replicas": _first(owner)}}, over
+    metadata = {name: child["metadata"][name] for name in ("name", "namespace")}
     number = json.loads(there.content)["spec"]["replicas"]
-    await at.cluster.hold({**child, "metadata": metadata, "spec": {"replicas": number}})
-    return child
+    held = await at.cluster.hold({**child, "metadata": metadata, "spec": {"replicas": number}}, there)
+    return child, Version.of(held)
 
 
 def _first(owner: Registry | AccessToken) -> int:

@@ -36,7 +36,7 @@ async def _write(at: Context, wanted: Iterable[Edit]) -> None:
 
 async def _patch(at: Context, one: Edit) -> None:
     try:
-        answer = await at.cluster.merge(SERVICE_ACCOUNTS, *one.key, one.patch)
+        answer = await at.cluster.merge(SERVICE_ACCOUNTS, *one.key, one.patch, one.seen)
     except NotFound:
         return
     at.cache.see_service_account(one.key, seen.service_account(answer))

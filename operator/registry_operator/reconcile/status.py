@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from registry_operator.checks import failure
+from registry_operator.cluster import Version
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, REGISTRIES, Resource
 from registry_operator.errors import NotFound, OperatorError
 from registry_operator.events import notes
@@ -47,13 +48,11 @@ async def write(
         "metadata": {
             "namespace": meta.namespace,
             "name": meta.name,
-            "uid": meta.uid,
-            "resourceVersion": meta.resource_version,
         },
         "status": document,
     }
     try:
-        answer = await at.cluster.apply_status(body)
+        answer = await at.cluster.apply_status(body, meta)
     except NotFound:
         return  # deleted meanwhile
     cache = at.cache
@@ -80,7 +79,7 @@ async def unreadable(at: Context, work: Work) -> None:
     said = failure.judge(known, metadata["generation"], found.error, at.now(), at.settings)
     if said.document() == known.document():
         return
-    names = ("namespace", "name", "uid", "resourceVersion")
+    names = ("namespace", "name")
     body = {
         "apiVersion": found.raw["apiVersion"],
         "kind": found.raw["kind"],
@@ -88,7 +87,7 @@ async def unreadable(at: Context, work: Work) -> None:
         "status": {**before, **said.document()},
     }
     with suppress(NotFound):
-        await at.cluster.apply_status(body)
+        await at.cluster.apply_status(body, Version.of(found.raw))
 
 
 async def fail(at: Context, of: Registry | Namespace | AccessToken, error: OperatorError) -> None:

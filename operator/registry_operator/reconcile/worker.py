@@ -50,7 +50,7 @@ class Worker:
         try:
             await dispatch(self.at, self.access, work)
         except WriteConflict as error:
-            log.info("changed meanwhile", extra={"work": str(work), "error": error.message})
+            log.debug("changed meanwhile", extra={"work": str(work), "error": error.message})
             self.at.queue.failed(work)
             return "conflict"
         except OperatorError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from registry_operator.cluster import Credentials
+from registry_operator.cluster import Credentials, Version
 from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, SECRETS, resource_of
 from registry_operator.errors import (
     AdmissionDenied,
@@ -150,7 +150,8 @@ async def test_a_refused_write_is_not_always_a_missing_right(
     async with scripted(api) as cluster:
         with pytest.raises(error) as raised:
             await cluster.apply(
-                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}},
+                None,
             )
     assert type(raised.value) is error
     assert sentence in raised.value.message
@@ -180,11 +181,17 @@ async def test_who_leads_no_longer_writes_nothing_but_leases() -> None:
     child = obj("a", "") | {"apiVersion": "v1", "kind": "ConfigMap"}
     async with scripted(api) as cluster:
         cluster.may_write = lambda: False
-        for write in (cluster.apply, cluster.create, cluster.apply_status):
+        there = Version("uid", "1")
+        writes = (
+            cluster.create(child),
+            cluster.apply(child, None),
+            cluster.apply_status(child, there),
+            cluster.merge(CONFIG_MAPS, "shop", "a", {}, there),
+            cluster.delete(CONFIG_MAPS, "shop", "a", there),
+        )
+        for write in writes:
             with pytest.raises(Unavailable, match="leads no longer"):
-                await write(child)
-        with pytest.raises(Unavailable):
-            await cluster.delete(CONFIG_MAPS, "shop", "a", "uid")
+                await write
         assert not api.asked
         lease = obj("a", "") | {"apiVersion": LEASES.api_version, "kind": LEASES.kind}
         with pytest.raises(NotFound):

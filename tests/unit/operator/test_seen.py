@@ -20,6 +20,7 @@ def deployment(**status: Any) -> dict[str, Any]:
             "name": "harbour",
             "namespace": "shop",
             "uid": "uid",
+            "resourceVersion": "5",
             "generation": 4,
             "labels": LABELS,
             "annotations": {names.RENDERED: "abc"},
@@ -101,7 +102,8 @@ def test_what_an_autoscaler_decided(conditions: list[tuple[str, str, str]], foun
 )
 def test_why_a_pod_waits(status: dict[str, Any], reason: str | None) -> None:
     """Being on the way is no reason."""
-    pod = seen.pod({"metadata": {"name": "a", "namespace": "shop", "labels": LABELS}, "status": status})
+    metadata = {"name": "a", "namespace": "shop", "uid": "uid", "resourceVersion": "5", "labels": LABELS}
+    pod = seen.pod({"metadata": metadata, "status": status})
     assert pod is not None
     assert (pod.waiting.reason if pod.waiting else None) == reason
 
@@ -161,14 +163,16 @@ def test_a_service_account_is_kept_in_few_words() -> None:
         "image-pull-secrets.roadstead.dev/uid-2": "",
         "other": "x",
     }
-    metadata = {"name": "default", "namespace": "shop", "resourceVersion": "7", "annotations": annotations}
+    which = {"name": "default", "namespace": "shop", "uid": "uid", "resourceVersion": "7"}
+    metadata = {**which, "annotations": annotations}
     found = seen.service_account({"metadata": metadata, "imagePullSecrets": [{"name": "pull"}, {}]})
     assert found == ServiceAccount(
         "7",
         ("pull", ""),
         {"uid-1": PlacedEntry("pull", "AccessToken harbour/deployer"), "uid-2": PlacedEntry("", "")},
+        "uid",
     )
-    assert seen.service_account({"metadata": {"resourceVersion": "7"}}) == ServiceAccount("7")
+    assert seen.service_account({"metadata": which}) == ServiceAccount("7", uid="uid")
 
 
 @pytest.mark.parametrize(

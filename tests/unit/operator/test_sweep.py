@@ -26,7 +26,7 @@ from registry_operator.reconcile.sweep import Sweep
 from registry_operator.secrets import Secrets
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, listing, plain, scripted
+from tests.unit.operator.scripted import ScriptedApi, listing, obj, plain, scripted
 
 
 class Nobody:
@@ -132,7 +132,7 @@ async def test_only_the_entry_of_a_token_that_is_surely_gone_is_taken_out() -> N
     alive = {"metadata": harbour.metadata("alive", uid="uid-alive")}
     api.on(ACCESS_TOKENS.path("harbour", "alive"), plain(alive))
     account = SERVICE_ACCOUNTS.path("app", "default")
-    api.on(account, plain({"metadata": {"name": "default", "namespace": "app", "resourceVersion": "6"}}))
+    api.on(account, plain(obj("default", "6", "app")))
     owners = {
         "gone": "AccessToken harbour/gone",
         "alive": "AccessToken harbour/alive",
@@ -141,12 +141,16 @@ async def test_only_the_entry_of_a_token_that_is_surely_gone_is_taken_out() -> N
     placed = {f"uid-{name}": PlacedEntry(f"{name}-pull", owner) for name, owner in owners.items()}
     names_ = tuple(f"{name}-pull" for name in owners)
     async with sweeping(api) as (sweep, cache, _, _):
-        cache.see_service_account(Key("app", "default"), ServiceAccount("5", names_, placed))
+        cache.see_service_account(Key("app", "default"), ServiceAccount("5", names_, placed, "uid-default"))
         await sweep.round()
     assert [path for method, path, _ in api.asked if method == "PATCH"] == [account]
     (body,) = api.bodies
     assert body == {
-        "metadata": {"resourceVersion": "5", "annotations": {f"{names.IMAGE_PULL_SECRETS}uid-gone": None}},
+        "metadata": {
+            "uid": "uid-default",
+            "resourceVersion": "5",
+            "annotations": {f"{names.IMAGE_PULL_SECRETS}uid-gone": None},
+        },
         "imagePullSecrets": [{"name": "alive-pull"}, {"name": "odd-pull"}],
     }
 

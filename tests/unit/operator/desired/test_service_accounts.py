@@ -47,10 +47,9 @@ def only(one: TokenObserved) -> Edit:
 def test_an_entry_is_added_to_those_of_others() -> None:
     """In their order, of the version that was seen, with an annotation that says whose it is."""
     made = only(seen({DEFAULT: account("regcred", version="41")}))
-    assert made.key == DEFAULT
+    assert (made.key, made.seen.resource_version) == (DEFAULT, "41")
     assert made.patch == {
         "metadata": {
-            "resourceVersion": "41",
             "annotations": {f"image-pull-secrets.roadstead.dev/{UID}": f"{OURS.secret} {OURS.owner}"},
         },
         "imagePullSecrets": [{"name": "regcred"}, {"name": "deployer-pull"}],
