@@ -52,9 +52,19 @@ async def operate(environ: Mapping[str, str]) -> int:
         cluster.may_write = lambda: leader.holds
         metrics.leader.reads_one(lambda: float(leader.holds))
         controller = Controller(cluster, credentials, settings, metrics, instance)
+        metrics.gauge("roadstead_leader", "1 while this operator leads, else 0.", lambda: float(leader.holds))
         ports = int(environ.get("LIVENESS_PORT", "8080")), int(environ.get("METRICS_PORT", "8081"))
-        async with health.serving(ports[0], controller.faults, ports[1], metrics.text):
+        async with health.serving(
+            ports[0], controller.faults, lambda: missing(leader, controller), ports[1], metrics.text
+        ):
             return await lead(leader, controller, stop)
+
+
+def missing(leader: Leader, controller: Controller) -> list[str]:
+    """Why this operator is not ready. One that waits is: it would take over."""
+    if leader.waits or (leader.holds and controller.started):
+        return []
+    return ["the cluster is being read" if leader.holds else "whose the Lease is, is not known"]
 
 
 async def lead(leader: Leader, controller: Controller, stop: asyncio.Event) -> int:

@@ -64,6 +64,7 @@ class Controller:
         self._sweep = Sweep(self._context, self._see, metrics)
         self._watchdog = Watchdog(self._see, self._news, credentials, metrics.restarts.add)
         gauges.read(metrics, self._cache, self._queue, self._watches, self._replicas)
+        self.started = False  # whether all was read once, and work is being done
 
     def faults(self) -> list[str]:
         """Why the process should be started anew; empty while all is well."""
@@ -82,6 +83,7 @@ class Controller:
             group.create_task(self._watches.run(started), name="watches")
             await started.wait()
             _keep_for_good()
+            self.started = True
             log.info("started", extra={"registries": len(self._cache.registries.objects)})
             pace = Pace()
             for number in range(WORKERS):

@@ -53,6 +53,8 @@ class Leader:
         self._clock = clock
         self._seen: tuple[str, float] = ("", 0.0)  # resourceVersion, and since when it is that
         self._renewed = float("-inf")
+        self._answered = float("-inf")  # when the API server last said whose the Lease is
+        self.holder = ""  # as last read
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[asyncio.Event]:
@@ -74,13 +76,20 @@ class Leader:
         """Whether the Lease is surely still ours: no write may start when it is not, also after a pause."""
         return self._clock() - self._renewed < self._timing.renewal
 
+    @property
+    def waits(self) -> bool:
+        """Whether another leads, by what the API server said lately: this one would notice its end."""
+        known = self._clock() - self._answered < self._timing.duration
+        return known and self.holder not in {"", self._identity}
+
     async def _acquire(self) -> None:
-        waited = False
+        known = ""
         while not await self._attempt():
-            if not waited:
-                log.info("another operator leads; waiting", extra={"lease": str(self._lease)})
-            waited = True
+            if self.holder not in {"", known}:
+                log.info("another operator leads; waiting", extra={"holder": self.holder})
+                known = self.holder
             await asyncio.sleep(self._timing.retry * random.uniform(0.6, 1.0))
+        log.info("leading", extra={"lease": str(self._lease), "holder": self._identity})
 
     async def _renew(self, lost: asyncio.Event) -> None:
         while True:
@@ -106,6 +115,7 @@ class Leader:
             return False
         if held:
             self._renewed = asked
+            self.holder = self._identity
         return held
 
     async def _try(self) -> bool:
@@ -118,7 +128,8 @@ class Leader:
         version = there["metadata"]["resourceVersion"]
         if version != self._seen[0]:
             self._seen = (version, self._clock())
-        holder = spec.get("holderIdentity") or ""
+        self.holder = holder = spec.get("holderIdentity") or ""
+        self._answered = self._clock()
         expired = self._clock() - self._seen[1] > spec.get("leaseDurationSeconds", self._timing.duration)
         if holder not in {"", self._identity} and not expired:
             return False

@@ -85,19 +85,35 @@ class Platform:
 
     def zone_of(self, selector: str, namespace: str) -> str:
         """The zone that the (first) chosen pod runs in."""
-        pod = self.kubectl.list("pod", "-n", namespace, "-l", selector)[0]
+        return self._zone(self.kubectl.list("pod", "-n", namespace, "-l", selector)[0])
+
+    def zone_of_leader(self) -> str:
+        """The zone of the operator that works."""
+        self.kubectl.until("an operator leads", lambda: self._leader() is not None)
+        leader = self._leader()
+        assert leader
+        return self._zone(leader)
+
+    def _leader(self) -> Object | None:
+        """The pod that the Lease names, if it is there."""
+        name, namespace = OPERATOR
+        lease = self.kubectl.get("lease", name, namespace)
+        holder = lease["spec"].get("holderIdentity") if lease else None
+        return self.kubectl.get("pod", holder, namespace) if holder else None
+
+    def _zone(self, pod: Object) -> str:
         node = self.kubectl.get("node", pod["spec"]["nodeName"])
         assert node
         zone: str = node["metadata"]["labels"]["topology.kubernetes.io/zone"]
         return zone
 
     def move_operator(self, zone: str) -> str:
-        """Into this zone; returns it."""
+        """The leader, and whoever waits, into this zone; returns it."""
         name, namespace = OPERATOR
         selector = f"app.kubernetes.io/name={name}"
         nodes = self.kubectl.list("node", "-l", f"topology.kubernetes.io/zone!={zone}")
         others = [node["metadata"]["name"] for node in nodes]
-        if self.zone_of(selector, namespace) != zone:
+        if self.zone_of_leader() != zone:
             self.kubectl("cordon", *others)
             try:
                 self.kubectl("delete", "pod", "-n", namespace, "-l", selector)
@@ -181,7 +197,7 @@ class Platform:
         try:
             yield
         finally:
-            self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=1")
+            self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=2")
             self.kubectl.until_rolled_out([name], namespace)
 
     @contextmanager

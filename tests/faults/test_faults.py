@@ -9,7 +9,7 @@ import pytest
 
 from quickstart.story import NAMESPACE, REGISTRY, TENANT
 from tests.e2e.load import Load
-from tests.e2e.platform import OPERATOR, Platform
+from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.cluster
 ZONES = {"zone-a", "zone-b", "zone-c"}
@@ -66,7 +66,7 @@ async def test_a_rollout_under_load_fails_no_request(platform: Platform) -> None
 async def test_a_zone_is_cut_and_heals(platform: Platform) -> None:
     """Once the endpoints have dropped no new connection fails, no push is lost, and the status is true."""
     storage = platform.zone_of("app.kubernetes.io/name=s3", "s3-system")
-    operator = platform.zone_of(f"app.kubernetes.io/name={OPERATOR[0]}", OPERATOR[1])
+    operator = platform.zone_of_leader()
     zone = min(ZONES - {storage, operator})
     load = Load(platform.client(timeout=8), f"{NAMESPACE}/cut", workers=6)
     async with load.steady():
@@ -86,8 +86,8 @@ async def test_a_zone_is_cut_and_heals(platform: Platform) -> None:
 
 
 async def test_the_operators_zone_is_cut(platform: Platform) -> None:
-    """The operator is lost with its zone: replicas go on serving, and another one says what is true."""
-    zone = platform.zone_of(f"app.kubernetes.io/name={OPERATOR[0]}", OPERATOR[1])
+    """The leader is lost with its zone: replicas go on serving, and the other one says what is true."""
+    zone = platform.zone_of_leader()
     if zone == platform.zone_of("app.kubernetes.io/name=s3", "s3-system"):
         zone = await asyncio.to_thread(platform.move_operator, min(ZONES - {zone}))
     platform.cluster.cut(zone)

@@ -79,6 +79,17 @@ class ApiServer:
         with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
             return [json.loads(line)["object"] for line in answer]
 
+    def counted(self, metric: str, **labels: str) -> float:
+        """The sum of all series of its metrics with these labels."""
+        request = urllib.request.Request(  # noqa: S310 - https, our own server
+            f"{self.url}/metrics", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
+            lines = answer.read().decode().splitlines()
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        series = (line.rpartition(" ") for line in lines if line.startswith(f"{metric}{{"))
+        return sum(float(value) for words, _, value in series if all(one in words for one in wanted))
+
     def apply(self, path: str, body: Object, manager: str = "roadstead") -> Object:
         """Server-side apply. Raises Refusal."""
         return self.ask("PATCH", f"{path}?fieldManager={manager}&force=true", body, APPLY)

@@ -97,6 +97,7 @@ class Operator:
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
     process: subprocess.Popen[bytes] | None = None
     name: str = "operator-0"  # of its pod
+    more: dict[str, str] = field(default_factory=dict)  # of its environment
 
     @property
     def log(self) -> Path:
@@ -120,6 +121,7 @@ class Operator:
             "METRICS_PORT": str(self.ports[1]),
             "LOG_LEVEL": "INFO",
             "MALLOC_ARENA_MAX": "2",
+            **self.more,
         }
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -163,7 +165,11 @@ class Operator:
             return text
 
     def livez(self) -> tuple[int, str]:
-        request = f"http://127.0.0.1:{self.ports[0]}/livez"
+        return self.probe("livez")
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """What the kubelet is told."""
+        request = f"http://127.0.0.1:{self.ports[0]}/{path}"
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -234,7 +240,10 @@ def free_port() -> int:
 
 
 class Relay:
-    """A TCP relay to the API server that can be cut: the API server is then down for whoever uses it."""
+    """A TCP relay to the API server, which can be cut: the API server is then down for whoever uses it.
+
+    While it holds, what is asked is kept back, and what is answered goes through.
+    """
 
     def __init__(self, target: str) -> None:
         host, _, port = target.removeprefix("https://").partition(":")
@@ -242,6 +251,9 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
         self._up = True
+        self._open = threading.Event()
+        self._open.set()
+        self.held = 0  # bytes
         self._pairs: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -256,8 +268,17 @@ class Relay:
     def heal(self) -> None:
         self._up = True
 
+    def hold(self) -> None:
+        """Requests are on their way from now on, and stay so."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """What was kept back arrives."""
+        self._open.set()
+
     def close(self) -> None:
         self.cut()
+        self.release()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -269,13 +290,15 @@ class Relay:
                     continue
                 server = socket.create_connection(self._target)
                 self._pairs += [client, server]
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+                for source, sink, asks in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._copy, args=(source, sink, asks), daemon=True).start()
 
-    @staticmethod
-    def _copy(source: socket.socket, sink: socket.socket) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if asks and not self._open.is_set():
+                    self.held += len(data)
+                    self._open.wait()
                 sink.sendall(data)
         for side in (source, sink):
             with suppress(OSError):

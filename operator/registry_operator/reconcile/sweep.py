@@ -35,7 +35,7 @@ class Sweep:
         self._see = see
         self._metrics = metrics
         self._period = period
-        self.done_at = time.monotonic()  # the last round that went well
+        self.done_at = float("inf")  # the last round that went well; who waits for the Lease has none
 
     @property
     def late(self) -> bool:
