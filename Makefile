@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-many bench-peers crds docs release lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-peers crds docs release lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-access: setup ## measure decisions, logins and memory with 10,000 tokens
 
 bench-changes: parts ## measure what each change costs clients: scaling, keys, certificates, zones (options: ARGS)
 	@$(RUN) -m benchmarks.changes $(ARGS)
+
+bench-failover: parts ## measure how long nobody works after a kill and a clean stop of the operator (options: ARGS)
+	@$(RUN) -m benchmarks.failover $(ARGS)
 
 bench-many: parts ## measure 10,000 tokens and 1,000 namespaces in one Registry on the cluster
 	@$(RUN) -m benchmarks.many $(ARGS)

@@ -52,7 +52,6 @@ async def operate(environ: Mapping[str, str]) -> int:
         cluster.may_write = lambda: leader.holds
         metrics.leader.reads_one(lambda: float(leader.holds))
         controller = Controller(cluster, credentials, settings, metrics, instance)
-        metrics.gauge("roadstead_leader", "1 while this operator leads, else 0.", lambda: float(leader.holds))
         ports = int(environ.get("LIVENESS_PORT", "8080")), int(environ.get("METRICS_PORT", "8081"))
         async with health.serving(
             ports[0], controller.faults, lambda: missing(leader, controller), ports[1], metrics.text

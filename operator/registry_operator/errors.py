@@ -82,4 +82,8 @@ class Refused(ClusterError):
 
 
 class Unavailable(ClusterError):
-    pass
+    """`retry_after` is how many seconds the API server wants to be left alone; 0 where it said nothing."""
+
+    def __init__(self, message: str, place: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, place)
+        self.retry_after = retry_after

@@ -4,6 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder:
         process = operator.process
         relay.cut()
         cluster.delete("AccessToken", "away", "goes")
+        cluster.delete("Secret", "away", "stays")
+        cluster.delete("Service", "away", "harbour")
         cluster.token("away", "stays", suspended=True)
         cluster.token("away", "comes")
         time.sleep(5)  # less than the Lease: its holder goes on
@@ -94,6 +97,8 @@ def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder:
         wait(lambda: {t.suspended for t in cluster.policy("away").tokens.values()} == {True, False}, 40)
         wait(lambda: len(hashes(cluster, "away")) == 2)
         wait(lambda: not cluster.list("Secret", "away-app"))
+        for kind, name in (("Service", "harbour"), ("Secret", "stays")):  # deletions that nobody told
+            assert wait(partial(cluster.get, kind, "away", name))
         assert operator.process is process
         assert process is not None
         assert process.poll() is None

@@ -58,6 +58,25 @@ def test_the_operator_is_who_the_code_says_it_is() -> None:
     assert take in readme
 
 
+def test_one_operator_is_always_there_or_waits() -> None:
+    """Two, on two nodes where there are two; a rollout and a drain take one after the other."""
+    (deployment,) = documents("operator.yaml", "Deployment")
+    spec, pod = deployment["spec"], deployment["spec"]["template"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    spread = {one["topologyKey"]: one for one in pod["spec"]["topologySpreadConstraints"]}
+    hosts, zones = spread["kubernetes.io/hostname"], spread["topology.kubernetes.io/zone"]
+    assert (hosts["whenUnsatisfiable"], zones["whenUnsatisfiable"]) == ("DoNotSchedule", "ScheduleAnyway")
+    for one in spread.values():
+        assert one["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert one["matchLabelKeys"] == ["pod-template-hash"]  # else the old ones hold up the new ones
+    (container,) = pod["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    (budget,) = documents("operator.yaml", "PodDisruptionBudget")
+    assert budget["spec"]["selector"] == spec["selector"]
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
 def test_a_namespace_that_only_takes_pull_secrets_gives_nothing_more() -> None:
     """Its Secrets, the lists of its ServiceAccounts, and the end of its own tokens; nothing may run."""
     (role,) = [

@@ -33,6 +33,7 @@ REQUESTS = 12  # at a time, watches aside: a connection for each child of each R
 PAGE = 500  # objects of one page of a list
 REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 QUIET_SECONDS = 75  # a watch has a bookmark each minute: longer silence is a dead connection
+LONGEST_REST = 30.0  # seconds, whatever an answer asks for
 CHUNK = 256 * 1024
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -282,7 +283,10 @@ class Cluster:
             ) as response:
                 code = response.status
                 if code >= 300:  # noqa: PLR2004 - the API server redirects nothing
-                    raise _fault(code, await _status(response), place, Asked(verb, resource, namespace))
+                    error = _fault(code, await _status(response), place, Asked(verb, resource, namespace))
+                    if isinstance(error, Unavailable):
+                        error.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+                    raise error
                 self._count(verb, resource.plural, code)
                 yield response
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
@@ -311,6 +315,11 @@ async def _status(response: aiohttp.ClientResponse) -> Object:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+def _retry_after(header: str) -> float:
+    """Seconds (RFC 9110 §10.2.3); a date, which no API server sends, and what is no number are 0."""
+    return min(LONGEST_REST, float(header)) if header.isascii() and header.isdigit() else 0.0
 
 
 FAULTS: dict[int, type[ClusterError]] = {404: NotFound, 409: WriteConflict, 410: Gone, 429: Unavailable}

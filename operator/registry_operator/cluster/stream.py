@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from registry_operator.cluster.api import Cluster, Gone, Scope
 from registry_operator.cluster.resources import Resource
-from registry_operator.errors import ClusterError, NotPermitted
+from registry_operator.errors import ClusterError, NotPermitted, Unavailable
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -18,7 +18,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 FIRST_RETRY = 0.2  # seconds
 LAST_RETRY = 5.0
 FORBIDDEN_RETRY = 30.0  # most rights are told by a RoleBinding; this is for those that come another way
-STEADY = 10.0  # seconds since a list after which a failure counts as the first one
+STEADY = 10.0  # seconds that a try lasted after which a failure counts as the first one
 WATCH_SECONDS = 300
 STUCK = 900.0  # seconds; no watch is longer than 600
 EVERYTHING = Scope()
@@ -46,7 +46,8 @@ class Stream(Generic[T]):
 
     `keep` makes of an object what is worth its memory, or None where it is of no interest: nothing else
     of it stays. A lost connection goes on where it was; a version that is too old, and an error event in
-    mid-stream, lead to a new list, which also heals missed deletions.
+    mid-stream, lead to a new list, which also heals missed deletions. What ends soon is tried again later
+    and later, whatever it said before: a list for each error event would be a storm.
     """
 
     def __init__(
@@ -64,7 +65,6 @@ class Stream(Generic[T]):
         self._scope = scope
         self._version = ""  # to watch from; "" where a list is needed
         self._wait = FIRST_RETRY
-        self._listed_at = float("inf")
         self._began_at = float("inf")  # the last try; a standby has none
         self.restarts = 0  # how often something went wrong
         self.alive_at = time.monotonic()  # when the API server last said something
@@ -92,6 +92,8 @@ class Stream(Generic[T]):
             if not self._version:
                 await self._list()
             await self._watch()
+            if time.monotonic() - self._began_at < STEADY:  # such as a proxy that lets nothing last
+                await self._pause(LAST_RETRY)
         except Gone:
             self._version = ""
             await self._pause(LAST_RETRY)
@@ -102,7 +104,7 @@ class Stream(Generic[T]):
             await self._pause(FORBIDDEN_RETRY)
         except ClusterError as error:
             self._sink.failed(error)
-            await self._pause(LAST_RETRY)
+            await self._pause(LAST_RETRY, error.retry_after if isinstance(error, Unavailable) else 0.0)
 
     async def _list(self) -> None:
         found: dict[str, T] = {}
@@ -115,13 +117,12 @@ class Stream(Generic[T]):
             version = page.version
         self._sink.listed(found)
         self._version = version
-        self.alive_at = self._listed_at = time.monotonic()
+        self.alive_at = time.monotonic()
 
     async def _watch(self) -> None:
         seconds = WATCH_SECONDS + random.randrange(WATCH_SECONDS)
         events = self._cluster.watch(self.resource, self._scope, self._version, seconds)
         async for kind, obj in events:
-            self._wait = FIRST_RETRY
             self.alive_at = time.monotonic()
             if kind != "BOOKMARK":
                 self._see(kind, obj)
@@ -134,12 +135,13 @@ class Stream(Generic[T]):
         else:
             self._sink.changed(key_of(obj), kept)
 
-    async def _pause(self, longest: float) -> None:
+    async def _pause(self, longest: float, at_least: float = 0.0) -> None:
         self.restarts += 1
-        if time.monotonic() - self._listed_at > STEADY:
+        if time.monotonic() - self._began_at > STEADY:
             self._wait = FIRST_RETRY
         self._wait = min(longest, self._wait * 2)
-        await asyncio.sleep(self._wait * random.uniform(0.5, 1))
+        # Whom the API server sends away come back one after the other.
+        await asyncio.sleep(max(self._wait * random.uniform(0.5, 1), at_least * random.uniform(1, 1.5)))
 
 
 def key_of(obj: Object) -> str:

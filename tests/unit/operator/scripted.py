@@ -96,14 +96,15 @@ def listing(*objects: Object, version: str = "10", following: str = "") -> Answe
     return answer
 
 
-def events(*lines: Object, hang: bool = True, cut: bool = False) -> Answer:
-    """A watch that says these lines, then hangs, ends, or breaks in the midst of a line."""
+def events(*lines: Object, hang: bool = True, cut: bool = False, rest: bytes = b"") -> Answer:
+    """A watch that says these lines and this rest, then hangs, ends, or breaks in the midst of a line."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         for line in lines:
             await response.write(json.dumps(line).encode() + b"\n")
+        await response.write(rest)
         if cut:
             await response.write(b'{"type": "MODI')
             assert request.transport is not None
@@ -124,12 +125,13 @@ def plain(body: Object) -> Answer:
     return answer
 
 
-def status(code: int, reason: str = "", message: str = "") -> Answer:
+def status(code: int, reason: str = "", message: str = "", **headers: str) -> Answer:
     """A Status of the API server."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
         body = {"kind": "Status", "code": code, "reason": reason, "message": message or f"scripted {code}"}
-        return web.json_response(body, status=code)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.json_response(body, status=code, headers=names)
 
     return answer
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import kopf
 import pytest
 from registry_operator import handlers
 from registry_operator.cluster import Page, Resource, Scope
@@ -18,6 +19,7 @@ from registry_operator.cluster.resources import ACCESS_TOKENS
 from registry_operator.handlers import WATCHED, Backoffs, Watchdog
 
 from tests.unit.operator.scripted import (
+    Answer,
     ScriptedApi,
     credentials,
     event,
@@ -146,6 +148,38 @@ async def test_a_version_that_is_too_old_leads_to_a_new_list() -> None:
     async with watching(api) as (seen, _):
         await eventually(lambda: seen.objects == {"a": "2"}, 20)
         assert seen.restarts == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(status(410, "Gone"), id="410 at once"),
+        pytest.param(status(429, "TooManyRequests", Retry_After="1"), id="429"),
+        pytest.param(status(500), id="500"),
+        pytest.param(events(hang=False), id="ends at once"),
+        pytest.param(events(cut=True), id="cut in a line"),
+        pytest.param(events(rest=b"<html>504 Gateway Time-out</html>\n", hang=False), id="no JSON"),
+        pytest.param(events(), id="silent"),
+    ],
+)
+async def test_a_watch_that_breaks_is_taken_up_again(broken: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By kopf itself or by the watchdog; what changed and what went meanwhile is told, and it is no storm."""
+    chosen = handlers.settings
+
+    def impatient() -> kopf.OperatorSettings:
+        found = chosen()
+        found.watching.inactivity_timeout = 0.5
+        return found
+
+    monkeypatch.setattr(handlers, "settings", impatient)
+    api = ScriptedApi()
+    api.on(TOKENS, listing(obj("a", "1")), listing(obj("a", "2")))
+    api.on(TOKENS, broken, events(event("ADDED", obj("b", "12"))), watch=True)
+    async with watching(api) as (seen, watchdog):
+        await eventually(lambda: seen.objects.get("b") == "12", 30)
+        await eventually(lambda: seen.objects.get("a") in {"1", "2"}, 30)
+        await eventually(lambda: not watchdog.fault, 30)
+    assert api.count(TOKENS) <= 12
 
 
 async def test_kopf_writes_nothing() -> None:

@@ -132,3 +132,19 @@ async def test_a_restart_under_the_same_name_does_not_wait(clock: Clock) -> None
     assert await candidate(api, "pod", clock)._attempt()
     assert api.lease is not None
     assert api.lease["spec"]["leaseTransitions"] == 0
+
+
+async def test_who_waits_knows_for_whom(clock: Clock) -> None:
+    """It would notice the other's end: not before it has heard of it, nor when it hears no longer."""
+    api = Api()
+    first, second = candidate(api, "first", clock), candidate(api, "second", clock)
+    assert not second.waits
+    await first._attempt()
+    await second._attempt()
+    assert (second.waits, second.holder) == (True, "first")
+    assert (first.waits, first.holder) == (False, "first")
+    clock.now = 16
+    assert not second.waits
+    api.away = True
+    await second._attempt()
+    assert not second.waits

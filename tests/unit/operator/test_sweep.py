@@ -1,10 +1,12 @@
 """What no event told is found by the sweep, and only what is surely a leftover is deleted."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
 from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.cluster import Resource
@@ -164,3 +166,18 @@ async def test_a_token_that_cannot_be_read_keeps_its_secrets() -> None:
         secrets.put(Key("app", "odd"), SecretData({}, labels=labels, annotations=annotations))
         await access_token.reconcile(sweep._at, Key("harbour", "odd"))
     assert [method for method, _, _ in api.asked] == ["GET"]
+
+
+async def test_who_waits_for_the_lease_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sweeps nothing, however long it waits: the kubelet must not start it anew for that."""
+    api = ScriptedApi()
+    there(api)
+    async with sweeping(api) as (sweep, _, _, _):
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 100_000)
+        assert not sweep.late
+        monkeypatch.undo()
+        await sweep.prime()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 100_000)
+        assert sweep.late
+        monkeypatch.undo()

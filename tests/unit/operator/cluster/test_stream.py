@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 from registry_operator.cluster import Scope, Stream
+from registry_operator.cluster import api as api_module
 from registry_operator.cluster import stream as module
 from registry_operator.cluster.resources import SECRETS
 from registry_operator.errors import ClusterError, NotPermitted, Unavailable
 
 from tests.unit.operator.scripted import (
+    Answer,
     ScriptedApi,
     event,
     events,
@@ -101,18 +104,6 @@ async def test_what_is_of_no_interest_is_not_kept() -> None:
         await eventually(lambda: heard.objects == {"shop/a": "1", "shop/b": "12"})
 
 
-async def test_a_cut_connection_goes_on_where_it_was() -> None:
-    """No second list; the watch begins at the last version that was heard, a bookmark's included."""
-    api = ScriptedApi()
-    api.on(PATH, listing(obj("a", "1")))
-    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "77"}}}
-    api.on(PATH, events(bookmark, cut=True), events(event("MODIFIED", obj("a", "78"))), watch=True)
-    async with following(api) as heard:
-        await eventually(lambda: heard.objects == {"shop/a": "78"})
-    assert heard.lists == 1
-    assert [query["resourceVersion"] for _, _, query in api.asked if "watch" in query] == ["10", "77"]
-
-
 @pytest.mark.parametrize("code", [410, 500, 429])
 async def test_an_error_event_leads_to_a_new_list(code: int) -> None:
     """Where kopf's watch ends for good on anything but 410, this one lists again; ghosts are gone by that."""
@@ -122,6 +113,96 @@ async def test_an_error_event_leads_to_a_new_list(code: int) -> None:
     api.on(PATH, events(error), events(event("ADDED", obj("b", "12"))), watch=True)
     async with following(api) as heard:
         await eventually(lambda: heard.objects == {"shop/a": "3", "shop/b": "12"})
+
+
+BOOKMARK = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "77"}}}
+ERROR = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "scripted"}}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(events(BOOKMARK, hang=False), id="ends"),
+        pytest.param(events(BOOKMARK, cut=True), id="cut in a line"),
+        pytest.param(events(BOOKMARK, hang=False, rest=b'{"type": "MODI'), id="ends in a line"),
+        pytest.param(events(BOOKMARK, rest=b"<html>504 Gateway Time-out</html>\n"), id="no JSON"),
+        pytest.param(events(BOOKMARK), id="silent"),
+    ],
+)
+async def test_a_watch_that_breaks_goes_on_where_it_was(
+    broken: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ended it, and where: nothing is heard twice or lost, and nothing is listed again."""
+    monkeypatch.setattr(api_module, "QUIET_SECONDS", 0.2)
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1")))
+    api.on(PATH, broken, events(event("MODIFIED", obj("a", "78"))), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "78"})
+    assert heard.lists == 1
+    assert [query["resourceVersion"] for _, _, query in api.asked if "watch" in query][:2] == ["10", "77"]
+
+
+async def test_a_version_that_is_too_old_leads_to_a_new_list() -> None:
+    """At once as an answer, and between two pages: what was listed so far is forgotten."""
+    api = ScriptedApi()
+    pages = listing(obj("ghost", "1"), following="next"), status(410, "Expired")
+    api.on(PATH, listing(obj("a", "1")), *pages, listing(obj("a", "2")))
+    api.on(PATH, status(410, "Gone"), events(), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.objects == {"shop/a": "2"})
+    assert (heard.lists, api.count(PATH)) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("answer", "lists"),
+    [
+        pytest.param(events(BOOKMARK, hang=False), 1, id="ends at once"),
+        pytest.param(events(BOOKMARK, ERROR), 9, id="410 as an event"),
+        pytest.param(status(410), 9, id="410 as an answer"),
+        pytest.param(status(500), 1, id="500"),
+    ],
+)
+async def test_what_always_fails_is_no_storm(
+    answer: Answer, lists: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two seconds a handful of requests, also where each try hears something first."""
+    monkeypatch.setattr(module, "FIRST_RETRY", 0.2)
+    monkeypatch.setattr(module, "LAST_RETRY", 5.0)
+    api = ScriptedApi()
+    api.on(PATH, listing(obj("a", "1")))
+    api.on(PATH, answer, watch=True)
+    async with following(api):
+        await asyncio.sleep(2)
+    assert 2 <= api.count(PATH, watch=True) <= 9
+    assert api.count(PATH) <= lists
+
+
+async def test_who_is_sent_away_comes_back_when_it_was_told() -> None:
+    """429 with Retry-After, as API priority and fairness answers: it counts, not the shorter wait of ours."""
+    api, times = ScriptedApi(), []
+
+    async def away(request: web.Request) -> web.StreamResponse:
+        times.append(asyncio.get_running_loop().time())
+        return await (status(429, Retry_After="1") if len(times) == 1 else listing())(request)
+
+    api.on(PATH, away)
+    api.on(PATH, events(), watch=True)
+    async with following(api) as heard:
+        await eventually(lambda: heard.lists == 1)
+    assert times[1] - times[0] >= 1
+    assert isinstance(heard.errors[0], Unavailable)
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("2", 2), ("", 0), ("99999999", 30), ("soon", 0), ("-1", 0)])
+async def test_what_is_asked_for_is_bounded(header: str, seconds: float) -> None:
+    """No answer keeps a stream away for longer than half a minute."""
+    api = ScriptedApi()
+    api.on(f"{PATH}/a", status(429, Retry_After=header))
+    async with scripted(api) as cluster:
+        with pytest.raises(Unavailable) as raised:
+            await cluster.get(SECRETS, "shop", "a")
+    assert raised.value.retry_after == seconds
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
