@@ -222,6 +222,37 @@ def is_true(condition: Object) -> Object | None:
     return condition if condition.get("status") == "True" else None
 
 
+def test_nothing_of_somebody_else_is_written_over(operator: Operator, cluster: Cluster) -> None:
+    """Of each kind an object of a child's name is there first, and was never seen: it stays as it is."""
+    scaled: Object = {"replicas": 3, "autoscaling": {"minReplicas": 3, "maxReplicas": 5}}
+    cluster.namespace("ours")
+    cluster.registry("ours", **scaled)
+    kinds = (*(kind for kind in CHILDREN if kind != "Secret"), "RoleBinding", "HorizontalPodAutoscaler")
+    wait(lambda: there(cluster, "ours") and cluster.get("HorizontalPodAutoscaler", "ours", "harbour"))
+    cluster.namespace("theirs")
+    for kind in kinds:
+        for name, child in cluster.list(kind, "ours").items():
+            if child["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "roadstead":
+                made = {"metadata": {"name": name}, **copied(cluster.path(kind, "ours", name), child)}
+                cluster.server.ask("POST", cluster.path(kind, "theirs", ""), made)
+    before = versions(cluster, "theirs")
+    cluster.registry("theirs", **scaled)
+    stalled = wait(lambda: is_true(cluster.condition("Registry", "theirs", "harbour", "Stalled")))
+    assert stalled["reason"] == "NameConflict"
+    settled(operator)
+    after = versions(cluster, "theirs")
+    assert {place: after[place] for place in before} == before
+
+
+def copied(path: str, child: Object) -> Object:
+    """What of an object is somebody's to say."""
+    rest = {key: value for key, value in child.items() if key not in {"metadata", "status"}}
+    if "/services/" in path:
+        given = ("clusterIP", "clusterIPs")
+        rest["spec"] = {key: value for key, value in rest["spec"].items() if key not in given}
+    return rest
+
+
 def is_false(condition: Object) -> Object | None:
     return condition if condition.get("status") == "False" else None
 

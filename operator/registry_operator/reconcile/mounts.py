@@ -9,11 +9,10 @@ for that minute.
 import hashlib
 from contextlib import suppress
 
-from registry_operator import names
+from registry_operator import names, seen
 from registry_operator.cache import Pod
-from registry_operator.cluster import Version
 from registry_operator.cluster.resources import PODS
-from registry_operator.errors import NotFound, WriteConflict
+from registry_operator.errors import NotFound
 from registry_operator.models import Key, Registry
 from registry_operator.observed import SecretData
 from registry_operator.reconcile.context import Context
@@ -29,20 +28,15 @@ async def refresh(at: Context, registry: Registry) -> None:
     if before not in {None, revision}:
         for key, pod in list(at.cache.pods.items()):
             if pod.registry == registry.key:
-                with suppress(NotFound):
-                    await _annotate(at, key, pod, revision)
+                await _annotate(at, key, pod, revision)
     at.mounted[registry.key] = revision
 
 
 async def _annotate(at: Context, key: Key, pod: Pod, revision: str) -> None:
-    """A second time over what is there now: the kubelet writes the status of a pod at any moment."""
+    """Raises WriteConflict where the kubelet wrote meanwhile: by the next try the watch has told it."""
     patch = {"metadata": {"annotations": {REVISION: revision}}}
-    try:
-        await at.cluster.merge(PODS, *key, patch, pod)
-    except WriteConflict:
-        there = Version.of(await at.cluster.get(PODS, *key))
-        if there.uid == pod.uid:  # a new one has mounted what is there now
-            await at.cluster.merge(PODS, *key, patch, there)
+    with suppress(NotFound):
+        at.cache.see_pod(key, seen.pod(await at.cluster.merge(PODS, *key, patch, pod)))
 
 
 def revision_of(at: Context, registry: Registry) -> str:
