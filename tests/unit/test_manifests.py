@@ -173,3 +173,35 @@ def test_the_example_of_the_guide_is_understood() -> None:
     }
     command = Settings(image="x").take("shop", names.SECRETS_ROLE, mark("harbour"))
     assert command in guide.replace(" \\\n ", "")
+
+
+def test_who_plans_reads_what_the_operator_reads_and_writes_dry_runs() -> None:
+    """A child that the operator reads is part of every plan; Secrets and statuses are not."""
+    (operator,) = [
+        one for one in documents("rights.yaml", "ClusterRole") if named(one) == "roadstead-operator"
+    ]
+    (plan,) = documents("plan/plan.yaml", "ClusterRole")
+    unneeded = {("events.k8s.io", "events")}
+    assert reads(operator) - unneeded <= reads(plan)
+    assert ("", "secrets") not in reads(plan)
+    written = {rule["apiGroups"][0] for rule in plan["rules"] if {"patch", "delete"} & {*rule["verbs"]}}
+    assert written == {"roadstead.dev"}
+    (policy,) = documents("plan/plan.yaml", "ValidatingAdmissionPolicy")
+    (account,) = documents("plan/plan.yaml", "ServiceAccount")
+    user = f"system:serviceaccount:{account['metadata']['namespace']}:{named(account)}"
+    assert user in policy["spec"]["matchConditions"][0]["expression"]
+
+
+def named(obj: Object) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def reads(role: Object) -> set[tuple[str, str]]:
+    """Groups and resources that the role lists."""
+    return {
+        (group, resource)
+        for rule in role["rules"]
+        if "list" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from registry_operator.cluster.credentials import Credentials
-from registry_operator.cluster.resources import BY_CONSENT, LEASES, SECRETS, Resource, resource_of
+from registry_operator.cluster.resources import BY_CONSENT, LEASES, NAMESPACES, SECRETS, Resource, resource_of
 from registry_operator.errors import (
     AdmissionDenied,
     ClusterError,
@@ -152,6 +152,21 @@ class Cluster:
             if not following:
                 return
             query["continue"] = following
+
+    async def text(
+        self, resource: Resource, namespace: str, name: str, subresource: str, query: dict[str, str]
+    ) -> str:
+        """What is no object, such as a log; what is no UTF-8 in it is replaced."""
+        path, place = resource.path(namespace, name, subresource), resource.place(namespace, name)
+        headers = {"Accept": "*/*"}
+        asked = self._ask("get", resource, path, place, namespace, query=query, headers=headers)
+        async with self._slots, asked as response:
+            return (await response.read()).decode(errors="replace")
+
+    async def version(self) -> str:
+        """Of the API server, as JSON."""
+        async with self._slots, self._ask("get", NAMESPACES, "/version", "version", None) as response:
+            return (await response.read()).decode()
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
         """Raises WriteConflict where one of this name exists."""

@@ -6,10 +6,10 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
-from registry_operator.command import connection, plan, why
+from registry_operator.command import connection, login, plan, report, status, usage, verify, why
 from registry_operator.command.connection import MISUSED, WRONG
 from registry_operator.command.printing import Printer
 from registry_operator.errors import NotPermitted, OperatorError
@@ -25,21 +25,27 @@ class Verb(NamedTuple):
 
 
 VERBS = {
+    "status": Verb(status.HELP, status.describe, status.run),
     "plan": Verb(plan.HELP, plan.describe, plan.run, plan.misuse),
+    "login": Verb(login.HELP, login.describe, login.run),
     "why": Verb(why.HELP, why.describe, why.run, why.misuse),
+    "usage": Verb(usage.HELP, usage.describe, usage.run, usage.misuse),
+    "verify": Verb(verify.HELP, verify.describe, verify.run, verify.misuse),
+    "report": Verb(report.HELP, report.describe, report.run),
 }
 
 
 def main() -> int:
     """The console script."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return command(sys.argv[1:], Printer(sys.stdout, colour), sys.stderr)
+    return command(sys.argv[1:], Printer(sys.stdout, colour), sys.stderr, os.environ)
 
 
-def command(arguments: Sequence[str], printer: Printer, errors: TextIO) -> int:
+def command(arguments: Sequence[str], printer: Printer, errors: TextIO, environ: Mapping[str, str]) -> int:
     """0: fine. 1: not fine, or it cannot be told. 2: a wrong command line. Verbs may have more."""
     parser = parser_of()
     options = parser.parse_args(arguments)
+    options.environ = environ
     verb = VERBS[options.verb]
     if wrong := verb.misuse(options):
         errors.write(f"kubectl roadstead {options.verb}: {wrong}\n")
