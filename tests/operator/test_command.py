@@ -19,7 +19,7 @@ from tests.operator.commanding import Caller
 from tests.operator.operator_process import SYSTEM, Cluster, Operator, settled, wait
 
 pytestmark = pytest.mark.cluster
-DOCUMENT = Path(__file__).parents[2] / "docs" / "kubectl.md"
+DOCS = Path(__file__).parents[2] / "docs"
 PLANTED = "correct-horse/battery+staple"
 
 
@@ -44,7 +44,7 @@ def test_status_is_a_table_or_a_tree(admin: Caller) -> None:
     """As the documentation shows it; 1 where something is not Ready, which without pods nothing is."""
     code, text, _ = admin.run("status")
     assert code == 1
-    assert text.splitlines() == shown("kubectl roadstead status")
+    assert text.splitlines() == shown("kubectl.md", "kubectl roadstead status")
     code, text, _ = admin.run("status", "port/harbour")
     assert code == 1
     lines = text.splitlines()
@@ -208,10 +208,30 @@ def test_a_wrong_command_line_and_a_missing_right_are_told_apart(
     assert (code, 'cannot list resource "namespaces"' in errors) == (1, True), errors
 
 
-def shown(command: str) -> list[str]:
+def shown(document: str, command: str) -> list[str]:
     """What the documentation shows of it."""
-    text = DOCUMENT.read_text().partition(f"$ {command}\n")[2].partition("```")[0]
+    text = (DOCS / document).read_text().partition(f"$ {command}\n")[2].partition("```")[0]
     return text.splitlines()
+
+
+def test_a_plan_reads_as_documented(admin: Caller, tmp_path: Path) -> None:
+    """Line by line, but for what stands beside a change."""
+    s3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "credentialsSecretRef": {"name": "s3"}}
+    registry = {
+        "apiVersion": "roadstead.dev/v1alpha1",
+        "kind": "Registry",
+        "metadata": {"name": "harbour", "namespace": "port"},
+        "spec": {"hostname": "harbour.example.com", "storage": {"s3": s3}, "privateOnly": True},
+    }
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(registry))
+    code, text, errors = admin.run("plan", "-f", file, "--image", "registry.test/roadstead/registry:test")
+    assert (code, errors) == (0, "")
+    assert telling(text.splitlines()) == telling(shown("plan.md", "kubectl roadstead plan -f registry.yaml"))
+
+
+def telling(lines: list[str]) -> list[str]:
+    return [line for line in lines if line and not line.startswith("     ")]
 
 
 def test_yaml_and_json_say_the_same(admin: Caller) -> None:

@@ -140,7 +140,7 @@ def _change(one: Change, printer: Printer) -> None:
     sign, colour = _SIGNS[one.verb]
     printer.line(f"{sign} {one.kind} {one.key}{f' ({one.note})' if one.note else ''}", colour)
     for line in one.diff:
-        printer.line(line, diff_colour(line), indent=4)
+        printer.line("⋮" if line.startswith("@@") else line, diff_colour(line), indent=4)
 
 
 def _section(printer: Printer, title: str, lines: list[tuple[str, str]]) -> None:
