@@ -105,8 +105,8 @@ LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-head
     --no-emit-find-links --no-annotate pyproject.toml
 lock: setup ## write the lock files from pyproject.toml: for every machine, and for the images' Python on Linux
 	@$(VENV)/bin/$(LOCK) --universal --all-extras --output-file requirements.lock
-	@for extra in operator runtime; do $(VENV)/bin/$(LOCK) --python-platform linux --extra $$extra \
-	    --constraint requirements.lock --output-file images/requirements-$$extra.lock; done
+	@for extra in operator "runtime --extra tracing"; do $(VENV)/bin/$(LOCK) --python-platform linux --extra $$extra \
+	    --constraint requirements.lock --output-file images/requirements-$${extra%% *}.lock; done
 
 clean: ## forget what was built (the next `make up` builds it again)
 	@rm -rf "$${ROADSTEAD_CACHE:-$$HOME/.cache/roadstead}" $(VENV)

@@ -21,7 +21,7 @@ from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.listener import ListenError
-from registry_runtime.server import Replica, Surroundings
+from registry_runtime.server import Replica, Surroundings, TracingUnavailable
 from registry_runtime.tls import CertificateInvalid
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
                 runner.run(_serve(replica))
         finally:
             lines.flush()
-    except (ConfigInvalid, alone.Misused, CertificateInvalid, ListenError) as error:
+    except (ConfigInvalid, alone.Misused, CertificateInvalid, ListenError, TracingUnavailable) as error:
         sys.stderr.write(f"registry_runtime: {error}\n")
         return _MISUSED
     return 0

@@ -41,6 +41,7 @@ def registry_app(
     limits: Limits,
     metrics: Metrics,
     *,
+    admission: Admission,
     vouching: Vouching,
     access: AccessLog,
     doubt: Callable[[], None],
@@ -53,7 +54,6 @@ def registry_app(
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints
     """
-    admission = Admission(gate)
     base, catalog = Base(admission), Catalog(registry, admission)
     tokens = Tokens(gate, vouching)
     blobs, uploads = Blobs(registry, admission), Uploads(registry, admission, limits, metrics.uploads)

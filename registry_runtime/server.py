@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry_runtime import app, gauges, issuers
 from registry_runtime.activity import ActivityBoard
@@ -47,6 +48,9 @@ from registry_runtime.storage.calls import Calls
 from registry_runtime.tls import ServedCertificate
 from registry_runtime.vouchers import Issuers, Reviewing
 
+if TYPE_CHECKING:
+    from registry_runtime.tracing import Tracing
+
 _log = logging.getLogger(__name__)
 _LINGER_SECONDS = 3.0  # new connections are still served: endpoints drop later than the signal comes
 _TICK_SECONDS = 1.0
@@ -56,6 +60,10 @@ _SILENT = StorageState(
     reason=StorageReason.UNREACHABLE,
     message=f"the storage did not answer a check within {_STORAGE.patience:g} s: see to it, or the network",
 )
+
+
+class TracingUnavailable(Exception):
+    """Traces are wanted, and the libraries for them are not there."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Replica:
     def __init__(
         self, config: RuntimeConfig, surroundings: Surroundings, bearers: Bearers, access: AccessLog
     ) -> None:
-        """Raises CertificateInvalid."""
+        """Raises CertificateInvalid and TracingUnavailable."""
         self._config = config
         self._surroundings = surroundings
         self._board = StateBoard(surroundings.replica, surroundings.zone, _now())
@@ -113,6 +121,7 @@ class Replica:
         self._signing_key = SigningKeyFile(file, bearers) if file is not None else None
         self._health = _Health()
         self._metrics = Metrics()
+        self._tracing = _tracing(config, surroundings) if config.tracing is not None else None
         self._access = access
         self._collecting = Collecting(config.collection, self._board, self._metrics)
         self._server_certificate = (
@@ -136,7 +145,7 @@ class Replica:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
-        storage = await open_storage(self._config.storage, Calls(self._metrics))
+        storage = await open_storage(self._config.storage, self._calls())
         config = self._config
         registry = Registry(
             storage,
@@ -167,6 +176,13 @@ class Replica:
                 listener.stop_accepting()
                 await listener.cut()
             await storage.close()
+            if self._tracing is not None:
+                await self._tracing.close()
+
+    def _calls(self) -> Calls:
+        if self._tracing is None:
+            return Calls(self._metrics)
+        return self._tracing.calls(self._metrics, getattr(self._config.storage, "bucket", None))
 
     def _listeners(
         self, registry: Registry, watch: Watch[StorageState], board: ActivityBoard
@@ -176,6 +192,7 @@ class Replica:
             {Endpoint.PUBLIC: config.hosts, Endpoint.PRIVATE: config.private_hosts or config.hosts},
             config.registry,
         )
+        admission = self._tracing.admission(self._gate) if self._tracing else Admission(self._gate)
         whys = Whys(Admission(self._gate), self._policy, _now)
         front = app.registry_app(
             registry,
@@ -183,12 +200,15 @@ class Replica:
             hosts,
             config.limits,
             self._metrics,
+            admission=admission,
             vouching=self._vouching,
             access=self._access,
             doubt=partial(self._doubt, watch),
             board=board,
             whys=whys,
         )
+        if self._tracing is not None:
+            front = self._tracing.app(front)
         address, ports = config.listeners.address, config.listeners
         secure = self._server_certificate is not None
         made = {
@@ -329,6 +349,15 @@ async def _kept(job: Job) -> None:
 
 def _served(directory: Path | None, *, clients: bool = False) -> ServedCertificate | None:
     return ServedCertificate.of(directory, clients=clients) if directory is not None else None
+
+
+def _tracing(config: RuntimeConfig, surroundings: Surroundings) -> Tracing:
+    assert config.tracing is not None
+    try:
+        from registry_runtime.tracing import Tracing  # noqa: PLC0415 - 15 MiB, for those who want it
+    except ImportError as error:
+        raise TracingUnavailable(f"tracing: {error}: install the extra `tracing` of roadstead") from error
+    return Tracing(config.tracing, config.registry, surroundings.replica, surroundings.zone)
 
 
 def _now() -> datetime:

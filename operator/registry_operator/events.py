@@ -20,6 +20,22 @@ BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
 SILENT = frozenset(
     {"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated", "SelfCheckPassed"}
 )  # Ready says it
+# What was done, or failed, where a condition came true or holds no longer: a verb, as events.k8s.io wants it.
+ACTIONS = {
+    "Ready": "Reconcile",
+    "Stalled": "Reconcile",
+    "StorageReady": "CheckStorage",
+    "TLSReady": "ServeCertificate",
+    "EncryptionReady": "Encrypt",
+    "AuthenticationReady": "ReviewTokens",
+    "IssuersAnswer": "AskIssuers",
+    "ZoneRedundant": "SpreadReplicas",
+    "AutoscalingActive": "Scale",
+    "Bound": "Bind",
+    "Expiring": "Expire",
+    "Rotated": "Rotate",
+}
+OTHER = "Reconcile"
 WAITING = 512  # Events that may wait; in a storm the rest is dropped, the conditions say it all
 log = logging.getLogger(__name__)
 
@@ -55,7 +71,8 @@ def notes(before: Iterable[Condition], after: Iterable[Condition]) -> list[Note]
             warning = (condition.status == "True") is bad
             text = f"{condition.type}={condition.status}: {condition.message}"
             kind = "Warning" if warning else "Normal"
-            found.append(Note(kind, condition.reason, condition.type, text[:NOTE]))
+            action = ACTIONS.get(condition.type, OTHER)
+            found.append(Note(kind, condition.reason, action, text[:NOTE]))
     return found
 
 

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from registry_operator.checks import refusals
+from registry_operator.events import ACTIONS, BAD_WHEN_TRUE, SILENT
 from registry_operator.metrics import Metrics
 from registry_runtime.contract.exposition import Family
 from registry_runtime.metrics import Metrics as RuntimeMetrics
@@ -33,6 +35,36 @@ Those of Registries and AccessTokens are of the operator that leads; one that wa
 {both}
 """
 
+EVENTS = """\
+# Events
+
+Printed from the code by `make docs`. The operator writes Events of `events.k8s.io/v1` beside the resource
+that they are about (`regarding`), so `kubectl describe` and `kubectl events --for registry/NAME` show them.
+What is the same again is one Event with a growing `series`. They are hints for people, and Kubernetes drops
+them after an hour: what is true stands in the conditions.
+
+## When a condition changes
+One Event, when a condition comes true or no longer holds: what does not hold yet, and what is not known, is
+no news. Its `reason` is the condition's, which [conditions](conditions.md) lists with the remedy; its note
+begins with the condition, as in `StorageReady=False: the bucket harbour refuses the credentials; …`.
+{silent} are silent: Ready says the same.
+
+{conditions}
+
+`Stalled` and `Expiring` are bad when they are true; a new reason for being so is an Event, too.
+
+## When something is done for good
+| Kind | Reason | Type | Action | |
+|---|---|---|---|---|
+| AccessToken | `Expired` | Normal | `Delete` | it has ended, and `whenExpired: Delete` took it away |
+
+## When somebody is refused
+On the AccessToken whose password it was, and on the Namespace that was asked for. The note says what, by
+which domain, why, and the remedy; [activity](activity.md) says how soon, and how often at most.
+
+{refusals}
+"""
+
 
 def pages() -> Mapping[str, str]:
     """By file name."""
@@ -44,8 +76,25 @@ def pages() -> Mapping[str, str]:
             replica=_table(one for one in replica.families() if one.name not in shared),
             operator=_table(one for one in operator.families() if one.name not in shared),
             both=_table(both),
-        )
+        ),
+        "events.md": _events(),
     }
+
+
+def _events() -> str:
+    types = {True: "Warning | Normal", False: "Normal | Warning"}
+    changes = [
+        f"| `{kind}` | {types[kind in BAD_WHEN_TRUE]} | `{action}` |" for kind, action in ACTIONS.items()
+    ]
+    of_refusals = [
+        f"| `{reason}` | Warning | `Refuse` | {f'`{action}`' if action else 'a login'} |"
+        for action, reason in refusals.EVENTS.items()
+    ]
+    return EVENTS.format(
+        silent=", ".join(f"`{kind}`" for kind in sorted(SILENT)),
+        conditions="\n".join(("| Condition | True | False | Action |", "|---|---|---|---|", *changes)),
+        refusals="\n".join(("| Reason | Type | Action | Refused was |", "|---|---|---|---|", *of_refusals)),
+    )
 
 
 def _table(families: Iterable[Family]) -> str:

@@ -15,15 +15,18 @@ class Routes:
     """
 
     def __init__(self, routes: Sequence[tuple[str, ASGIApp]], otherwise: ASGIApp) -> None:
-        self._routes = [(compile_path(template)[0], app) for template, app in routes]
+        self._routes = [
+            (compile_path(template)[0], template.replace(":path}", "}"), app) for template, app in routes
+        ]
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        for pattern, app in self._routes:
+        for pattern, template, app in self._routes:
             found = pattern.match(path)
             if found is not None:
                 scope["path_params"] = found.groupdict()
+                scope["route"] = template
                 await app(scope, receive, send)
                 return
         await self._otherwise(scope, receive, send)

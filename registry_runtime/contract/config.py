@@ -138,6 +138,13 @@ class Collection(Frozen):
     audit_seconds: int = Field(default=7 * 24 * 3600, ge=60)
 
 
+class Tracing(Frozen):
+    """Where spans of requests go: OTLP over HTTP, at `<endpoint>/v1/traces`."""
+
+    endpoint: str
+    sampling_rate_per_million: int = Field(default=10_000, ge=0, le=1_000_000)  # requests
+
+
 class Limits(Frozen):
     """Bounds on what one request or one session may take."""
 
@@ -164,3 +171,4 @@ class RuntimeConfig(Frozen):
     encryption: Encryption | None = None
     collection: Collection = Collection()
     limits: Limits = Limits()
+    tracing: Tracing | None = None  # None: no spans, and nothing of what makes them is loaded

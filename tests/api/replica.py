@@ -73,6 +73,7 @@ class Replica:
     secure: bool = False
     encrypted: bool = False
     limits: dict[str, Any] = field(default_factory=lambda: {"drain_seconds": 5})
+    tracing: dict[str, Any] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -154,6 +155,7 @@ class Replica:
             "policy": {"directory": str(self.directory / "policy"), "secrets": ["shard-0"]},
             "encryption": {"keys": str(self.keys)} if self.encrypted else None,
             "limits": self.limits,
+            "tracing": self.tracing,
         }
 
     def start(self) -> None:

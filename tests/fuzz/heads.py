@@ -165,6 +165,7 @@ class Application:
             hosts,
             Limits(),
             Metrics(),
+            admission=Admission(gate),
             vouching=vouching,
             access=access,
             doubt=lambda: None,

@@ -19,6 +19,7 @@ from registry_runtime.contract.config import (
     SseKms,
     SseS3,
     Tls,
+    Tracing,
     WebIdentity,
 )
 
@@ -53,6 +54,16 @@ def config(registry: Registry) -> RuntimeConfig:
             every_seconds=seconds(registry.spec.collection.every),
             grace_seconds=seconds(registry.spec.collection.grace),
         ),
+        tracing=_tracing(registry),
+    )
+
+
+def _tracing(registry: Registry) -> Tracing | None:
+    asked = registry.spec.observability.tracing
+    if asked is None:
+        return None
+    return Tracing(
+        endpoint=asked.endpoint.rstrip("/"), sampling_rate_per_million=asked.sampling_rate_per_million
     )
 
 

@@ -92,7 +92,9 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
     asked = [s3.endpoint] if s3 else []
     asked += [identity.sts_endpoint] if identity else []
     issuers = [one.issuer for one in registry.spec.authentication.oidc]
-    hosts = [urlsplit(url).hostname for url in (s3.endpoint if s3 else None, *issuers) if url]
+    tracing = registry.spec.observability.tracing
+    others = [*issuers, *([tracing.endpoint] if tracing else [])]
+    hosts = [urlsplit(url).hostname for url in (s3.endpoint if s3 else None, *others) if url]
     inside = {_service_namespace(host) for host in hosts if host}
     return {
         "selector": names.selector(registry),
@@ -101,7 +103,7 @@ def network_policy(registry: Registry, config: RuntimeConfig, settings: Settings
         "operator_namespace": settings.namespace,
         "operator_labels": names.OPERATOR_LABELS,
         "egress_ports": sorted(
-            {_port(url) for url in [*(asked or [None]), *issuers]} | set(settings.api_ports)
+            {_port(url) for url in [*(asked or [None]), *others]} | set(settings.api_ports)
         ),
         "service_namespaces": sorted(one for one in inside if one is not None),
         "injected_identity": identity is not None and identity.role_arn is None,

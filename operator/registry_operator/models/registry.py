@@ -21,6 +21,7 @@ from registry_operator.models.base import (
     rules,
 )
 from registry_operator.models.encryption import Encryption, EncryptionStatus
+from registry_operator.models.observability import Observability
 from registry_operator.models.storage import Collection, SecretRef, Storage
 
 
@@ -237,6 +238,9 @@ class RegistrySpec(Value):
     authentication: Annotated[
         Authentication, Field(description="Who, beside AccessTokens, may say who somebody is.")
     ] = Authentication()
+    observability: Annotated[
+        Observability, Field(description="What is told of requests, beside metrics and log.")
+    ] = Observability()
     resources: Annotated[Resources, Field(description="CPU and memory of one replica.")] = Resources()
     image_pull_secrets: Annotated[
         tuple[SecretRef, ...],

@@ -1,12 +1,15 @@
 """Which changes of conditions are news."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-from registry_operator.events import notes
+from registry_operator.events import ACTIONS, SILENT, notes
 from registry_operator.models import Condition
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "conditions.md"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -50,3 +53,11 @@ def test_another_reason_for_being_stalled_is_news() -> None:
     before = [condition("Stalled", "True", "SecretNotFound")]
     (note,) = notes(before, [condition("Stalled", "True", "NameConflict")])
     assert (note.type, note.reason) == ("Warning", "NameConflict")
+
+
+def test_every_condition_has_a_verb_or_is_silent() -> None:
+    """An Event says what was done or failed; whoever adds a condition says that, too."""
+    tables = re.findall(r"\| Condition \| True means \|\n\|---\|---\|\n((?:\|.*\n)+)", DOCUMENT.read_text())
+    kinds = {row.split("|")[1].strip() for table in tables for row in table.splitlines()}
+    assert len(kinds) > 10
+    assert kinds | {"Reconciling", "Stalled"} == ACTIONS.keys() | SILENT

@@ -27,6 +27,7 @@ from registry_runtime.contract.config import (
     SseCustomer,
     SseKms,
     SseS3,
+    Tracing,
     WebIdentity,
 )
 from registry_runtime.contract.policy import KEY
@@ -501,3 +502,17 @@ def test_the_private_domain_is_opened_by_naming_every_subnet() -> None:
     policy = render(seen, SETTINGS).child("NetworkPolicy", Key("harbour", "harbour"))
     assert policy
     assert "from" not in policy["spec"]["ingress"][1]
+
+
+def test_traces_have_a_way_out() -> None:
+    """The replicas know the collector, and their NetworkPolicy opens its port and its namespace."""
+    tracing = {"endpoint": "http://collector.tracing.svc:4318/", "samplingRatePerMillion": 50}
+    rendered = render(observed(registry(observability={"tracing": tracing})), SETTINGS)
+    told = config(rendered).tracing
+    assert told == Tracing(endpoint="http://collector.tracing.svc:4318", sampling_rate_per_million=50)
+    policy = rendered.child("NetworkPolicy", Key("harbour", "harbour"))
+    assert policy
+    _, open_, *inside = policy["spec"]["egress"]
+    assert 4318 in {one["port"] for one in open_["ports"]}
+    spaces = [one["to"][0]["namespaceSelector"]["matchLabels"] for one in inside if "to" in one]
+    assert {"kubernetes.io/metadata.name": "tracing"} in spaces
