@@ -1,4 +1,4 @@
-"""What the replicas say of themselves: long polls of each one's state port, with mutual TLS.
+"""What the replicas say of themselves: polls of each one's state port, with mutual TLS; `turns` says when.
 
 A replica that does not answer is unknown, never healthy: its state is forgotten after the second failure.
 """
@@ -10,6 +10,7 @@ import random
 import ssl
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from yarl import URL
 
 from registry_operator.models import Key
 from registry_operator.observed import Endpoint, SecretData
+from registry_operator.turns import HELD, Turns
 from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
 
@@ -44,20 +46,21 @@ M = TypeVar("M", ReplicaState, Activity)
 
 @dataclass(frozen=True)
 class Trust:
-    """How to speak with the replicas of one Registry: our certificate, their CA and name.
+    """How to speak with the replicas of one Registry: our certificate, their CA and name."""
 
-    `revision` tells whether another one is the same.
-    """
-
-    context: ssl.SSLContext
+    secret: SecretData
     server: str
-    revision: str
 
-    @classmethod
-    def of(cls, secret: SecretData, server: str) -> Self | None:
+    @property
+    def revision(self) -> str:
+        """Tells whether another one is the same."""
+        return f"{self.secret.uid}/{self.secret.resource_version}"
+
+    def context(self) -> ssl.SSLContext | None:
         """None where the Secret lacks what is needed or does not fit together."""
+        values = self.secret.values
         try:
-            certificate, key, authority = (secret.values[name] for name in ("tls.crt", "tls.key", "ca.crt"))
+            certificate, key, authority = (values[name] for name in ("tls.crt", "tls.key", "ca.crt"))
             context = ssl.create_default_context(cadata=authority.decode("ascii"))
             with tempfile.NamedTemporaryFile() as file:  # ssl reads keys from files only; this one is 0600
                 file.write(certificate + b"\n" + key)
@@ -65,17 +68,39 @@ class Trust:
                 context.load_cert_chain(file.name)
         except (KeyError, ValueError, ssl.SSLError):
             return None
-        return cls(context, server, f"{secret.uid}/{secret.resource_version}")
+        return context
+
+
+class Contexts:
+    """Those that were used last: each takes 25 KiB, and 2 ms to make anew."""
+
+    def __init__(self, size: int = HELD) -> None:
+        self._size = size
+        self._made: OrderedDict[tuple[Key, str], ssl.SSLContext] = OrderedDict()
+
+    def of(self, registry: Key, trust: Trust) -> ssl.SSLContext | None:
+        """None where the Secret is of no use."""
+        at = (registry, trust.revision)
+        context = self._made.pop(at, None) or trust.context()
+        if context is not None:
+            self._made[at] = context
+            while len(self._made) > self._size:
+                self._made.popitem(last=False)
+        return context
 
 
 class Replicas:
     """Polls all replicas of all Registries; `report` is told of each change, `heard` of what was done."""
 
-    def __init__(self, report: Report, heard: Heard, port: int = PORT) -> None:
+    def __init__(self, report: Report, heard: Heard, port: int = PORT, turns: Turns | None = None) -> None:
         self._report = report
         self._heard = heard
         self._port = port
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT)
+        self._turns = turns or Turns()
+        self._contexts = Contexts()
+        self._staying = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT)
+        brief = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._visiting = aiohttp.ClientSession(connector=brief, timeout=TIMEOUT)
         self._trusts: dict[Key, Trust] = {}
         self._polls: dict[tuple[Key, str, str], asyncio.Task[None]] = {}  # by Registry, pod, address
 
@@ -89,11 +114,15 @@ class Replicas:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._session.close()
+        await asyncio.gather(self._staying.close(), self._visiting.close())
 
     @property
     def followed(self) -> int:
         return len(self._polls)
+
+    def attend(self, registry: Key) -> None:
+        """Something of this Registry is about to change: what its replicas say of it is wanted at once."""
+        self._turns.attend(registry)
 
     def follow(
         self, registry: Key, server: str, secret: SecretData | None, endpoints: Iterable[Endpoint]
@@ -106,77 +135,94 @@ class Replicas:
             if not any(other[:2] == poll[:2] for other in wanted):
                 self._report(registry, poll[1], None)
         for poll in wanted - self._polls.keys():
+            self._turns.attend(registry)
             self._polls[poll] = asyncio.create_task(self._follow(*poll), name=f"state of {poll[1]}")
+        self._turns.followed = len(self._polls)
         if not wanted and secret is None:
             self._trusts.pop(registry, None)
+            self._turns.forget(registry)
 
     def _trust(self, registry: Key, server: str, secret: SecretData | None) -> Trust | None:
         known = self._trusts.get(registry)
         if secret is None:
             return None
-        if known is None or known.revision != f"{secret.uid}/{secret.resource_version}":
-            known = Trust.of(secret, server)
-            if known is None:
+        new = Trust(secret, server)
+        if known is None or known.revision != new.revision:
+            if self._contexts.of(registry, new) is None:
                 log.warning(
                     "the operator's client certificate is unusable", extra={"registry": str(registry)}
                 )
                 return None
-            self._trusts[registry] = known
+            self._trusts[registry] = known = new
         return known
 
     async def _follow(self, registry: Key, pod: str, address: str) -> None:
-        version, failures, wait = "", 0, FIRST_RETRY
-        cursor, due = "", 0.0
+        poll = _Poll(registry, pod, address)
         while True:
-            try:
-                state = await self._ask(self._trusts[registry], address, version)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                failures += 1
-                if failures == FAILURES:
-                    log.info("replica does not answer", extra={"pod": pod, "error": type(error).__name__})
-                    self._report(registry, pod, None)
-                    version = ""
-                await asyncio.sleep(wait * random.uniform(0.5, 1))
-                wait = min(LAST_RETRY, wait * 2)
-                continue
-            failures, wait = 0, FIRST_RETRY
-            if state.version != version:
-                version = state.version
-                self._report(registry, pod, state)
-            if time.monotonic() >= due:
-                cursor = await self._listen(registry, pod, address, cursor)
-                due = time.monotonic() + LISTEN
-            await asyncio.sleep(PACE)
+            with self._turns.hold(registry) as holds:
+                known = await self._poll(poll, self._staying if holds else self._visiting, hang=holds)
+                await asyncio.sleep(PACE if known else poll.pause())
+            if not holds and (known or poll.failures > FAILURES):
+                await self._turns.visit(registry)
 
-    async def _listen(self, registry: Key, pod: str, address: str, cursor: str) -> str:
-        """Tells what was done after the cursor, and returns the next one. That none comes is no news here."""
+    async def _poll(self, poll: "_Poll", session: aiohttp.ClientSession, *, hang: bool) -> bool:
+        """Asks once, and tells what is new; with `hang` the replica answers as soon as something is."""
+        try:
+            state = await self._ask(session, poll, hang=hang)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            poll.failures += 1
+            if poll.failures == FAILURES:
+                log.info("replica does not answer", extra={"pod": poll.pod, "error": type(error).__name__})
+                self._report(poll.registry, poll.pod, None)
+                poll.version = ""
+            return False
+        poll.failures = 0
+        if state.version != poll.version:
+            poll.version = state.version
+            self._report(poll.registry, poll.pod, state)
+        if time.monotonic() >= poll.due:
+            await self._listen(session, poll)
+            poll.due = time.monotonic() + LISTEN
+        return True
+
+    async def _listen(self, session: aiohttp.ClientSession, poll: "_Poll") -> None:
+        """Tells what was done after the cursor, and moves it on. That nothing comes is no news here."""
         for _ in range(PAGES):
-            query = {"after": cursor} if cursor else {}
+            query = {"after": poll.cursor} if poll.cursor else {}
             try:
-                told = await self._get(self._trusts[registry], address, "/activity", query, Activity)
+                told = await self._get(session, poll, "/activity", query, Activity)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                log.debug("no activity", extra={"pod": pod, "error": type(error).__name__})
-                return cursor
-            self._heard(registry, pod, told)
-            cursor = told.cursor
+                log.debug("no activity", extra={"pod": poll.pod, "error": type(error).__name__})
+                return
+            self._heard(poll.registry, poll.pod, told)
+            poll.cursor = told.cursor
             if not told.more:
-                break
-        return cursor
+                return
 
-    async def _ask(self, trust: Trust, address: str, version: str) -> ReplicaState:
-        wait = f"{WAIT * random.uniform(0.8, 1):.1f}"
-        query = {"after": version, "wait": wait} if version else {"wait": "0"}
-        return await self._get(trust, address, "/state", query, ReplicaState)
+    async def _ask(self, session: aiohttp.ClientSession, poll: "_Poll", *, hang: bool) -> ReplicaState:
+        wait = f"{WAIT * random.uniform(0.8, 1):.1f}" if hang and poll.version else "0"
+        query = {"after": poll.version} if poll.version else {}
+        return await self._get(session, poll, "/state", query | {"wait": wait}, ReplicaState)
 
     async def _get(
-        self, trust: Trust, address: str, path: str, query: Mapping[str, str], model: type[M]
+        self,
+        session: aiohttp.ClientSession,
+        poll: "_Poll",
+        path: str,
+        query: Mapping[str, str],
+        model: type[M],
     ) -> M:
         """Raises ValueError where the answer is no such thing."""
+        address = poll.address
         host = f"[{address}]" if ":" in address else address
         ipaddress.ip_address(address)  # an address, never a name that something else could resolve
         url = URL(f"https://{host}:{self._port}{path}").with_query(query)
-        async with self._session.get(
-            url, ssl=trust.context, server_hostname=trust.server, allow_redirects=False, raise_for_status=True
+        trust = self._trusts[poll.registry]
+        context = self._contexts.of(poll.registry, trust)
+        if context is None:
+            raise ValueError("the operator's client certificate is unusable")
+        async with session.get(
+            url, ssl=context, server_hostname=trust.server, allow_redirects=False, raise_for_status=True
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(65536):
@@ -186,3 +232,21 @@ class Replicas:
         with suppress(ValidationError):
             return model.model_validate_json(bytes(body))
         raise ValueError(f"not an answer of {path}")
+
+
+@dataclass
+class _Poll:
+    """What was heard of one replica. `due` is when it is asked next for what was done."""
+
+    registry: Key
+    pod: str
+    address: str
+    version: str = ""
+    cursor: str = ""
+    failures: int = 0
+    due: float = 0.0
+
+    def pause(self) -> float:
+        """Seconds until a replica that failed is asked again."""
+        wait: float = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(self.failures - 1, 10))
+        return wait * random.uniform(0.5, 1)

@@ -52,7 +52,7 @@ class Access:
 
     async def _write(self, key: Key) -> Written | None:
         """Claims first: the policy must never promise a name that a restart could give to another."""
-        self._last.pop(key, None)
+        last = self._last.pop(key, None)
         registry = self._at.cache.registries.objects.get(key)
         if registry is None or registry.meta.deleting or not self._at.is_open(key.namespace):
             return None
@@ -67,6 +67,8 @@ class Access:
         self._at.propagations.write(key, draft.revision)
         conflict = await apply(self._at, registry, claims)
         others = await apply_all(self._at, registry, policies)
+        if last is None or last.draft.revision != draft.revision:
+            self._at.replicas.attend(key)
         written = Written(draft, [*([conflict] if conflict else []), *others])
         if not written.conflicts:
             self._last[key] = written

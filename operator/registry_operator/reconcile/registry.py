@@ -66,4 +66,8 @@ async def judge(at: Context, key: Key, rendered: Rendered, conflicts: list[Confl
     observed = at.observe_registry(registry, conflicts)
     for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
         at.queue.add(work)
-    await status.write(at, registry, checks.judge(observed, rendered, at.settings))
+    found = checks.judge(observed, rendered, at.settings)
+    ready = found.condition("Ready")
+    if ready is None or ready.status != "True":
+        at.replicas.attend(key)
+    await status.write(at, registry, found)

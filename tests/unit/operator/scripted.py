@@ -13,6 +13,7 @@ from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials
 from registry_operator.events import Recorder
 from registry_operator.queue import Queue
+from registry_operator.models import Key
 from registry_operator.reconcile.context import Context
 
 from tests.unit.operator import harbour
@@ -64,13 +65,23 @@ async def scripted(api: ScriptedApi) -> AsyncIterator[Cluster]:
         await runner.cleanup()
 
 
+class Unasked:
+    """In the place of the replicas: nobody asks them here. `attended` are the Registries that were to be."""
+
+    def __init__(self) -> None:
+        self.attended: list[Key] = []
+
+    def attend(self, registry: Key) -> None:
+        self.attended.append(registry)
+
+
 def context(cluster: Cluster, cache: Cache, **changes: Any) -> Context:
     """What reconciles have in their hands, without what a test is not about."""
     made = Context(
         cluster=cluster,
         cache=cache,
         secrets=cast("Any", None),
-        replicas=cast("Any", None),
+        replicas=cast("Any", Unasked()),
         queue=Queue(1),
         recorder=Recorder(cluster, "test"),
         settings=harbour.SETTINGS,

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from aiohttp import web
 from registry_operator import replicas as module
 from registry_operator.models import Key
 from registry_operator.observed import Endpoint, SecretData
-from registry_operator.replicas import Replicas
+from registry_operator.replicas import Contexts, Replicas, Trust
 from registry_operator.tls import Authority, Usage
+from registry_operator.turns import Turns
 
 from registry_runtime.contract.activity import Activity
 from registry_runtime.contract.state import ReplicaState
@@ -46,7 +47,7 @@ class Replica:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
-        if request.query.get("after") == self.state.version:
+        if request.query.get("after") == self.state.version and request.query["wait"] != "0":
             self.changed.clear()
             await self.changed.wait()
         return web.Response(body=self.body or self.state.model_dump_json().encode())
@@ -109,7 +110,10 @@ async def polling(replica: Replica, secret: SecretData) -> AsyncIterator[list[Re
 
 
 def following(
-    replica: Replica, said: list[ReplicaState | None], done: list[Activity] | None = None
+    replica: Replica,
+    said: list[ReplicaState | None],
+    done: list[Activity] | None = None,
+    turns: Turns | None = None,
 ) -> Replicas:
     """`said` and `done` are what is heard."""
     heard = done if done is not None else []
@@ -117,6 +121,7 @@ def following(
         lambda _registry, _pod, found: said.append(found),
         lambda _registry, _pod, told: heard.append(told),
         replica.port,
+        turns,
     )
 
 
@@ -213,3 +218,37 @@ async def test_a_replica_that_tells_nothing_is_as_healthy_as_any(
             await eventually(lambda: [one.version for one in said if one][-1] == version)  # noqa: B023
         await eventually(lambda: replica.cursors == [None, "e.7", "e.7"])
         assert None not in said
+
+
+async def test_one_of_a_fleet_is_visited(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no connection can be kept each visit asks without waiting, on a connection of its own."""
+    monkeypatch.setattr("registry_operator.turns.ATTENDED", 0.01)
+    said: list[ReplicaState | None] = []
+    replica = Replica(state())
+    async with (
+        serving(replica, authority, tmp_path),
+        following(replica, said, turns=Turns(held=0, rate=1000)) as replicas,
+    ):
+        replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT])
+        await eventually(lambda: len(replica.asked) > 2)
+        assert {one["wait"] for one in replica.asked} == {"0"}
+        replica.become("2", "abc")
+        await eventually(lambda: len(said) == 2)
+        assert not replicas._staying.connector._conns  # type: ignore[union-attr]
+        assert not replicas._visiting.connector._conns  # type: ignore[union-attr]
+
+
+async def test_contexts_are_few(authority: Authority) -> None:
+    """Those that were used last are kept; a Secret that changed gets another."""
+    contexts = Contexts(size=2)
+    trust = Trust(client_of(authority), SERVER)
+    keys = [Key("shop", name) for name in "abc"]
+    first = contexts.of(keys[0], trust)
+    assert first is not None
+    assert contexts.of(keys[0], trust) is first
+    for key in keys[1:]:
+        contexts.of(key, trust)
+    assert contexts.of(keys[0], trust) is not first
+    assert contexts.of(keys[0], replace(trust, secret=SecretData({"tls.crt": b"broken"}))) is None

@@ -1,0 +1,102 @@
+"""Whose turn it is to be asked: so many replicas hold a connection, all others are visited.
+
+A connection that is held costs 63 KiB (TLS, buffers, a task), a visit 4 ms for its handshake. Up to HELD
+replicas are all held, and each change is heard as it happens. Of more, those of Registries where something is
+awaited are held, or visited each ATTENDED seconds; where nothing is, a replica is visited as often as RATE lets
+it: two and a half minutes with three thousand.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from registry_operator.models import Key
+
+HELD = 150  # connections
+RATE = 20.0  # visits a second to those where something is awaited, and as many to all others
+ATTENDED = 2.0  # seconds between two visits
+QUIET = 30.0  # seconds between two visits, at least
+ATTENTION = 60.0  # seconds that something stays awaited, unless it is said again
+Clock = Callable[[], float]
+
+
+class Gate:
+    """Lets one through at a time, so many in a second."""
+
+    def __init__(self, rate: float, clock: Clock) -> None:
+        self._clock = clock
+        self._each = 1 / rate
+        self._next = clock()
+
+    async def through(self) -> None:
+        now = self._clock()
+        self._next = max(self._next, now) + self._each
+        await asyncio.sleep(self._next - self._each - now)
+
+
+class Attention:
+    """Of one Registry: until when something of it is awaited, and who waits to hear so."""
+
+    def __init__(self) -> None:
+        self.until = float("-inf")
+        self.called = asyncio.Event()
+
+    def call(self, until: float) -> None:
+        self.until = max(self.until, until)
+        self.called.set()
+        self.called = asyncio.Event()
+
+
+class Turns:
+    """Shared by all polls of an operator."""
+
+    def __init__(self, held: int = HELD, rate: float = RATE, clock: Clock = time.monotonic) -> None:
+        self._held = held
+        self._rate = rate
+        self._clock = clock
+        self._holding = 0
+        self._wanted: dict[Key, Attention] = {}
+        self._soon, self._later = Gate(rate, clock), Gate(rate, clock)
+        self.followed = 0  # replicas in all
+
+    def attend(self, registry: Key) -> None:
+        """Something of this Registry is about to change: what its replicas say is wanted soon."""
+        self._attention(registry).call(self._clock() + ATTENTION)
+
+    def forget(self, registry: Key) -> None:
+        self._wanted.pop(registry, None)
+
+    @contextmanager
+    def hold(self, registry: Key) -> Iterator[bool]:
+        """Whether the replica may keep its connection during the next poll."""
+        if self._holding >= self._held or not (self.followed <= self._held or self._is_attended(registry)):
+            yield False
+            return
+        self._holding += 1
+        try:
+            yield True
+        finally:
+            self._holding -= 1
+
+    async def visit(self, registry: Key) -> None:
+        """Waits until a replica that was visited is due again, or until its Registry is attended."""
+        attention = self._attention(registry)
+        if not self._is_attended(registry):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._quiet() * random.uniform(0.8, 1)):
+                    await attention.called.wait()
+            await (self._soon if self._is_attended(registry) else self._later).through()
+            return
+        await asyncio.sleep(ATTENDED * random.uniform(0.5, 1))
+        await self._soon.through()
+
+    def _quiet(self) -> float:
+        return max(QUIET, self.followed / self._rate)
+
+    def _is_attended(self, registry: Key) -> bool:
+        return self._clock() < self._attention(registry).until
+
+    def _attention(self, registry: Key) -> Attention:
+        return self._wanted.setdefault(registry, Attention())
