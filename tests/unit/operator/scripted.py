@@ -12,8 +12,8 @@ from kubernetes.client import Configuration
 from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials
 from registry_operator.events import Recorder
-from registry_operator.queue import Queue
 from registry_operator.models import Key
+from registry_operator.queue import Queue
 from registry_operator.reconcile.context import Context
 
 from tests.unit.operator import harbour
