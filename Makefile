@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-peers crds docs release lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-fleet bench-peers crds docs release lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-failover: parts ## measure how long nobody works after a kill and a clean 
 
 bench-many: parts ## measure 10,000 tokens and 1,000 namespaces in one Registry on the cluster
 	@$(RUN) -m benchmarks.many $(ARGS)
+
+bench-fleet: parts ## grow a fleet to 10, 100 and 1,000 Registries and measure the operator (ARGS="--sizes 10 100")
+	@$(RUN) -m benchmarks.fleet $(ARGS)
 
 bench-peers: setup ## measure the runtime beside CNCF Distribution, and print ratios (options: ARGS)
 	@$(RUN) -m benchmarks.peers $(ARGS)

@@ -111,8 +111,8 @@ TESTS = (
 )
 # Clients of a registry, as their own projects make them (docs/clients.md).
 CLIENTS = (go("regctl"), go("oras"), go("helm"), go("cosign"))
-# Four minutes of CPU that no test needs: `make bench-changes` builds it, which has a real autoscaler.
-BENCHMARKS = (go("metrics-server"),)
+# Minutes of CPU that no test needs: `make bench-changes` and `make bench-fleet` build what they use.
+BENCHMARKS = (go("metrics-server"), go("kwok"))
 ALL = CLUSTER + TESTS + CLIENTS
 EVERY = ALL + BENCHMARKS
 

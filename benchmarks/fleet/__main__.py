@@ -1,0 +1,221 @@
+"""`make bench-fleet`: a fleet that grows to 10, 100, 1,000 Registries; what each size costs the operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable
+
+import aiohttp
+
+from benchmarks.api import GROUP, kubernetes, until
+from benchmarks.fleet import declared
+from benchmarks.fleet.declared import Object
+from benchmarks.fleet.metrics import requests
+from benchmarks.fleet.simulated import simulated
+from benchmarks.memory import resident
+from benchmarks.table import Row, median, p99, table
+from quickstart.story import TENANT
+from tests.e2e.conftest import telling
+from tests.e2e.platform import OPERATOR, Platform
+
+REAL = 10
+AT_ONCE = 8
+PATIENCE = 3600.0  # seconds
+STEADY = 60.0
+CHANGES = 50
+ROOTS = {"Secret": "/api/v1", "ConfigMap": "/api/v1", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
+PLURALS = {"Registry": "registries"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.fleet", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
+    sizes = parser.parse_args().sizes
+    with telling("roadstead-fleet", loopback="127.0.93.") as stage:
+        rows = asyncio.run(Fleet(stage).rows(sizes))
+    print(f"\n{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(table(rows))
+    return 0 if all(row.met for row in rows) else 1
+
+
+class Fleet:
+    """The Registries that are there, and what is asked of them."""
+
+    def __init__(self, stage: Platform) -> None:
+        self.stage = stage
+        self.size = 0
+
+    async def rows(self, sizes: list[int]) -> list[Row]:
+        rows: list[Row] = []
+        async with kubernetes(self.stage) as api:
+            rows += await self._grow(api, min(REAL, *sizes))
+            with simulated(self.stage):
+                for size in sizes:
+                    if size > self.size:
+                        rows += await self._grow(api, size)
+                    rows += await self._looked_at(api)
+                    print(table(rows), file=sys.stderr, flush=True)
+        return rows
+
+    async def _grow(self, api: aiohttp.ClientSession, size: int) -> list[Row]:
+        """Declares what is missing, and waits until all of it is Ready."""
+        new = range(self.size, size)
+        if not new:
+            return []
+        before, began = requests(self.stage), time.monotonic()
+        credentials = (self.stage.kubectl.get("secret", "harbour-s3", TENANT) or {})["data"]
+        ca = (self.stage.kubectl.get("configmap", "s3-ca", TENANT) or {})["data"]["ca.crt"]
+        await _post(api, (one for number in new for one in _whole(number, credentials, ca)))
+        self.size = size
+        await until(lambda: _all_ready(api, size), PATIENCE)
+        took, made = time.monotonic() - began, requests(self.stage)
+        each = (made.all - before.all) / len(new)
+        among = f"{size:,} Registries"
+        return [
+            Row(f"{among}: from {new.start} to all Ready", "s", took, float("inf"), f"{len(new)} new"),
+            Row(f"{among}: requests to the API server for each new one", "", each, float("inf"), ""),
+            Row(f"{among}: of these a second", "/s", (made.all - before.all) / took, float("inf"), ""),
+        ]
+
+    async def _looked_at(self, api: aiohttp.ClientSession) -> list[Row]:
+        among = f"{self.size:,} Registries"
+        rows = [median(f"{among}: operator after growing, resident", "MiB", [self._memory()], 300)]
+        rows.append(await self._steady(among))
+        rows.append(p99(f"{among}: change → status", "s", await self._changes(api), 2))
+        rows += await self._restart(api, among)
+        broken = declared.registry(0, bucket="no-such-bucket")
+        await _patch(api, broken)
+        rows.append(
+            p99(f"{among}: the same while another's bucket is gone", "s", await self._changes(api), 2)
+        )
+        await _patch(api, declared.registry(0))
+        return rows
+
+    async def _steady(self, among: str) -> Row:
+        before = requests(self.stage)
+        await asyncio.sleep(STEADY)
+        after = requests(self.stage)
+        rate = (after.all - before.all) / STEADY
+        spread = f"{after.writes - before.writes:.0f} writes in {STEADY:.0f} s"
+        return Row(f"{among}: requests to the API server, nothing changes", "/s", rate, float("inf"), spread)
+
+    async def _changes(self, api: aiohttp.ClientSession) -> list[float]:
+        """Seconds from a change of a token's spec to the status that speaks of it, by tenants in turn."""
+        took = []
+        for change in range(CHANGES):
+            number = 1 + change * (self.size - 1) // CHANGES
+            wanted = declared.token(number, change % declared.TOKENS, suspended=change % 2 == 0)
+            began = time.monotonic()
+            generation = (await _patch(api, wanted))["metadata"]["generation"]
+            await until(lambda wanted=wanted, generation=generation: _judged(api, wanted, generation), 120)  # type: ignore[misc]
+            took.append(time.monotonic() - began)
+        return took
+
+    async def _restart(self, api: aiohttp.ClientSession, among: str) -> list[Row]:
+        """Killed, not asked to stop; what it writes before anything changes, and how soon it works again."""
+        name, namespace = OPERATOR
+        (pod,) = self.stage.kubectl.list("pod", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")
+        self.stage.kill_inside(pod)
+        began = time.monotonic()
+        wanted = declared.token(1, 1, expiresAfter=f"{int(began)}m")
+        generation = (await _patch(api, wanted))["metadata"]["generation"]
+        await until(lambda: _judged(api, wanted, generation), 300)
+        works = time.monotonic() - began
+        await asyncio.sleep(STEADY)
+        writes = requests(self.stage).writes
+        return [
+            Row(f"{among}: killed → a change is judged", "s", works, float("inf"), "1 round"),
+            # Of the change itself: the policy, the status, the Event of a condition.
+            Row(
+                f"{among}: writes after the restart",
+                "",
+                writes,
+                6,
+                f"in {STEADY:.0f} s, one change among them",
+            ),
+            median(f"{among}: operator after the restart, resident", "MiB", [self._memory()], 300),
+        ]
+
+    def _memory(self) -> float:
+        return next(mib for pod, mib in resident(self.stage).items() if pod.startswith(f"{OPERATOR[0]}-"))
+
+
+def _whole(number: int, credentials: dict[str, str], ca: str) -> Iterable[Object]:
+    yield from declared.account(number)
+    yield from declared.storage(number, credentials, ca)
+    yield declared.registry(number)
+    yield from declared.access(number)
+
+
+async def _post(api: aiohttp.ClientSession, objects: Iterable[Object]) -> None:
+    """A tenant's objects one after the other, several tenants at a time."""
+    waiting = iter(objects)
+
+    async def post() -> None:
+        for one in waiting:
+            await _patch(api, one)
+
+    await asyncio.gather(*(post() for _ in range(AT_ONCE)))
+
+
+async def _patch(api: aiohttp.ClientSession, obj: Object) -> Object:
+    """Server-side apply."""
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    query = {"fieldManager": "fleet", "force": "true"}
+    for _ in range(100):  # an object may come before its namespace
+        async with api.patch(_path(obj), json=obj, headers=headers, params=query) as answer:
+            if answer.status != 404:
+                answer.raise_for_status()
+                found: Object = await answer.json()
+                return found
+        await asyncio.sleep(0.1)
+    raise TimeoutError(_path(obj))
+
+
+def _path(obj: Object) -> str:
+    kind, metadata = obj["kind"], obj["metadata"]
+    if kind == "Namespace" and obj["apiVersion"] == "v1":
+        return f"/api/v1/namespaces/{metadata['name']}"
+    plural = PLURALS.get(kind, f"{kind.lower()}s")
+    root = f"{ROOTS[kind]}/namespaces" if kind in ROOTS else GROUP
+    return f"{root}/{metadata['namespace']}/{plural}/{metadata['name']}"
+
+
+async def _all_ready(api: aiohttp.ClientSession, size: int) -> bool:
+    await asyncio.sleep(3)
+    found = {}
+    wanted = {
+        "registries": size,
+        "namespaces": size * declared.NAMESPACES,
+        "accesstokens": size * declared.TOKENS,
+    }
+    for plural in wanted:
+        async with api.get(
+            f"/apis/roadstead.dev/v1alpha1/{plural}", params={"resourceVersion": "0"}
+        ) as answer:
+            items = (await answer.json())["items"]
+        mine = [one for one in items if one["metadata"]["namespace"].startswith("fleet-")]
+        found[plural] = sum(1 for one in mine if _is(one, "Ready", one["metadata"]["generation"]))
+    print(f"ready: {found}", file=sys.stderr, flush=True)
+    return found == wanted
+
+
+async def _judged(api: aiohttp.ClientSession, wanted: Object, generation: int) -> bool:
+    async with api.get(_path(wanted)) as answer:
+        return _is(await answer.json(), "Ready", generation)
+
+
+def _is(one: Object, condition: str, generation: int) -> bool:
+    return any(
+        found["type"] == condition and found["status"] == "True" and found["observedGeneration"] == generation
+        for found in one.get("status", {}).get("conditions", ())
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
