@@ -1,4 +1,4 @@
-"""What one tenant of the fleet declares: a Registry, Namespaces and AccessTokens, in a namespace of its own."""
+"""What one tenant of the fleet declares: a Registry, Namespaces, AccessTokens, in a namespace of its own."""
 
 from __future__ import annotations
 

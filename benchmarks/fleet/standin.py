@@ -1,8 +1,8 @@
 """`python -m benchmarks.fleet.standin PID API`: the state ports of all replicas that have no process.
 
 One listening socket in the network namespace of process PID, which takes every address of the simulated
-pods. Which Registry is asked is told by the name in the TLS handshake. Its certificates and its policy are read
-by one watch of the Secrets, so a policy that is written is acknowledged as by real replicas.
+pods. Which Registry is asked is told by the name in the TLS handshake. Its certificates and its policy are
+read by one watch of the Secrets, so a policy that is written is acknowledged as by real replicas.
 """
 
 from __future__ import annotations

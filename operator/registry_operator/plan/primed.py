@@ -52,6 +52,9 @@ class Nobody:
     ) -> None:
         """Nothing."""
 
+    def attend(self, registry: Key) -> None:
+        """A plan waits for nobody."""
+
 
 class Primed:
     """`at` and `access` are what the reconciles get. While it is muted nothing that is seen becomes work."""

@@ -35,6 +35,8 @@ class Follower(Protocol):
         self, registry: Key, server: str, secret: SecretData | None, endpoints: Iterable[Endpoint]
     ) -> None: ...
 
+    def attend(self, registry: Key) -> None: ...
+
 
 @dataclass
 class Context:
