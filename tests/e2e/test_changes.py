@@ -86,6 +86,8 @@ async def test_two_zones_are_lost_and_pulls_go_on(platform: Platform, changing: 
     async with load.steady():
         await asyncio.sleep(2)
         with changing.lost(*away):
+            # Who is in the zone that is left notices nothing, from the first moment.
+            assert await asyncio.to_thread(changing.knock, home, 20) == 20
             await asyncio.to_thread(changing.until, seconds=120, ZoneRedundant="False", Ready="False")
             await asyncio.to_thread(until_alone, changing, home)
             said = changing.status

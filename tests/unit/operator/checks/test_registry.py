@@ -267,6 +267,16 @@ def test_ephemeral_storage_says_what_it_is() -> None:
     assert "lost" in said(seen)["StorageReady"][2]
 
 
+def test_a_ca_that_will_sign_is_told_with_its_time() -> None:
+    """From then on clients must trust it: the bundle has it already."""
+    of = registry(tls={"selfSigned": {"caGeneration": 2, "caNotice": "3d"}})
+    signs = SecretData(Authority.ensure(None, "Roadstead harbour/harbour", NOW).secret)
+    seen = observed(of, secrets=view({names.ca(of): signs}))
+    assert said(seen)["TLSReady"][0] == "True"
+    told = said(seen)["TLSReady"][2]
+    assert told.endswith("; the next CA is in the bundle, and signs from 2026-11-24T12:00:00Z")
+
+
 GIVEN = Authority.ensure(None, "somebody", NOW)
 HOSTS = ("harbour.test", "private.harbour.test")
 PAIR = GIVEN.leaf(None, HOSTS, Usage.SERVER, NOW)
