@@ -15,6 +15,7 @@ from tests.unit.operator import harbour
 from tests.unit.operator.scripted import ScriptedApi, context, scripted, status
 
 RUNNING = 5
+STORED = {"uid": "uid-1", "resourceVersion": "7"}
 
 
 async def write(api: ScriptedApi) -> None:
@@ -23,7 +24,7 @@ async def write(api: ScriptedApi) -> None:
     (old,) = (one for one in render(harbour.observed(before), harbour.SETTINGS).children if is_it(one))
     (new,) = (one for one in render(harbour.observed(after), harbour.SETTINGS).children if is_it(one))
     old["spec"]["replicas"] = RUNNING
-    old["metadata"]["uid"] = "uid-1"
+    old["metadata"] |= STORED
     async with scripted(api) as cluster:
         cache = Cache()
         cache.see_child("Deployment", before.key, seen.child(old))
@@ -40,13 +41,13 @@ async def test_what_runs_is_held_and_then_left() -> None:
 
     async def applied(request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return web.json_response({**body, "metadata": {"uid": "uid-1", **body["metadata"]}})
+        return web.json_response({**body, "metadata": {**STORED, **body["metadata"]}})
 
     api.on(DEPLOYMENTS.path("harbour", "harbour"), applied)
     await write(api)
     hold, rest = api.bodies
     assert hold["spec"] == {"replicas": RUNNING}
-    assert hold["metadata"] == {"name": "harbour", "namespace": "harbour", "uid": "uid-1"}
+    assert hold["metadata"] == {"name": "harbour", "namespace": "harbour", **STORED}
     assert "replicas" not in rest["spec"]
     asked = [(query["fieldManager"], query["force"]) for _, _, query in api.asked]
     assert asked == [("roadstead-handover", "false"), ("roadstead", "true")]
