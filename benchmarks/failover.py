@@ -105,29 +105,34 @@ def _measure(pair: Pair, cluster: Cluster, rounds: int, tokens: int) -> list[Row
     for number in range(tokens):
         cluster.token("fleet", f"robot-{number}", f"registry-{number % _REGISTRIES}")
     wait(lambda: len(cluster.list("Deployment", "fleet")) == _REGISTRIES, _PATIENCE)
-    took: dict[signal.Signals, list[float]] = {signal.SIGKILL: [], signal.SIGTERM: []}
+    took: dict[signal.Signals, list[tuple[float, float]]] = {signal.SIGKILL: [], signal.SIGTERM: []}
     resident = []
     for number in range(rounds):
-        for how, seconds in took.items():
+        for how, rounds_of in took.items():
             time.sleep(1 + number * _SPREAD % 2)
             resident.append(pair.resident())
-            seconds.append(_round(pair, cluster, f"{how.name.lower()}-{number}", how))
-            print(f"{how.name} {number}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
+            leads, works = _round(pair, cluster, f"{how.name.lower()}-{number}", how)
+            rounds_of.append((leads, works))
+            print(f"{how.name} {number}: {leads:.1f} s, {works:.1f} s", file=sys.stderr, flush=True)
     fleet = f", {_REGISTRIES} Registries and {tokens:,} tokens"
-    return [
-        median(f"from a kill to work{fleet}", "s", took[signal.SIGKILL], 25),
-        median(f"from a clean stop to work{fleet}", "s", took[signal.SIGTERM], 5),
-        median("operator that waits, resident", "MiB", resident, 60),
-    ]
+    rows = []
+    for how, what, lease in ((signal.SIGKILL, "a kill", 20), (signal.SIGTERM, "a clean stop", 3)):
+        leads_of, works_of = zip(*took[how], strict=True)
+        rows.append(median(f"from {what} until the next one leads", "s", leads_of, lease))
+        rows.append(median(f"from {what} until it works{fleet}", "s", works_of, lease + 5))
+    return [*rows, median("operator that waits, resident", "MiB", resident, 60)]
 
 
-def _round(pair: Pair, cluster: Cluster, name: str, how: signal.Signals) -> float:
+def _round(pair: Pair, cluster: Cluster, name: str, how: signal.Signals) -> tuple[float, float]:
+    """Seconds until the next one has the Lease, and until what was wanted meanwhile is there."""
     began = pair.change(how)
     cluster.registry("fleet", name)
+    wait(lambda: '"message": "leading"' in pair.leader.log.read_text(), _PATIENCE)
+    leads = time.monotonic() - began
     wait(lambda: cluster.get("Deployment", "fleet", name) is not None, _PATIENCE)
-    took = time.monotonic() - began
+    works = time.monotonic() - began
     pair.settle()
-    return took
+    return leads, works
 
 
 if __name__ == "__main__":

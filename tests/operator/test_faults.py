@@ -85,6 +85,7 @@ def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder:
         cluster.token("away", "goes", pullSecrets={"namespaces": ["away-app"]})
         wait(lambda: len(hashes(cluster, "away")) == 2)
         wait(lambda: cluster.list("Secret", "away-app"))
+        wait(lambda: cluster.get("Service", "away", "harbour"))
         process = operator.process
         relay.cut()
         cluster.delete("AccessToken", "away", "goes")
