@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -224,8 +224,8 @@ class ReadBack:
             found = _NEXT.search(headers.get("Link", ""))
             url = urljoin(path, found[1]) if found else ""
 
-    async def _get(self, path: str) -> tuple[int, dict[str, str], bytes]:
-        """A small answer, asked for again where the server or the connection fails."""
+    async def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        """A small answer, asked for again where the server or the connection fails. Headers in any case."""
         for left in reversed(range(TRIES)):
             try:
                 headers = {"Accept": MANIFESTS}
@@ -236,7 +236,7 @@ class ReadBack:
                     while not answer.content.at_eof() and len(body) <= LARGEST:
                         body += await answer.content.read(LARGEST + 1)
                     if answer.status < 500 or not left:  # noqa: PLR2004 - HTTP
-                        return answer.status, dict(answer.headers), body
+                        return answer.status, answer.headers, body
             except (aiohttp.ClientError, TimeoutError):
                 if not left:
                     raise
