@@ -143,10 +143,12 @@ def _clients(before: Policy, after: Policy, named: Named) -> Iterator[_Client]:
         tokens |= {id_ for id_, token in policy.tokens.items() if token.owner in owners}
     subjects = {one for claim in claims for entry in claim.access for one in entry.subjects}
     tokens |= {one.removeprefix("token:") for one in subjects if one.startswith("token:")}
+    given = _granted(before, after)
     for id_ in sorted(tokens):
-        yield _Client(named(id_), Identity(id_), _globs(before, after, subject.token(id_), id_))
+        globs = given.get(subject.token(id_), set()) | _own(id_, before, after)
+        yield _Client(named(id_), Identity(id_), frozenset(globs))
     for one in sorted(one for one in subjects if not one.startswith("token:")):
-        yield _Client(*_of(one), _globs(before, after, one))
+        yield _Client(*_of(one), frozenset(given[one]))
     anonymous = [glob for policy in (before, after) for one in policy.anonymous for glob in one.repositories]
     if anonymous:
         yield _Client("anybody", ANYBODY, frozenset(anonymous))
@@ -168,22 +170,21 @@ def _of(one: str) -> tuple[str, Identity]:
     return who, Identity(provider=provider, name=rest, subjects=frozenset({one}))
 
 
-def _granted(policy: Policy) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for claim in policy.namespaces.values():
-        for entry in claim.access:
-            for one in entry.subjects:
-                yield one, entry.repositories
+def _granted(*policies: Policy) -> dict[str, set[str]]:
+    """Globs of what Namespaces give, by subject."""
+    found: dict[str, set[str]] = {}
+    for policy in policies:
+        for claim in policy.namespaces.values():
+            for entry in claim.access:
+                for one in entry.subjects:
+                    found.setdefault(one, set()).update(entry.repositories)
+    return found
 
 
-def _globs(before: Policy, after: Policy, mine: str, id_: str = "") -> frozenset[str]:
-    found: set[str] = set()
-    for policy in (before, after):
-        for one, globs in _granted(policy):
-            found |= set(globs) if one == mine else set()
-        token = policy.tokens.get(id_)
-        for grant in token.grants if token is not None else ():
-            found |= set(grant.repositories)
-    return frozenset(found)
+def _own(id_: str, *policies: Policy) -> set[str]:
+    """Globs of an AccessToken's own permissions."""
+    tokens = (policy.tokens.get(id_) for policy in policies)
+    return {glob for token in tokens if token for grant in token.grants for glob in grant.repositories}
 
 
 def _from_anywhere(policy: Policy) -> Policy:
