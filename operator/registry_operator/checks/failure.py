@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from registry_operator import names
 from registry_operator.checks.finding import Finding, conditions, kept, no, progress, unknown
-from registry_operator.errors import NamespaceTerminating, NotPermitted, Unavailable, WriteConflict
+from registry_operator.errors import NamespaceTerminating, NotFound, NotPermitted, Unavailable, WriteConflict
 from registry_operator.models import OwnStatus, RegistryStatus
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=OwnStatus)
 READY = "Ready"
-PASSING = (Unavailable, WriteConflict, NamespaceTerminating)
+PASSING = (Unavailable, WriteConflict, NamespaceTerminating, NotFound)
 
 
 def judge(status: S, generation: int, error: OperatorError, now: datetime, settings: Settings) -> S:

@@ -33,8 +33,9 @@ def check(observed: RegistryObserved) -> Finding | None:
         bad = {one: state for one, state in states.items() if state.reason is reason}
         if bad:
             return no(TYPE, reason, _sentence(bad))
-    if len(asked) < len(serve):
-        return _before(observed)
+    unasked = [one for one in serve if one not in asked]
+    if unasked:
+        return _before(observed, unasked)
     return _missing(asked, states) or (_passed(states) if states else None)
 
 
@@ -55,13 +56,18 @@ def _passed(states: Mapping[Endpoint, SelfCheckState]) -> Finding:
     return yes(TYPE, SelfCheckReason.PASSED, f"a push and a pull went through {_places(states)}")
 
 
-def _before(observed: RegistryObserved) -> Finding | None:
-    """What was said holds while a replica was not asked yet; so does Ready of before there was this check."""
+def _before(observed: RegistryObserved, unasked: Iterable[Endpoint]) -> Finding | None:
+    """After a restart of the operator: what was said holds of the replicas that it was said of.
+
+    Those had acknowledged the policy; of one that is new nothing is known. And so does Ready hold that was
+    said before there was this check.
+    """
     status, generation = observed.registry.status, observed.registry.meta.generation
+    new = [one for one in unasked if one.pod not in status.policy_acknowledged_by]
     before, ready = kept(TYPE, status, generation), kept("Ready", status, generation)
-    if before or (status.condition(TYPE) is None and ready and ready.status == "True"):
-        return before
-    return unknown(TYPE, "NotReported", "no replica that serves has reported its check yet")
+    if new or not (before or (status.condition(TYPE) is None and ready and ready.status == "True")):
+        return unknown(TYPE, "NotReported", f"{_places(new or unasked)} has not reported its check yet")
+    return before
 
 
 def _sentence(bad: Mapping[Endpoint, SelfCheckState]) -> str:

@@ -1,6 +1,8 @@
-"""What Argo CD, Flux and kubectl make of a status: the published rules, written down again.
+"""What Flux, cli-utils and Helm 4 make of a resource: the published rules, written down again.
 
-https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+`compute` is `status.Compute` for a kind that is not built in, in its order of questions:
+https://github.com/kubernetes-sigs/cli-utils/blob/5895ad6c17dd/pkg/kstatus/status/status.go
+https://github.com/kubernetes-sigs/cli-utils/blob/5895ad6c17dd/pkg/kstatus/status/generic.go
 """
 
 from __future__ import annotations
@@ -11,13 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def compute(resource: Mapping[str, Any]) -> str:
+    """Current, InProgress, Failed or Terminating, of an object as the API server has it."""
+    metadata, status = resource["metadata"], resource.get("status") or {}
+    if metadata.get("deletionTimestamp"):
+        return "Terminating"
+    if status.get("observedGeneration", metadata["generation"]) != metadata["generation"]:
+        return "InProgress"
+    conditions = status.get("conditions") or ()
+    for one in conditions:  # in the order in which they stand there
+        if (one["type"], one["status"]) == ("Reconciling", "True"):
+            return "InProgress"
+        if (one["type"], one["status"]) == ("Stalled", "True"):
+            return "Failed"
+    ready = next((one["status"] for one in conditions if one["type"] == "Ready"), "True")
+    return "Current" if ready == "True" else "InProgress"
+
+
 def kstatus(generation: int, status: Mapping[str, Any]) -> str:
-    """Current, InProgress or Failed, of an object that is not being deleted."""
-    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
-    if "observedGeneration" in status and status["observedGeneration"] != generation:
-        return "InProgress"
-    if conditions.get("Reconciling") == "True":
-        return "InProgress"
-    if conditions.get("Stalled") == "True":
-        return "Failed"
-    return "InProgress" if conditions.get("Ready") in ("False", "Unknown") else "Current"
+    """Of an object of this generation and status that is not being deleted."""
+    return compute({"metadata": {"generation": generation}, "status": status})

@@ -13,8 +13,8 @@ from registry_operator.checks import refusals
 from registry_operator.claims import Outcome
 
 from registry_runtime.contract.state import SelfCheckReason, StorageReason
+from tests.unit.operator.documented import reasons
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "conditions.md"
 CHECKS = Path(registry_operator.__file__).parent / "checks"
 SAYING = {"yes", "no", "unknown", "Finding"}
 
@@ -47,7 +47,7 @@ def test_every_reason_is_explained_with_its_remedy() -> None:
     said = {*written(), *Outcome, *StorageReason, *SelfCheckReason, *fails, *refusals.EVENTS.values()}
     said -= {"True", "False", "Unknown", "Ready"}
     assert len(said) > 40
-    explained = set(re.findall(r"`([A-Z][A-Za-z]+)`", DOCUMENT.read_text()))
+    explained = reasons()
     of_kubernetes = {"ImagePullBackOff", "ErrImagePull", "CrashLoopBackOff", "Unschedulable"}
     assert said - explained == set()
     assert explained - said - of_kubernetes - {"Ready", "Reconciling", "Stalled"} == set()
