@@ -97,7 +97,7 @@ KINDS = (
             Column("Registry", ".spec.registryRef.name"),
             ready("Bound", "Bound"),
             ready(),
-            reason("Bound"),
+            reason("Ready"),
             Column("Repositories", ".status.boundTo"),
             Column("Private only", ".spec.privateOnly", "boolean", wide=True),
             AGE,
