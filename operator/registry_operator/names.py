@@ -7,6 +7,10 @@ from registry_operator.models import API_VERSION, AccessToken, Key, Registry
 RENDERED = "roadstead.dev/rendered"  # annotation of every child: hash of what was applied
 CONFIG = "roadstead.dev/config"  # annotation of the pod template: a change of it rolls out
 RELEASE = "roadstead.dev/release"  # annotation of a Registry: names that may change their owner
+RUNS = "roadstead.dev/runs"  # annotation of a Deployment: the release that its pods are of
+UPGRADE_TO = "roadstead.dev/upgrade-to"  # annotation of a Registry: the release that it is to have, or "now"
+NOW = "now"  # there: whichever the operator brings
+PAUSED = "roadstead.dev/paused"  # annotation of a Registry: "true" keeps its children from being written
 OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace than its owner
 OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
 ADOPT = "roadstead.dev/adopt"  # annotation of an object: the Registry of this name may take it over
@@ -85,6 +89,10 @@ def private_service(registry: Registry) -> Key:
 def state_server(registry: Registry) -> str:
     """The name in the certificate of every replica's state port."""
     return f"{registry.meta.name}-internal.{registry.meta.namespace}.svc"
+
+
+def is_paused(registry: Registry) -> bool:
+    return registry.meta.annotations.get(PAUSED) == "true"
 
 
 def selector(registry: Registry) -> dict[str, str]:

@@ -9,9 +9,11 @@ from enum import Enum
 from typing import Any
 
 from registry_operator.errors import InvalidResource
-from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.models import AccessToken, Key, Namespace, Registry, Release
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.state import ReplicaState
+
+HALTED = "UpgradeHalted"
 
 
 class Absence(Enum):
@@ -108,6 +110,16 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What the fleet says of an automatic upgrade: it begins, or waits, at most until `due`."""
+
+    begins: bool = False
+    reason: str = "Waiting"  # or HALTED
+    message: str = ""
+    due: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Rollout:
     """The Registry's Deployment. `rendered` is its annotation `roadstead.dev/rendered`."""
 
@@ -119,6 +131,7 @@ class Rollout:
     available: int
     stuck: str = ""  # message of Progressing=False or ReplicaFailure=True, else ""
     wanted: int = 0  # its own spec.replicas, which an autoscaler writes
+    release: Release | None = None  # what its pods are of
 
 
 @dataclass(frozen=True)
@@ -167,6 +180,8 @@ class RegistryObserved:
     is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none
     or it was not read yet.
     `replicas` lacks a pod that was not asked yet, and has None for one that was asked and did not answer.
+    `held` are children, as kind and name, that are not as they should be and not written while the Registry
+    is paused; None: it is not. `turn` is None where no automatic upgrade waits.
     """
 
     registry: Registry
@@ -183,6 +198,8 @@ class RegistryObserved:
     replicas: Mapping[str, ReplicaState | None] = field(default_factory=dict)  # by pod
     waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
     conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
+    held: tuple[str, ...] | None = None
+    turn: Turn | None = None
     unreadable: tuple[Unreadable, ...] = ()  # Namespaces and AccessTokens of any Registry
 
     @property

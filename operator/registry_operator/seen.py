@@ -6,7 +6,8 @@ from typing import Any
 
 from registry_operator import names
 from registry_operator.cache import Child, Pod, Slice
-from registry_operator.models import Key
+from registry_operator.models import Key, Release
+from registry_operator.models.release import PULL_POLICY
 from registry_operator.observed import (
     Autoscaler,
     Consent,
@@ -73,6 +74,7 @@ def rollout(obj: Object) -> Rollout:
         available=status.get("availableReplicas", 0),
         stuck=stuck[0] if stuck else "",
         wanted=(obj.get("spec") or {}).get("replicas", 1),
+        release=release(obj),
     )
 
 
@@ -92,6 +94,16 @@ def autoscaler(obj: Object) -> Autoscaler:
         message=faults[0].get("message", "") if faults else "",
         limit=limited.get("reason", "") if limited.get("status") == "True" else "",
     )
+
+
+def release(deployment: Object) -> Release | None:
+    """What its annotation says; of one from before there was any: its image, in the first template."""
+    said = Release.parse((deployment["metadata"].get("annotations") or {}).get(names.RUNS))
+    containers = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
+    if said or not containers:
+        return said
+    first = containers[0]
+    return Release(first.get("image", ""), 1, first.get("imagePullPolicy", PULL_POLICY))
 
 
 def pod(obj: Object) -> Pod | None:

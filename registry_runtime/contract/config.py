@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import to_jsonable_python
 
 
 class Frozen(BaseModel):
@@ -172,3 +174,21 @@ class RuntimeConfig(Frozen):
     collection: Collection = Collection()
     limits: Limits = Limits()
     tracing: Tracing | None = None  # None: no spans, and nothing of what makes them is loaded
+
+    def document(self) -> str:
+        """As it is mounted: what was said, and nothing that is as it is without a word.
+
+        So a field that is new changes no document of before, and a runtime that is older reads each that
+        does not make use of it. What was said stands there also where it is the default of today.
+        """
+        return json.dumps(_said(self), indent=1)
+
+
+def _said(section: Frozen) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        is_said = name in section.model_fields_set and not (value is None and field.default is None)
+        if is_said or name == "kind":
+            said[name] = _said(value) if isinstance(value, Frozen) else to_jsonable_python(value)
+    return said

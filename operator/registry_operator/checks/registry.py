@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
-from registry_operator.checks import authentication, autoscaling, encryption, self_check, storage, tls, zones
+from registry_operator.checks import (
+    authentication,
+    autoscaling,
+    encryption,
+    pause,
+    self_check,
+    storage,
+    tls,
+    upgrades,
+    zones,
+)
 from registry_operator.checks import propagation as policy
-from registry_operator.checks.finding import Finding, conditions, no, progress, unknown, yes
+from registry_operator.checks.finding import Finding, conditions, kept, no, progress, unknown, yes
 from registry_operator.checks.propagation import propagation
 from registry_operator.checks.sentences import conflict, not_permitted
+from registry_operator.desired.release import is_known
 from registry_operator.desired.rendered import fingerprint
 from registry_operator.models import Endpoints, RegistryStatus
 
@@ -35,6 +46,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     checked = self_check.check(observed)
     parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews, checked) if one))
     ready = _ready(observed, rendered, settings, parts)
+    paused = pause.check(observed)
     findings = (
         ready,
         *progress(ready),
@@ -44,6 +56,8 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         *([scales] if scales else []),
         policy.check(observed, rendered, reached),
         zones.redundant(observed, by_zone),
+        upgrades.check(observed, rendered, ready, settings),
+        *([paused] if paused else []),
     )
     rollout = observed.rollout
     return RegistryStatus(
@@ -55,6 +69,9 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         replicas=rollout.replicas if rollout else 0,
         ready_replicas=len(zones.serving(observed)),
         desired_replicas=observed.wanted,
+        release=str(rendered.release),
+        previous_release=registry.status.previous_release,
+        released_at=registry.status.released_at,
         selector=",".join(f"{label}={value}" for label, value in names.selector(registry).items()),
         zones=by_zone,
         policy_revision=rendered.draft.revision,
@@ -91,7 +108,7 @@ def _blocked(observed: RegistryObserved, rendered: Rendered, settings: Settings)
         return no(READY, "NameConflict", conflict(observed.conflicts, observed.registry.meta.name), mend=True)
     if rendered.draft.too_large:
         return no(READY, "PolicyTooLarge", "see PolicyPropagated", mend=True)
-    return None
+    return pause.holds_back(observed)
 
 
 def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
@@ -101,6 +118,8 @@ def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
         return unknown(READY, "Progressing", "the Deployment is not there yet")
     serve = len(zones.serving(observed))
     count = f"{serve} of {wanted} replicas serve"
+    if not is_known(rendered.release):
+        return _as_it_was(observed, min(serve, rollout.available) >= wanted)
     current = _is_current(observed, rendered, rollout)
     if current and min(serve, rollout.available) >= wanted:
         return yes(READY, "ReplicasServe", f"{count}, all of this generation")
@@ -110,6 +129,14 @@ def _rolled_out(observed: RegistryObserved, rendered: Rendered) -> Finding:
     if rollout.stuck:
         return no(READY, "RolloutStuck", f"{count}; {rollout.stuck}")
     return no(READY, "ReplicasNotReady" if current else "RollingOut", count)
+
+
+def _as_it_was(observed: RegistryObserved, serves: bool) -> Finding:
+    """Pods of a release that cannot be rendered: what was true of this generation is still true."""
+    before = kept(READY, observed.registry.status, observed.registry.meta.generation)
+    if before and before.status == "True" and serves:
+        return before
+    return no(READY, "ReleaseUnknown", "see UpToDate", mend=True)
 
 
 def _is_current(observed: RegistryObserved, rendered: Rendered, rollout: Rollout) -> bool:

@@ -10,12 +10,13 @@ from registry_operator.desired.certificates import Certificates, certificates
 from registry_operator.desired.config import config
 from registry_operator.desired.draft import Draft, draft
 from registry_operator.desired.objects import config_map, metadata, secret
+from registry_operator.desired.release import is_known, running
 from registry_operator.desired.rendered import Child, Rendered
 from registry_operator.desired.templates import render as template
 from registry_runtime.contract.config import Listeners
 
 if TYPE_CHECKING:
-    from registry_operator.models import Key, Registry
+    from registry_operator.models import Key, Registry, Release
     from registry_operator.observed import RegistryObserved
     from registry_operator.settings import Settings
 
@@ -26,10 +27,10 @@ def render(observed: RegistryObserved, settings: Settings, drafted: Draft | None
     What was observed and is still good (certificates, keys) is kept, so rendering again gives the same
     bytes. Raises RenderFailed.
     """
-    registry = observed.registry
+    registry, release = observed.registry, running(observed, settings)
     drafted = drafted or draft(observed)
     if registry.meta.namespace in observed.secrets.refused:
-        return Rendered((), drafted)
+        return Rendered((), drafted, release)
     made = certificates(observed)
     children = (
         *_identity(registry),
@@ -37,9 +38,9 @@ def render(observed: RegistryObserved, settings: Settings, drafted: Draft | None
         *_certificates(registry, made),
         *drafted.children,
         *_network(registry, settings),
-        *_replicas(registry, settings),
+        *_replicas(registry, release),
     )
-    return Rendered(children, drafted, _unwanted(registry, made), made.turns)
+    return Rendered(children, drafted, release, _unwanted(registry, made), made.turns)
 
 
 def _identity(registry: Registry) -> tuple[Child, ...]:
@@ -53,7 +54,7 @@ def _identity(registry: Registry) -> tuple[Child, ...]:
 
 
 def _configuration(registry: Registry) -> Child:
-    document = config(registry).model_dump_json(indent=1)
+    document = config(registry).document()
     return config_map(metadata(registry, names.config(registry), "registry"), {"config.json": document})
 
 
@@ -101,14 +102,16 @@ def _network(registry: Registry, settings: Settings) -> tuple[Child, ...]:
     )
 
 
-def _replicas(registry: Registry, settings: Settings) -> tuple[Child, ...]:
+def _replicas(registry: Registry, release: Release) -> tuple[Child, ...]:
+    """Of the release that the Registry has: a newer operator changes no pod by itself."""
     common = metadata(registry, registry.key, "registry")
-    values = workload.deployment(registry, config(registry), settings)
-    deployment = template("deployment", metadata=common, **values)
     autoscaler = workload.autoscaler(registry)
-    if autoscaler is None:
-        return (deployment,)
-    return (deployment, template("horizontal-pod-autoscaler", metadata=common, **autoscaler))
+    scaled = (template("horizontal-pod-autoscaler", metadata=common, **autoscaler),) if autoscaler else ()
+    if not is_known(release):
+        return scaled
+    values = workload.deployment(registry, config(registry), release)
+    marked = common | {"annotations": {names.RUNS: str(release)}}
+    return (template(f"deployment-{release.template}", metadata=marked, **values), *scaled)
 
 
 def _service(registry: Registry, key: Key, component: str, kind: str, port: int | None) -> Child:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
-from registry_operator.models import Key
+from registry_operator.models import Key, Release
 
 if TYPE_CHECKING:
     from registry_operator.desired.draft import Draft
@@ -28,6 +28,7 @@ class Rendered:
 
     children: tuple[Child, ...]
     draft: Draft
+    release: Release  # of the pods; one that this operator does not know has no Deployment among the children
     unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
     turns: datetime | None = None  # when certificates are other ones, if nothing is asked
 

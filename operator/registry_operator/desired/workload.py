@@ -11,7 +11,7 @@ from registry_operator import names
 from registry_operator.desired.certificates import serving
 
 if TYPE_CHECKING:
-    from registry_operator.models import Registry
+    from registry_operator.models import Registry, Release
     from registry_operator.settings import Settings
     from registry_runtime.contract.config import RuntimeConfig
 
@@ -22,7 +22,7 @@ EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 
-def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) -> dict[str, Any]:
+def deployment(registry: Registry, config: RuntimeConfig, release: Release) -> dict[str, Any]:
     spec = registry.spec
     s3 = spec.storage.s3
     sse = s3.server_side_encryption if s3 else None
@@ -34,8 +34,8 @@ def deployment(registry: Registry, config: RuntimeConfig, settings: Settings) ->
         "pod_annotations": {names.CONFIG: _hash(config)},
         "service_account": registry.meta.name,
         "image_pull_secrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
-        "image": settings.image,
-        "pull_policy": settings.pull_policy,
+        "image": release.image,
+        "pull_policy": release.pull_policy,
         "stop_seconds": PRE_STOP_SECONDS,
         "grace_seconds": math.ceil(PRE_STOP_SECONDS + config.limits.drain_seconds + SPARE_SECONDS),
         "zones": spec.zones.minimum,
@@ -132,4 +132,4 @@ def _service_namespace(host: str) -> str | None:
 
 
 def _hash(config: RuntimeConfig) -> str:
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+    return hashlib.sha256(config.document().encode()).hexdigest()[:16]

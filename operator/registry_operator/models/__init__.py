@@ -28,6 +28,7 @@ from registry_operator.models.encryption import Encryption, EncryptionStatus, He
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
 from registry_operator.models.registry import Endpoints, Registry, RegistrySpec, RegistryStatus
+from registry_operator.models.release import Release
 from registry_operator.models.storage import (
     S3,
     CaBundleRef,
@@ -37,6 +38,7 @@ from registry_operator.models.storage import (
     Storage,
     WorkloadIdentity,
 )
+from registry_operator.models.upgrades import Upgrades, Window
 
 __all__ = [
     "API_VERSION",
@@ -69,6 +71,7 @@ __all__ = [
     "RegistryRef",
     "RegistrySpec",
     "RegistryStatus",
+    "Release",
     "Rewrapping",
     "Role",
     "Rotation",
@@ -78,6 +81,8 @@ __all__ = [
     "Storage",
     "Subject",
     "Targets",
+    "Upgrades",
+    "Window",
     "WorkloadIdentity",
     "is_older",
     "parse_time",

@@ -71,6 +71,8 @@ KINDS = (
             ready("Encrypted", "EncryptionReady", wide=True),
             Column("Private only", ".spec.privateOnly", "boolean"),
             Column("Private", ".status.endpoints.private", wide=True),
+            ready("Up to date", "UpToDate", wide=True),
+            Column("Release", ".status.release", wide=True),
             AGE,
         ),
         selectable=(".spec.hostname",),

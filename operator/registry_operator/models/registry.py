@@ -17,12 +17,14 @@ from registry_operator.models.base import (
     Resource,
     Selector,
     Subnet,
+    Time,
     Value,
     rules,
 )
 from registry_operator.models.encryption import Encryption, EncryptionStatus
 from registry_operator.models.observability import Observability
 from registry_operator.models.storage import Collection, SecretRef, Storage
+from registry_operator.models.upgrades import Upgrades
 
 
 class Zones(Value):
@@ -242,6 +244,9 @@ class RegistrySpec(Value):
         Observability, Field(description="What is told of requests, beside metrics and log.")
     ] = Observability()
     resources: Annotated[Resources, Field(description="CPU and memory of one replica.")] = Resources()
+    upgrades: Annotated[
+        Upgrades, Field(description="When the pods change to another release of the runtime.")
+    ] = Upgrades()
     image_pull_secrets: Annotated[
         tuple[SecretRef, ...],
         Field(
@@ -282,6 +287,15 @@ class RegistryStatus(OwnStatus):
     desired_replicas: Annotated[
         int, Field(description="Pods that there should be: spec.replicas, or what the autoscaler wants.")
     ] = 0
+    release: Annotated[
+        str | None, Field(description="What the pods run: image of the runtime, revision of the template.")
+    ] = None
+    previous_release: Annotated[
+        str | None, Field(description="What they ran before the last upgrade: the way back.")
+    ] = None
+    released_at: Annotated[
+        Time | None, Field(description="When the last upgrade began; none before the first.")
+    ] = None
     selector: Annotated[str | None, Field(description="Labels of the pods, for the scale subresource.")] = (
         None
     )

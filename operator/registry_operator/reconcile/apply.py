@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import logging
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from registry_operator import names, seen
@@ -12,16 +15,18 @@ from registry_operator.cluster import Seen as Known
 from registry_operator.cluster import Version
 from registry_operator.cluster.resources import KNOWN, SECRETS, resource_of
 from registry_operator.desired.rendered import Child, fingerprint, identity
-from registry_operator.errors import NotFound, WriteConflict
+from registry_operator.errors import ClusterError, NotFound, WriteConflict
 from registry_operator.models import AccessToken, Key, Registry
 from registry_operator.observed import Conflict, SecretData
 from registry_operator.reconcile import scaling
 from registry_operator.reconcile.context import Context
-from registry_operator.reconcile.drift import covers
+from registry_operator.reconcile.drift import covers, differences
+from registry_operator.reconcile.repairs import Drift, who
 from registry_operator.secrets import read
 
 Owner = Registry | AccessToken
 KINDS = {resource.kind: resource for resource in KNOWN.values() if resource.group != "roadstead.dev"}
+log = logging.getLogger(__name__)
 
 
 async def apply_all(at: Context, owner: Owner, children: Iterable[Child]) -> list[Conflict]:
@@ -41,10 +46,12 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     there = at.cache.children.get((kind, key))
     if there is not None and owner.meta.uid not in there.owners and not adopted(there.content, owner):
         return Conflict(kind, key)
-    if there is not None and is_up_to_date(at, there, child):
-        return None
+    if there is not None:
+        at.made.add((owner.meta.uid, kind, key))
+        if is_up_to_date(at, there, child):
+            return None
     try:
-        await _write(at, owner, child, there)
+        await _mend(at, owner, child, there)
     except WriteConflict:  # somebody wrote it since, or it is there and has no label of ours: look
         return await _apply_over(at, owner, child)
     return None
@@ -56,7 +63,7 @@ async def _apply_over(at: Context, owner: Owner, child: Child) -> Conflict | Non
     try:
         obj = await at.cluster.get(resource_of(child), *key)
     except NotFound:
-        await _write(at, owner, child, None)
+        await _mend(at, owner, child, None)
         return None
     if not is_ours(obj, owner):
         return Conflict(kind, key)
@@ -64,8 +71,55 @@ async def _apply_over(at: Context, owner: Owner, child: Child) -> Conflict | Non
     if there is not None and is_up_to_date(at, there, child):
         at.cache.see_child(kind, key, there)
     else:
-        await _write(at, owner, child, there, Version.of(obj))
+        await _mend(at, owner, child, there, Version.of(obj))
     return None
+
+
+async def _mend(
+    at: Context, owner: Owner, child: Child, there: Seen | None, unlabelled: Version | None = None
+) -> None:
+    """Writes, and tells if another hand is the reason."""
+    drift = None if unlabelled and not there else await _drift(at, owner, child, there)
+    applied = await _write(at, owner, child, there, unlabelled)
+    at.made.add((owner.meta.uid, *identity(child)))
+    if there is None or applied is None or applied.content != there.content:
+        tell(at, owner, drift)
+
+
+async def _drift(at: Context, owner: Owner, child: Child, there: Seen | None) -> Drift | None:
+    """What another hand changed: the object says of itself that it is what is wanted now, and it is not."""
+    if there is None:
+        return _deleted(at, owner, child, None)
+    if there.rendered != fingerprint(child):
+        return None
+    fields = tuple(differences(json.loads(there.content), bare(child)))
+    return await _by(at, child, fields)
+
+
+def _deleted(at: Context, owner: Owner, child: Child, there: Seen | SecretData | None) -> Drift | None:
+    """Of a child that is not there, and was."""
+    kind, key = identity(child)
+    return Drift(kind, key) if there is None and (owner.meta.uid, kind, key) in at.made else None
+
+
+async def _by(at: Context, child: Child, fields: tuple[str, ...]) -> Drift:
+    """Who it was is worth a request, but no failure."""
+    kind, key = identity(child)
+    managed: list[dict[str, Any]] = []
+    with suppress(ClusterError):
+        metadata = (await at.cluster.get(resource_of(child), *key))["metadata"]
+        managed = metadata.get("managedFields") or []
+    return Drift(kind, key, fields, who(managed, fields))
+
+
+def tell(at: Context, owner: Owner, drift: Drift | None) -> None:
+    """In an Event, which has no values, and in the log."""
+    if drift is None:
+        return
+    log.warning("drift repaired", extra={"drift": str(drift)})
+    note = at.repairs.note(drift, time.monotonic())
+    if note is not None:
+        at.recorder.record(owner, [note])
 
 
 def is_in_place(at: Context, owner: Owner, child: Child) -> bool:
@@ -109,16 +163,17 @@ def bare(child: Child) -> dict[str, Any]:
 
 async def _write(
     at: Context, owner: Owner, child: Child, there: Seen | None, unlabelled: Version | None = None
-) -> None:
+) -> Seen | None:
     over: Known | None = there or unlabelled
     if scaling.leaves_replicas(child):
         child, over = await scaling.hand_over(at, owner, child, there, over)
     applied = seen.child(await at.cluster.apply(child, over))
     if applied is None:
-        return
+        return None
     if not covers(json.loads(applied.content), bare(child)):
         at.normal[applied.kind, applied.key] = applied.content
     at.cache.see_child(applied.kind, applied.key, applied)
+    return applied
 
 
 async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | None:
@@ -131,15 +186,34 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
             raise WriteConflict(f"Secret {key}: it is being deleted")
         if not owns(owner, there):
             return Conflict(kind, key)
+        at.made.add((owner.meta.uid, kind, key))
         if is_same(there, child):
             return None
+    fields = changed(there, child) if there else ()
+    drift = await _by(at, child, fields) if fields else _deleted(at, owner, child, there)
     try:
         at.secrets.put(key, read(await at.cluster.apply(child, there)))
     except WriteConflict:
         if there is None:
             at.secrets.put(key, read(await at.cluster.get(SECRETS, *key)))
         raise
+    at.made.add((owner.meta.uid, kind, key))
+    tell(at, owner, drift)
     return None
+
+
+def changed(there: SecretData, child: Child) -> tuple[str, ...]:
+    """Fields of a Secret that another hand changed; none where it is we who want something else now."""
+    if there.annotations.get(names.RENDERED) != fingerprint(child):
+        return ()
+    have = {"annotations": dict(there.annotations), "labels": dict(there.labels)}
+    want = {name: child["metadata"].get(name) or {} for name in have}
+    keys = [
+        f"data.{name}"
+        for name, value in child["data"].items()
+        if there.values.get(name) != base64.b64decode(value)
+    ]
+    return (*differences({"metadata": have}, {"metadata": want}), *keys)
 
 
 def owns(owner: Owner, secret: SecretData) -> bool:
@@ -159,6 +233,7 @@ def is_same(there: SecretData, child: Child) -> bool:
 
 async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
     """Deletes a child that is wanted no longer, if it is ours. Raises WriteConflict where it changed."""
+    at.made.discard((owner.meta.uid, kind, key))
     if kind == SECRETS.kind:
         secret = at.secrets.view.get(key)
         if isinstance(secret, SecretData) and owns(owner, secret):

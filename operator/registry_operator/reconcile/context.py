@@ -1,5 +1,6 @@
 """What every reconcile has in its hands."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,9 +21,11 @@ from registry_operator.observed import (
     SecretData,
     TokenActivity,
     TokenObserved,
+    Turn,
 )
 from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Queue
+from registry_operator.reconcile.repairs import Repairs
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Secrets, read
 from registry_operator.settings import Settings
@@ -42,7 +45,8 @@ class Follower(Protocol):
 class Context:
     """`now` is the wall clock. `normal` are children that the API server stores in another form than ours;
 
-    `mounted` are the revisions of mounted Secrets that pods were last told of.
+    `mounted` are the revisions of mounted Secrets that pods were last told of; `made` are children that were
+    there, with the UID of their owner: one that is missing was deleted by another hand.
     """
 
     cluster: Cluster
@@ -56,8 +60,17 @@ class Context:
     normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
     mounted: dict[Key, str] = field(default_factory=dict)
     propagations: Propagations = field(default_factory=lambda: Propagations(lambda _: None))
+    beginning: asyncio.Lock = field(default_factory=asyncio.Lock)  # of upgrades
+    made: set[tuple[str, str, Key]] = field(default_factory=set)
+    repairs: Repairs = field(default_factory=Repairs)
 
-    def observe_registry(self, registry: Registry, conflicts: Iterable[Conflict] = ()) -> RegistryObserved:
+    def observe_registry(
+        self,
+        registry: Registry,
+        conflicts: Iterable[Conflict] = (),
+        held: tuple[str, ...] | None = None,
+        turn: Turn | None = None,
+    ) -> RegistryObserved:
         """From what is cached: no request."""
         cache, key = self.cache, registry.key
         claims = cache.children.get(("ConfigMap", names.claims(registry)))
@@ -84,6 +97,8 @@ class Context:
                 if one.registry == key and one.waiting
             },
             conflicts=tuple(conflicts),
+            held=held,
+            turn=turn,
             unreadable=tuple(one for work, one in cache.unreadable.items() if work.kind is not Kind.REGISTRY),
         )
 

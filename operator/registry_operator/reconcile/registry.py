@@ -1,15 +1,17 @@
 """Registry: children, replicas, status."""
 
+from dataclasses import dataclass
+
 from registry_operator import names
 from registry_operator.checks import registry as checks
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
 from registry_operator.models import Key, Registry
-from registry_operator.observed import Conflict
+from registry_operator.observed import Conflict, Turn
 from registry_operator.queue import Kind, Work
-from registry_operator.reconcile import mounts, status
+from registry_operator.reconcile import mounts, status, upgrades
 from registry_operator.reconcile.access import Access
-from registry_operator.reconcile.apply import apply_all, remove
+from registry_operator.reconcile.apply import apply_all, is_in_place, remove
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import PERIOD
 from registry_operator.relations import references
@@ -17,6 +19,15 @@ from registry_operator.relations import references
 AUTOSCALER = "HorizontalPodAutoscaler"
 LAST = frozenset({"RoleBinding", "Deployment", AUTOSCALER})
 CONFLICT_LOOK = 15.0  # seconds; what is not labelled as ours is not watched: nobody tells when it goes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the applies: see RegistryObserved."""
+
+    conflicts: list[Conflict]
+    held: tuple[str, ...] | None
+    turn: Turn | None
 
 
 async def reconcile(at: Context, access: Access, key: Key) -> None:
@@ -32,15 +43,32 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     written = await access.written(key)
     if written is None:
         return
+    turn = await upgrades.advance(at, registry)
+    registry = at.cache.registries.objects.get(key, registry)
     rendered = render(at.observe_registry(registry), at.settings, written.draft)
-    conflicts = written.conflicts + await apply_children(at, registry, rendered)
+    conflicts, held = written.conflicts, None
+    if names.is_paused(registry):
+        held = waiting(at, registry, rendered)
+    else:
+        conflicts = conflicts + await apply_children(at, registry, rendered)
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
-    await judge(at, key, rendered, conflicts)
+    await judge(at, key, rendered, Outcome(conflicts, held, turn))
     if rendered.turns and (rest := (rendered.turns - at.now()).total_seconds()) < PERIOD:
         at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
     if conflicts:
         at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
+
+
+def waiting(at: Context, registry: Registry, rendered: Rendered) -> tuple[str, ...]:
+    """Children of a paused Registry that are not as they should be; its access goes on."""
+    access = {identity(child) for child in rendered.draft.children}
+    children = [child for child in rendered.children if identity(child) not in access]
+    return tuple(_name(*identity(child)) for child in children if not is_in_place(at, registry, child))
+
+
+def _name(kind: str, key: Key) -> str:
+    return f"{kind} {key.name}"
 
 
 async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> list[Conflict]:
@@ -58,12 +86,12 @@ async def apply_children(at: Context, registry: Registry, rendered: Rendered) ->
     return conflicts
 
 
-async def judge(at: Context, key: Key, rendered: Rendered, conflicts: list[Conflict]) -> None:
+async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> None:
     """By what is known after the applies."""
     registry = at.cache.registries.objects.get(key)
     if registry is None:
         return
-    observed = at.observe_registry(registry, conflicts)
+    observed = at.observe_registry(registry, outcome.conflicts, outcome.held, outcome.turn)
     for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
         at.queue.add(work)
     found = checks.judge(observed, rendered, at.settings)
@@ -71,3 +99,4 @@ async def judge(at: Context, key: Key, rendered: Rendered, conflicts: list[Confl
     if ready is None or ready.status != "True":
         at.replicas.attend(key)
     await status.write(at, registry, found)
+    upgrades.tell(at, key, registry.status)

@@ -15,10 +15,11 @@ from registry_operator.cluster import Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
 from registry_operator.errors import ClusterError, NotFound
 from registry_operator.metrics import Metrics
-from registry_operator.models import Key, is_older
+from registry_operator.models import AccessToken, Key, Registry, is_older
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
+from registry_operator.tables import Table
 
 PERIOD = 300.0  # seconds, on average
 FIRST = 6.0  # seconds after the start: what was left behind before it is not left for long
@@ -69,6 +70,8 @@ class Sweep:
         await access_token.forget(self._at)  # of tokens that went while no operator was there
         at = self._at
         at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
+        owners = {one.meta.uid for table in self._owners() for one in table.objects.values()}
+        at.made = {made for made in at.made if made[0] in owners}
         for work in self._all():
             self._at.queue.add_after(work, random.uniform(0, self._period))
         self.done_at = time.monotonic()
@@ -105,6 +108,9 @@ class Sweep:
         if resource is NAMESPACES:
             return {Key("", name): "" for name in cache.accounts}
         return cache.table(Kind(resource.kind)).versions()
+
+    def _owners(self) -> tuple[Table[Registry], Table[AccessToken]]:
+        return self._at.cache.registries, self._at.cache.tokens
 
     def _all(self) -> list[Work]:
         cache = self._at.cache

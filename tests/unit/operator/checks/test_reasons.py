@@ -11,6 +11,8 @@ import registry_operator
 from registry_operator import errors
 from registry_operator.checks import refusals
 from registry_operator.claims import Outcome
+from registry_operator.observed import HALTED, Turn
+from registry_operator.reconcile import repairs
 
 from registry_runtime.contract.state import SelfCheckReason, StorageReason
 from tests.unit.operator.documented import reasons
@@ -45,6 +47,7 @@ def test_every_reason_is_explained_with_its_remedy() -> None:
         if isinstance(one, type) and issubclass(one, errors.OperatorError) and not one.__subclasses__()
     }
     said = {*written(), *Outcome, *StorageReason, *SelfCheckReason, *fails, *refusals.EVENTS.values()}
+    said |= {Turn().reason, HALTED, repairs.REPAIRED, repairs.CONTESTED}
     said -= {"True", "False", "Unknown", "Ready"}
     assert len(said) > 40
     explained = reasons()

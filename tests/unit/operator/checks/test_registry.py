@@ -86,6 +86,7 @@ def test_three_replicas_in_three_zones_are_ready() -> None:
         "PolicyPropagated": "True",
         "SelfCheckPassed": "True",
         "ZoneRedundant": "True",
+        "UpToDate": "True",
     }
     assert kstatus_of(seen) == "Current"
     document = found.document()

@@ -11,7 +11,7 @@ from registry_operator.checks import encryption
 from registry_operator.desired.draft import Draft
 from registry_operator.desired.policy import policy, settlement
 from registry_operator.desired.rendered import Rendered
-from registry_operator.models import Key
+from registry_operator.models import Key, Release
 from registry_operator.observed import Endpoint, RegistryObserved, SecretData
 
 from registry_runtime.contract.policy import KEY, Policy
@@ -170,7 +170,9 @@ class Harbour(RuleBasedStateMachine):
         seen = self.seen()
         settled = settlement(seen)
         now = policy(seen, settled)
-        found = encryption.status(seen, Rendered((), Draft(settled, now, now.revision, ())))
+        found = encryption.status(
+            seen, Rendered((), Draft(settled, now, now.revision, ()), Release("test", 1))
+        )
         assert found
         if found.removable:
             assert found.active

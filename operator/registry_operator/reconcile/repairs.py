@@ -1,0 +1,93 @@
+"""Drift that was repaired, told in Events: what, where, by whom; and that somebody fights, if it goes on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from registry_operator.cluster.api import MANAGER
+from registry_operator.events import Note
+from registry_operator.models import Key
+
+REPAIRED, CONTESTED = "DriftRepaired", "DriftContested"  # reasons of Events
+SHOWN = 5  # fields
+FIGHT = 5  # repairs of one object within PERIOD
+PERIOD = 600.0  # seconds
+EVERY = 60.0  # seconds between two Events of one fight: what happened between them is counted
+FORGOTTEN = 1024  # objects after which old ones are dropped
+
+
+class Drift(NamedTuple):
+    """What another hand did to a child: `fields` are paths, none where it was deleted; `who`, where known."""
+
+    kind: str
+    key: Key
+    fields: tuple[str, ...] = ()
+    who: str = ""
+
+    def __str__(self) -> str:
+        by = f" by {self.who}" if self.who else " by another hand"
+        if not self.fields:
+            return f"{self.kind} {self.key} was deleted{by}"
+        more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
+        return f"{self.kind} {self.key}: {', '.join(self.fields[:SHOWN])}{more} was changed{by}"
+
+
+@dataclass
+class _Past:
+    """Of one object: when it was repaired, how often since the last Event, and when that was."""
+
+    times: list[float] = field(default_factory=list)
+    silent: int = 0
+    told: float = float("-inf")
+
+
+class Repairs:
+    """Which repairs are told. `now` is in seconds of any monotonic clock."""
+
+    def __init__(self) -> None:
+        self._past: dict[tuple[str, Key], _Past] = {}
+
+    def note(self, drift: Drift, now: float) -> Note | None:
+        """The Event of this repair; None where one of the same fight was told just now."""
+        place = drift.kind, drift.key
+        past = self._past.pop(place, None) or _Past()
+        self._past[place] = past  # the last ones stay
+        if len(self._past) > FORGOTTEN:
+            del self._past[next(iter(self._past))]
+        past.times = [*(one for one in past.times if one > now - PERIOD), now][-100:]
+        if len(past.times) < FIGHT:
+            past.told = now
+            return Note("Normal", REPAIRED, "Repair", f"{drift}; it is as it was")
+        past.silent += 1
+        if len(past.times) > FIGHT and past.told > now - EVERY:
+            return None
+        count, past.silent, past.told = past.silent, 0, now
+        why = f"{drift}, and repaired, again and again: stop the other one, or pause this Registry"
+        return Note("Warning", CONTESTED, "Repair", why, count)
+
+
+def who(managed: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> str:
+    """The field managers, other than ours, that have one of these fields; "" where none is known.
+
+    `managed` is `metadata.managedFields`; what was taken away has nobody any more.
+    """
+    paths = [path.split(".") for path in fields]
+    found = {
+        str(entry.get("manager", ""))
+        for entry in managed
+        if entry.get("manager") != MANAGER and entry.get("subresource") != "status"
+        and any(_has(entry.get("fieldsV1") or {}, path) for path in paths)
+    }  # fmt: skip
+    return ", ".join(sorted(found - {""}))
+
+
+def _has(owned: Mapping[str, Any], path: list[str]) -> bool:
+    """Whether the set of fields has what lies at the path. Within lists it has keys of its own."""
+    for step in path:
+        name = step.partition("[")[0]
+        if f"f:{name}" not in owned:
+            return False
+        owned = owned[f"f:{name}"]
+        if name != step:
+            return True
+    return True
