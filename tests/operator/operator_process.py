@@ -98,6 +98,7 @@ class Operator:
     process: subprocess.Popen[bytes] | None = None
     name: str = "operator-0"  # of its pod
     more: dict[str, str] = field(default_factory=dict)  # of its environment
+    image: str = "registry.test/roadstead/registry:test"  # of the runtime
 
     @property
     def log(self) -> Path:
@@ -115,7 +116,7 @@ class Operator:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "KUBECONFIG": str(self.kubeconfig()),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
-            "RUNTIME_IMAGE": "registry.test/roadstead/registry:test",
+            "RUNTIME_IMAGE": self.image,
             "POD_NAME": self.name,
             "LIVENESS_PORT": str(self.ports[0]),
             "METRICS_PORT": str(self.ports[1]),

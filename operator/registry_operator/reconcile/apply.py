@@ -20,7 +20,7 @@ from registry_operator.models import AccessToken, Key, Registry
 from registry_operator.observed import Conflict, SecretData
 from registry_operator.reconcile import scaling
 from registry_operator.reconcile.context import Context
-from registry_operator.reconcile.drift import covers, differences
+from registry_operator.reconcile.drift import Path, covers, differences
 from registry_operator.reconcile.repairs import Drift, who
 from registry_operator.secrets import read
 
@@ -102,7 +102,7 @@ def _deleted(at: Context, owner: Owner, child: Child, there: Seen | SecretData |
     return Drift(kind, key) if there is None and (owner.meta.uid, kind, key) in at.made else None
 
 
-async def _by(at: Context, child: Child, fields: tuple[str, ...]) -> Drift:
+async def _by(at: Context, child: Child, fields: tuple[Path, ...]) -> Drift:
     """Who it was is worth a request, but no failure."""
     kind, key = identity(child)
     managed: list[dict[str, Any]] = []
@@ -202,14 +202,14 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
     return None
 
 
-def changed(there: SecretData, child: Child) -> tuple[str, ...]:
+def changed(there: SecretData, child: Child) -> tuple[Path, ...]:
     """Fields of a Secret that another hand changed; none where it is we who want something else now."""
     if there.annotations.get(names.RENDERED) != fingerprint(child):
         return ()
     have = {"annotations": dict(there.annotations), "labels": dict(there.labels)}
     want = {name: child["metadata"].get(name) or {} for name in have}
     keys = [
-        f"data.{name}"
+        ("data", name)
         for name, value in child["data"].items()
         if there.values.get(name) != base64.b64decode(value)
     ]

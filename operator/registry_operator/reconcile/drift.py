@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+Path = tuple[str | int, ...]
+
 
 def covers(have: Any, want: Any) -> bool:
     """Whether all of `want` stands in `have`; what the API server or others added does not matter.
@@ -23,18 +25,24 @@ def covers(have: Any, want: Any) -> bool:
     return type(have) is type(want) and bool(have == want)
 
 
-def differences(have: Any, want: Any, path: str = "") -> list[str]:
-    """Where `have` does not cover `want`: paths such as `spec.ports[0].port`, without values."""
+def differences(have: Any, want: Any, path: Path = ()) -> list[Path]:
+    """Where `have` does not cover `want`, without values."""
     if covers(have, want):
         return []
     if isinstance(want, Mapping) and isinstance(have, Mapping):
-        below = [differences(have.get(name), value, _join(path, name)) for name, value in want.items()]
-        return [one for found in below for one in found]
-    if isinstance(want, list) and isinstance(have, list) and len(have) == len(want):
-        pairs = enumerate(zip(have, want, strict=True))
-        return [one for number, pair in pairs for one in differences(*pair, f"{path}[{number}]")]
-    return [path]
+        pairs = [(name, have.get(name), value) for name, value in want.items()]
+    elif isinstance(want, list) and isinstance(have, list) and len(have) == len(want):
+        pairs = [(number, *pair) for number, pair in enumerate(zip(have, want, strict=True))]
+    else:
+        return [path]
+    return [one for step, there, wanted in pairs for one in differences(there, wanted, (*path, step))]
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def text(path: Path) -> str:
+    """As kubectl's JSONPath writes it: `spec.ports[0].port`, `data['ca.crt']`."""
+    words = [f"[{step}]" if isinstance(step, int) else _name(step) for step in path]
+    return "".join(words).removeprefix(".")
+
+
+def _name(step: str) -> str:
+    return f".{step}" if step.isidentifier() else f"['{step}']"

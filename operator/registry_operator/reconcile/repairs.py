@@ -1,12 +1,13 @@
 """Drift that was repaired, told in Events: what, where, by whom; and that somebody fights, if it goes on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from registry_operator.cluster.api import MANAGER
 from registry_operator.events import Note
 from registry_operator.models import Key
+from registry_operator.reconcile.drift import Path, text
 
 REPAIRED, CONTESTED = "DriftRepaired", "DriftContested"  # reasons of Events
 SHOWN = 5  # fields
@@ -17,11 +18,11 @@ FORGOTTEN = 1024  # objects after which old ones are dropped
 
 
 class Drift(NamedTuple):
-    """What another hand did to a child: `fields` are paths, none where it was deleted; `who`, where known."""
+    """What another hand did to a child: in which fields, none where it was deleted; `who`, where known."""
 
     kind: str
     key: Key
-    fields: tuple[str, ...] = ()
+    fields: tuple[Path, ...] = ()
     who: str = ""
 
     def __str__(self) -> str:
@@ -29,7 +30,7 @@ class Drift(NamedTuple):
         if not self.fields:
             return f"{self.kind} {self.key} was deleted{by}"
         more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
-        return f"{self.kind} {self.key}: {', '.join(self.fields[:SHOWN])}{more} was changed{by}"
+        return f"{self.kind} {self.key}: {', '.join(map(text, self.fields[:SHOWN]))}{more} was changed{by}"
 
 
 @dataclass
@@ -66,28 +67,26 @@ class Repairs:
         return Note("Warning", CONTESTED, "Repair", why, count)
 
 
-def who(managed: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> str:
+def who(managed: Iterable[Mapping[str, Any]], fields: Collection[Path]) -> str:
     """The field managers, other than ours, that have one of these fields; "" where none is known.
 
     `managed` is `metadata.managedFields`; what was taken away has nobody any more.
     """
-    paths = [path.split(".") for path in fields]
     found = {
         str(entry.get("manager", ""))
         for entry in managed
         if entry.get("manager") != MANAGER and entry.get("subresource") != "status"
-        and any(_has(entry.get("fieldsV1") or {}, path) for path in paths)
+        and any(_has(entry.get("fieldsV1") or {}, path) for path in fields)
     }  # fmt: skip
     return ", ".join(sorted(found - {""}))
 
 
-def _has(owned: Mapping[str, Any], path: list[str]) -> bool:
+def _has(owned: Mapping[str, Any], path: Path) -> bool:
     """Whether the set of fields has what lies at the path. Within lists it has keys of its own."""
     for step in path:
-        name = step.partition("[")[0]
-        if f"f:{name}" not in owned:
-            return False
-        owned = owned[f"f:{name}"]
-        if name != step:
+        if isinstance(step, int):
             return True
+        if f"f:{step}" not in owned:
+            return False
+        owned = owned[f"f:{step}"]
     return True

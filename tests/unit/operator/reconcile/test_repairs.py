@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator.models import Key
-from registry_operator.reconcile.drift import covers, differences
+from registry_operator.reconcile.drift import covers, differences, text
 from registry_operator.reconcile.repairs import CONTESTED, EVERY, FIGHT, PERIOD, REPAIRED, Drift, Repairs, who
 
-SERVICE = Drift("Service", Key("harbour", "harbour"), ("spec.type",), "kubectl-edit")
+SERVICE = Drift("Service", Key("harbour", "harbour"), (("spec", "type"),), "kubectl-edit")
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
@@ -29,21 +29,23 @@ def test_paths_name_fields_and_no_values() -> None:
     """A list of another length is one field."""
     have = {"spec": {"type": "NodePort", "ports": [{"port": 443}], "hosts": ["a", "b"]}, "more": 1}
     want = {"spec": {"type": "ClusterIP", "ports": [{"port": 444}], "hosts": ["a"], "policy": "Local"}}
-    assert differences(have, want) == ["spec.type", "spec.ports[0].port", "spec.hosts", "spec.policy"]
+    found = [text(path) for path in differences(have, want)]
+    assert found == ["spec.type", "spec.ports[0].port", "spec.hosts", "spec.policy"]
+    assert text(("data", "ca.crt")) == "data['ca.crt']"
 
 
 @pytest.mark.parametrize(
     ("field", "found"),
     [
-        ("spec.type", "kubectl-edit"),
-        ("spec.ports[0].port", "argocd"),
-        ("spec.selector.x", ""),
-        ("data.a", ""),
+        (("spec", "type"), "kubectl-edit"),
+        (("spec", "ports", 0, "port"), "argocd"),
+        (("spec", "selector", "x"), ""),
+        (("data", "a.b"), ""),
     ],
 )
-def test_the_manager_of_a_field_is_known(field: str, found: str) -> None:
+def test_the_manager_of_a_field_is_known(field: tuple[str | int, ...], found: str) -> None:
     """Ours is not meant, nor who writes the status; in lists the field sets have keys of their own."""
-    fields = {"f:spec": {"f:type": {}, "f:ports": {}}}
+    fields: dict[str, Any] = {"f:spec": {"f:type": {}, "f:ports": {}}}
     managed = [
         {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:type": {}}}},
         {"manager": "argocd", "fieldsV1": {"f:spec": {"f:ports": {'k:{"port":443}': {"f:port": {}}}}}},
@@ -81,5 +83,6 @@ def test_seldom_repairs_are_no_fight() -> None:
     seldom = [repairs.note(SERVICE, number * PERIOD) for number in range(10)]
     assert {note.reason for note in seldom if note} == {REPAIRED}
     assert len(seldom) == 10
-    others = [repairs.note(Drift("Service", Key("a", str(number)), ("spec",)), 0) for number in range(2000)]
+    many = [Drift("Service", Key("a", str(number)), (("spec",),)) for number in range(2000)]
+    others = [repairs.note(drift, 0) for drift in many]
     assert all(note and note.reason == REPAIRED for note in others)
