@@ -67,9 +67,8 @@ def bringing(platform: Platform, image: str, before: str) -> Iterator[None]:
 
 
 def opt_in(platform: Platform, value: str) -> None:
-    platform.kubectl(
-        "annotate", "reg", REGISTRY, "-n", TENANT, f"roadstead.dev/upgrade-to{value}", "--overwrite"
-    )
+    annotation = f"roadstead.dev/upgrade-to{value}"
+    platform.kubectl("annotate", "reg", REGISTRY, "-n", TENANT, annotation, "--overwrite")
 
 
 def until(platform: Platform, reason: str) -> None:
@@ -82,7 +81,7 @@ def running(pods: list[Object]) -> dict[str, str]:
 
 
 async def test_an_upgrade_and_the_way_back_fail_no_request(platform: Platform, tmp_path: Path) -> None:
-    """A newer operator changes no pod; the opt-in changes all of them under pushes and pulls; so does the revert."""
+    """A newer operator changes no pod; an opt-in changes all of them under load, and so does the way back."""
     before = running(platform.replicas())
     (old,) = set(before.values())
     new = f"{old.rpartition(':')[0]}:another"
