@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from registry_operator.errors import OperatorError
-
 from registry_operator.models.release import PULL_POLICY, Release
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")

@@ -113,8 +113,11 @@ async def _by(at: Context, child: Child, fields: tuple[Path, ...]) -> Drift:
 
 
 def tell(at: Context, owner: Owner, drift: Drift | None) -> None:
-    """In an Event, which has no values, and in the log."""
-    if drift is None:
+    """In an Event of the Registry, which has no values, and in the log.
+
+    Of an AccessToken nothing: to delete its Secret is how one asks for another password.
+    """
+    if drift is None or not isinstance(owner, Registry):
         return
     log.warning("drift repaired", extra={"drift": str(drift)})
     note = at.repairs.note(drift, time.monotonic())

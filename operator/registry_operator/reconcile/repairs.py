@@ -58,7 +58,8 @@ class Repairs:
         past.times = [*(one for one in past.times if one > now - PERIOD), now][-100:]
         if len(past.times) < FIGHT:
             past.told = now
-            return Note("Normal", REPAIRED, "Repair", f"{drift}; it is as it was")
+            mended = "it is as it was" if drift.fields else "it was made again"
+            return Note("Normal", REPAIRED, "Repair", f"{drift}; {mended}")
         past.silent += 1
         if len(past.times) > FIGHT and past.told > now - EVERY:
             return None

@@ -63,7 +63,7 @@ def test_one_repair_is_told_with_object_fields_and_hand() -> None:
     assert note.note == "Service harbour/harbour: spec.type was changed by kubectl-edit; it is as it was"
     gone = Repairs().note(Drift("Secret", Key("harbour", "harbour-ca")), 0)
     assert gone
-    assert gone.note == "Secret harbour/harbour-ca was deleted by another hand; it is as it was"
+    assert gone.note == "Secret harbour/harbour-ca was deleted by another hand; it was made again"
 
 
 def test_a_fight_is_named_and_does_not_flood() -> None:
