@@ -24,6 +24,7 @@ operator:
   replicas: {replicas} # a Lease decides which one works
   logLevel: INFO
   apiPorts: [443, 6443] # where pods reach the API server, behind its Service too
+  upgrades: {{soakSeconds: 600, patienceSeconds: 900, percent: 5}} # of a fleet: docs/upgrades.md
   resources: {resources}
   nodeSelector: {{}}
   affinity: {{}}
@@ -33,6 +34,11 @@ operator:
 crds:
   install: true # and they stay when the release is uninstalled: with a CRD every Registry would go
 """
+UPGRADES = {
+    "UPGRADE_SOAK_SECONDS": "soakSeconds",
+    "UPGRADE_PATIENCE_SECONDS": "patienceSeconds",
+    "UPGRADE_PERCENT": "percent",
+}
 CHOICE = """
 {switch}:
   enabled: false # manifests/{folder}
@@ -72,6 +78,7 @@ def _deployment(obj: Object) -> Iterator[tuple[Path, str]]:
     yield (*CONTAINER, "resources"), "toJson .Values.operator.resources"
     env = obj["spec"]["template"]["spec"]["containers"][0]["env"]
     more = {"LOG_LEVEL": ".Values.operator.logLevel", "API_PORTS": 'join "," .Values.operator.apiPorts'}
+    more |= {name: f'printf "%d" (int .Values.operator.upgrades.{value})' for name, value in UPGRADES.items()}
     env += [{"name": name} for name in more if name not in {one["name"] for one in env}]
     for number, one in enumerate(env):
         if one["name"] == "RUNTIME_IMAGE":
@@ -89,6 +96,7 @@ def schema() -> Object:
     """JSON schema of the values: what is misspelt is refused by `helm install`, with its name."""
     text: Object = {"type": "string"}
     anything: Object = {"type": "object"}
+    number: Object = {"type": "integer", "minimum": 1}
     image = _closed(
         repository={"type": "string", "minLength": 1},
         tag=text,
@@ -103,6 +111,7 @@ def schema() -> Object:
             "minItems": 1,
             "items": {"type": "integer", "minimum": 1, "maximum": 65535},
         },
+        upgrades=_closed(soakSeconds=number, patienceSeconds=number, percent={**number, "maximum": 100}),
         resources=anything,
         nodeSelector=anything,
         affinity=anything,
