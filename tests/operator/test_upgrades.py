@@ -108,6 +108,7 @@ def test_an_older_operator_takes_nothing_back_by_itself(operator: Operator, clus
     assert (runs(cluster, "eager"), runs(cluster, "calm")) == ("2", "1")
     annotate(cluster, "eager", "harbour", upgrade_to="now")
     wait(lambda: runs(cluster, "eager") == "1")
+    annotate(cluster, "eager", "harbour", upgrade_to=None)
 
 
 def test_a_release_outlives_the_deployment_and_the_status(operator: Operator, cluster: Cluster) -> None:

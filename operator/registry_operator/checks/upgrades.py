@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry_operator import names
 from registry_operator.checks.finding import Finding, no, yes
-from registry_operator.desired.fleet import UP_TO_DATE
+from registry_operator.desired.fleet import UP_TO_DATE, member
 from registry_operator.desired.release import asked, is_known, newest
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def _moving(
     if release != target:
         return None
     way_back = settings.upgrade(*observed.registry.key, f"{names.UPGRADE_TO}={before}")
-    why = f"not Ready in {release} ({ready.reason}); no automatic upgrade of another Registry begins"
+    why = f"not Ready in {release} ({ready.reason})"
+    if member(observed.registry).automatic:
+        why = f"{why}; no other automatic upgrade begins"
     return no(UP_TO_DATE, "UpgradeFailed", f"{why}. Mend it, or go back:\n{way_back}")
 
 

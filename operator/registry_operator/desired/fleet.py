@@ -55,7 +55,7 @@ class Progress:
     """How far the fleet is with a release."""
 
     failed: tuple[Key, ...]
-    unproven: int  # begun, and not Ready for the soak time yet
+    unproven: int  # begun by themselves, and not Ready for the soak time yet
     proven: int
     due: datetime | None  # when the next one has proven itself, or failed, by the clock alone
 
@@ -119,7 +119,10 @@ def turn(one: Member, progress: Progress, room: int, now: datetime) -> Turn:
 
 
 def measure(fleet: Iterable[Member], target: Release, now: datetime, settings: Settings) -> Progress:
-    """Only what was upgraded to the release counts: one that was made with it proves nothing."""
+    """Only what was upgraded to the release counts: one that was made with it proves nothing.
+
+    What was upgraded by hand may prove it as well; it takes no place, and its failure halts nobody.
+    """
     soak, patience = timedelta(seconds=settings.upgrade_soak), timedelta(seconds=settings.upgrade_patience)
     failed, unproven, proven, ends = [], 0, 0, []
     for one in fleet:
@@ -128,9 +131,11 @@ def measure(fleet: Iterable[Member], target: Release, now: datetime, settings: S
         end = one.arrived + soak if one.arrived else one.began + patience
         if one.arrived and end <= now:
             proven += 1
-        elif end <= now and not one.paused:
+        elif not one.automatic:
+            continue
+        elif end <= now:
             failed.append(one.key)
-        elif end > now:
+        else:
             unproven += 1
             ends.append(end)
     return Progress(tuple(sorted(failed)), unproven, proven, min(ends, default=None))

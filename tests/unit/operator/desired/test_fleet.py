@@ -108,13 +108,14 @@ def test_waves_grow_up_to_the_share() -> None:
 
 
 def test_a_failed_one_halts_all_and_is_named() -> None:
-    """Until it is Ready, taken back, or paused; whether it was upgraded by itself or by hand."""
+    """Until it is Ready, taken back, or paused; one that somebody upgraded by hand halts nobody."""
     failed = upgraded(0, began=16, ready=False)
     found = turns([failed, one(1), one(2)], NOW, SETTINGS)
     assert {turn.reason for turn in found.values()} == {HALTED}
     assert all("harbour/r0" in turn.message for turn in found.values())
     by_hand = upgraded(0, upgrades={"policy": "Manual"}, began=16, ready=False)
-    assert begins(by_hand, one(1)) == set()
+    asked = upgraded(0, annotations={names.UPGRADE_TO: NEW}, began=1, ready=False)
+    assert begins(by_hand, asked, one(1)) == {"r1"}
     back = one(0, release=OLD, previousRelease=NEW, began=0, ready=False)
     paused = upgraded(0, annotations={names.PAUSED: "true"}, began=16, ready=False)
     assert begins(back, one(1)) == begins(paused, one(1)) == {"r1"}
