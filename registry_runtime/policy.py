@@ -125,21 +125,23 @@ class PolicyFollower:
     def _take(self, name: str, content: bytes, origin: str) -> None:
         shard = self._shards[name]
         try:
-            read = Policy.decode(content)
+            read, problem = Policy.read(content)
             shard.keyed += _renew(read, shard.policy or Policy())
             shard.policy = read
         except ValueError as error:
-            self.refusals += 1
-            shard.problem = _problem(error)
-            told = {"secret": name, "problem": shard.problem, "revision": self._revision}
-            _log.error(
-                "a policy is refused, the old one stays",
-                extra=fields(**AUDIT, event="policy.refused", **told),
-            )
+            self._refused(name, _problem(error), "a policy is refused, the old one stays")
             self._changed()
             return
         shard.problem = None
+        if problem is not None:
+            self._refused(name, problem, "tokens of a policy are refused")
         self._merge(origin)
+
+    def _refused(self, name: str, problem: str, sentence: str) -> None:
+        self.refusals += 1
+        self._shards[name].problem = problem
+        told = {"secret": name, "problem": problem, "revision": self._revision}
+        _log.error(sentence, extra=fields(**AUDIT, event="policy.refused", **told))
 
     def _merge(self, origin: str) -> None:
         known = tuple(shard.policy for shard in self._shards.values() if shard.policy is not None)

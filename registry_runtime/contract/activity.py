@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry_runtime.contract.config import Frozen
+from registry_runtime.contract.config import Told
 from registry_runtime.contract.policy import Action
 
 _TOKEN = r"^[0-9a-z]{16}$"  # noqa: S105 - the form of an id
@@ -22,7 +22,7 @@ TokenId = Annotated[str, Field(pattern=_TOKEN)]
 Second = Annotated[int, Field(ge=0, le=2**38)]  # of Unix
 
 
-class Refusal(Frozen):
+class Refusal(Told):
     """What was refused, how often since the replica's start (or since it was forgotten), and last when.
 
     `token` is the id of an AccessToken whose password was good, `provider` who vouched for another identity;
@@ -41,7 +41,7 @@ class Refusal(Frozen):
     last: Second = 0
 
 
-class Activity(Frozen):
+class Activity(Told):
     """What changed. `epoch` is another one after each start of the replica, which counts from nothing then.
 
     `used` is when each AccessToken was last let in, `spent` how many of its uses are known to be spent.

@@ -16,6 +16,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Told(BaseModel):
+    """What a replica tells. What a newer one tells beyond that is ignored by an operator that is older."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 class SseS3(Frozen):
     """Each object under a key that the storage manages by itself."""
 

@@ -9,7 +9,7 @@ import zlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AwareDatetime, Field, PlainSerializer, field_validator
+from pydantic import AwareDatetime, Field, PlainSerializer, ValidationError, field_validator
 
 from registry_runtime.contract.config import Frozen
 from registry_runtime.contract.subject import KUBERNETES, SELF_CHECK, KubernetesProvider, OidcProvider
@@ -21,6 +21,7 @@ _MODULUS = 2**256
 KEY = "policy.json.gz"  # the key of the policy Secret
 _GZIP, _GZIP_ONLY = b"\x1f\x8b", zlib.MAX_WBITS + 16
 _LEVEL = 3  # half the time of the default, for a tenth more
+_WITHIN = 3  # steps of a path into a token: "tokens", its id, the field
 _LONGEST = 64 * 2**20  # bytes of one document
 
 
@@ -163,6 +164,27 @@ class Policy(Frozen):
     def decode(cls, content: bytes) -> Self:
         """A document, or what `packed` made of it. Raises ValueError, where the content is at fault."""
         return cls.model_validate_json(_unpacked(content))
+
+    @classmethod
+    def read(cls, content: bytes) -> tuple[Self, str | None]:
+        """As `decode`, but without tokens of which a newer operator says what is not known here; and which.
+
+        It may be a limit, which would not be held: such a token opens nothing. All others count, and what was
+        revoked is; a policy that is refused whole would keep it in force.
+        """
+        try:
+            return cls.decode(content), None
+        except ValidationError as error:
+            faults = error.errors(include_input=False, include_url=False, include_context=False)
+            strange = [one["loc"] for one in faults if one["type"] == "extra_forbidden"]
+            if len(strange) < len(faults) or any(len(loc) < _WITHIN or loc[0] != "tokens" for loc in strange):
+                raise
+        document = json.loads(_unpacked(content))
+        for token in {loc[1] for loc in strange}:
+            del document["tokens"][token]
+        known = cls.model_validate_json(json.dumps(document))
+        where = ".".join(map(str, min(strange, key=str)))
+        return known, f"{where}: not known to this runtime; {len(strange)} such, whose tokens open nothing"
 
     @property
     def revision(self) -> str:

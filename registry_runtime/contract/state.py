@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from registry_runtime.contract.config import Frozen
+from registry_runtime.contract.config import Told
 
 
 class StorageReason(StrEnum):
@@ -31,8 +31,12 @@ class StorageReason(StrEnum):
     WRONG_ENCRYPTION = "EncryptionMismatch"  # encrypted storage and a Registry without, or the reverse
     DAMAGED = "ContentDamaged"  # an object is not what was written there
 
+    @classmethod
+    def _missing_(cls, value: object) -> StorageReason:  # noqa: ARG003 - any that a newer replica has
+        return cls.CHECKING
 
-class StorageState(Frozen):
+
+class StorageState(Told):
     """The last result of the storage check, with a sentence that says the remedy."""
 
     reason: StorageReason = StorageReason.CHECKING
@@ -52,7 +56,7 @@ class SelfCheckReason(StrEnum):
     LATE = "SelfCheckLate"  # it passed, and not again in twice its period
 
 
-class SelfCheckState(Frozen):
+class SelfCheckState(Told):
     """The last push and pull that the replica made through its own endpoint; the sentence says what failed.
 
     No times: what has not changed is no news.
@@ -66,7 +70,7 @@ class SelfCheckState(Frozen):
         return self.reason is SelfCheckReason.PASSED
 
 
-class Rewrapping(Frozen):
+class Rewrapping(Told):
     """How far the last pass came that encrypts the records of other keys anew under `key` (its id).
 
     With `done`, and `left` 0, no record of the storage needs another key. `turn` is that of the `KeyUse`
@@ -82,7 +86,7 @@ class Rewrapping(Frozen):
     done: bool = False
 
 
-class EncryptionState(Frozen):
+class EncryptionState(Told):
     """The tenant's keys as this replica holds them."""
 
     keys: dict[str, str] = Field(default_factory=dict)  # names in the Secret, and ids: 16 hex digits
@@ -91,7 +95,7 @@ class EncryptionState(Frozen):
     rewrapping: Rewrapping | None = None  # where this replica makes, or made, the pass
 
 
-class CollectionState(Frozen):
+class CollectionState(Told):
     """The last collection that this replica made."""
 
     began: datetime
@@ -102,7 +106,7 @@ class CollectionState(Frozen):
     problem: str | None = None
 
 
-class ReplicaState(Frozen):
+class ReplicaState(Told):
     """What one replica knows of itself."""
 
     version: str  # changes with any other field

@@ -35,9 +35,7 @@ def check(observed: RegistryObserved, rendered: Rendered, found: Propagation) ->
     refused = _refused(observed, found)
     if refused:
         pods = listed(pod for pod, _ in refused)
-        message = (
-            f"the policy is refused, the one before stays, on {pods}: {refused[0][1]}; update their image"
-        )
+        message = f"the policy is not in force as a whole on {pods}: {refused[0][1]}; upgrade the Registry"
         return no(TYPE, "PolicyRefused", message, mend=True)
     if found.behind:
         message = f"revision {found.revision} is not in force on {listed(found.behind)}"

@@ -309,6 +309,27 @@ async def test_what_is_malformed_is_refused_whole(
     assert followed.follower.problem is None
 
 
+async def test_a_token_of_a_newer_operator_opens_nothing(follow: Make, api: tuple[Api, str]) -> None:
+    """It may have a limit that would not be held; all others follow the policy, so revocations go on."""
+    server, url = api
+    server.store("p-0", FIRST.encode())
+    server.store("p-1", SECOND.encode())
+    followed = follow(url)
+    await followed.until(lambda: len(server.watchers) == 2)
+    document = json.loads(policy("known").encode())
+    token = {"account": "a", "owner": "u", "hashes": ["0"], "grants": [], "moonPhase": "full"}
+    document["tokens"] = {"strange": token}
+    await server.put("p-0", json.dumps(document).encode())
+    await followed.follows(Policy.merge((policy("known"), SECOND)))
+    problem = followed.follower.problem
+    assert problem is not None
+    assert problem.startswith("p-0: tokens.strange.moonPhase: not known to this runtime")
+    refused = {**document, "moonPhase": "full"}
+    await server.put("p-0", json.dumps(refused).encode())
+    await followed.until(lambda: followed.follower.problem not in {None, problem})
+    assert followed.follower.revision == Policy.merge((policy("known"), SECOND)).revision
+
+
 async def test_a_secret_deleted_and_made_again(follow: Make, api: tuple[Api, str]) -> None:
     """What is known stays while it is away."""
     server, url = api
