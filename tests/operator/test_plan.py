@@ -321,15 +321,20 @@ def is_of(one: Object, who: str, name: str, action: Action, door: Endpoint) -> b
     return right and matches(one["repositories"], name)
 
 
-def test_an_upgrade_is_planned_with_the_pods_that_roll(harbour: Harbour) -> None:
-    """This version with this image: nothing; with another image: one Deployment, and nobody loses access."""
-    assert harbour.caller.document("plan", "--upgrade", "--image", IMAGE)["changes"] == []
-    planned = harbour.caller.document("plan", "--upgrade", "--image", f"{IMAGE}-next")
-    assert [one["kind"] for one in planned["changes"]] == ["Deployment"]
-    assert any(f"{IMAGE}-next" in line for line in planned["changes"][0]["diff"])
+def test_an_upgrade_of_the_operator_rolls_nothing_and_an_opt_in_is_planned(harbour: Harbour) -> None:
+    """Another image changes nothing; a Registry that asks for it, one Deployment, and nobody loses access."""
+    other = f"{IMAGE}-next"
+    for image in (IMAGE, other):
+        assert harbour.caller.document("plan", "--upgrade", "--image", image)["changes"] == []
+    asking = registry()
+    asking["metadata"]["annotations"] = {"roadstead.dev/upgrade-to": "now"}
+    words = ("plan", "-f", "-", "--image", other)
+    planned = harbour.caller.document(*words, stdin=json.dumps(asking))
+    (deployment,) = (one for one in planned["changes"] if one["kind"] == "Deployment")
+    assert any(other in line for line in deployment["diff"])
     assert [one["registry"] for one in planned["pods"]] == ["port/harbour"]
     assert planned["clients"] == {}
-    code, text, _ = harbour.caller.run("plan", "--upgrade", "--image", f"{IMAGE}-next", "--refuse", "roll")
+    code, text, _ = harbour.caller.run(*words, "--refuse", "roll", stdin=json.dumps(asking))
     assert (code, "1 Registry rolls" in text) == (1, True)
 
 
