@@ -25,6 +25,7 @@ async def advance(at: Context, registry: Registry) -> Turn | None:
     One at a time: whose turn it is, is found from what those before it have written.
     """
     async with at.beginning:
+        registry = at.cache.registries.objects.get(registry.key, registry)  # it may have waited long
         turn = turn_of(at, registry)
         release = running(at.observe_registry(registry), at.settings)
         target = asked(registry, at.settings)
