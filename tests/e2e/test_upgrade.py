@@ -62,7 +62,7 @@ def bringing(platform: Platform, image: str, before: str) -> Iterator[None]:
     finally:
         bring(platform, before)
         opt_in(platform, "=now")
-        until(platform, "Newest")
+        until_it_runs(platform, before)
         opt_in(platform, "-")
 
 
@@ -73,6 +73,17 @@ def opt_in(platform: Platform, value: str) -> None:
 
 def until(platform: Platform, reason: str) -> None:
     platform.until_condition("reg", REGISTRY, TENANT, seconds=SECONDS, UpToDate=reason)
+
+
+def until_it_runs(platform: Platform, image: str) -> None:
+    """And is Ready in it; until the operator that was just started has looked, the status is the last one's."""
+
+    def is_begun() -> bool:
+        found = platform.kubectl.get("reg", REGISTRY, TENANT)
+        return bool(found) and str(found["status"].get("release")).startswith(f"{image}+")
+
+    platform.kubectl.until(f"an upgrade to {image}", is_begun, seconds=SECONDS)
+    until(platform, "Newest")
 
 
 def running(pods: list[Object]) -> dict[str, str]:
@@ -95,7 +106,7 @@ async def test_an_upgrade_and_the_way_back_fail_no_request(platform: Platform, t
             for image in (new, old):
                 await asyncio.to_thread(bring, platform, image)
                 await asyncio.to_thread(opt_in, platform, "=now")
-                await asyncio.to_thread(until, platform, "Newest")
+                await asyncio.to_thread(until_it_runs, platform, image)
                 pods = await asyncio.to_thread(platform.replicas)
                 assert set(running(pods).values()) == {image}
                 assert not running(pods).keys() & before.keys()
