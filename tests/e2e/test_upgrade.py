@@ -76,11 +76,11 @@ def until(platform: Platform, reason: str) -> None:
 
 
 def until_it_runs(platform: Platform, image: str) -> None:
-    """And is Ready in it; until the operator that was just started has looked, the status is the last one's."""
+    """And is Ready in it. Until the operator that was just started has looked, the status is another's."""
 
     def is_begun() -> bool:
-        found = platform.kubectl.get("reg", REGISTRY, TENANT)
-        return bool(found) and str(found["status"].get("release")).startswith(f"{image}+")
+        found = platform.kubectl.get("reg", REGISTRY, TENANT) or {"status": {}}
+        return str(found["status"].get("release")).startswith(f"{image}+")
 
     platform.kubectl.until(f"an upgrade to {image}", is_begun, seconds=SECONDS)
     until(platform, "Newest")
