@@ -18,7 +18,7 @@ PACE = 0.02  # seconds between two
 NOTE = 1024  # characters, by the API server
 BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
 SILENT = frozenset(
-    {"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated", "SelfCheckPassed"}
+    {"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated", "SelfCheckPassed", "UpToDate"}
 )  # Ready says it
 # What was done, or failed, where a condition came true or holds no longer: a verb, as events.k8s.io wants it.
 ACTIONS = {
@@ -34,6 +34,7 @@ ACTIONS = {
     "Bound": "Bind",
     "Expiring": "Expire",
     "Rotated": "Rotate",
+    "Paused": "Pause",
 }
 OTHER = "Reconcile"
 WAITING = 512  # Events that may wait; in a storm the rest is dropped, the conditions say it all

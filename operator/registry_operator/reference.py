@@ -47,7 +47,7 @@ them after an hour: what is true stands in the conditions.
 One Event, when a condition comes true or no longer holds: what does not hold yet, and what is not known, is
 no news. Its `reason` is the condition's, which [conditions](conditions.md) lists with the remedy; its note
 begins with the condition, as in `StorageReady=False: the bucket harbour refuses the credentials; …`.
-{silent} are silent: Ready says the same.
+{silent} are silent: Ready, or an Event of its own, says the same.
 
 {conditions}
 
@@ -57,6 +57,16 @@ begins with the condition, as in `StorageReady=False: the bucket harbour refuses
 | Kind | Reason | Type | Action | |
 |---|---|---|---|---|
 | AccessToken | `Expired` | Normal | `Delete` | it has ended, and `whenExpired: Delete` took it away |
+| Registry | `Upgrading` | Normal | `Upgrade` | its pods change to another release; the note has both |
+
+## When another hand changed a child of a Registry
+The note says which object, which fields and, where it is known, whose hand; never a value
+([upgrades](upgrades.md#drift)).
+
+| Reason | Type | Action | |
+|---|---|---|---|
+| `DriftRepaired` | Normal | `Repair` | it is as it was |
+| `DriftContested` | Warning | `Repair` | five times within ten minutes: told once a minute, with a count |
 
 ## When somebody is refused
 On the AccessToken whose password it was, and on the Namespace that was asked for. The note says what, by

@@ -10,6 +10,7 @@ from registry_operator.checks import upgrades as checks
 from registry_operator.checks.finding import conditions
 from registry_operator.desired import fleet
 from registry_operator.desired.release import asked, is_known, newest, running
+from registry_operator.events import Note
 from registry_operator.models import Key, Registry, RegistryStatus, Release
 from registry_operator.observed import Turn
 from registry_operator.queue import Kind, Work
@@ -61,6 +62,7 @@ async def begin(at: Context, registry: Registry, before: Release, release: Relea
         "conditions": (*rest, *found),
     }
     await status.write(at, registry, known.model_copy(update=said))
+    at.recorder.record(registry, [Note("Normal", "Upgrading", "Upgrade", f"from {before} to {release}")])
     log.info("upgrade", extra={"registry": str(registry.key), "from": str(before), "to": str(release)})
     later(at, registry.key, at.settings.upgrade_patience)
 
