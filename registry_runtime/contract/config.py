@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import to_jsonable_python
 
 
 class Frozen(BaseModel):
@@ -192,9 +191,10 @@ class RuntimeConfig(Frozen):
 
 def _said(section: Frozen) -> dict[str, Any]:
     said: dict[str, Any] = {}
+    plain = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         is_said = name in section.model_fields_set and not (value is None and field.default is None)
         if is_said or name == "kind":
-            said[name] = _said(value) if isinstance(value, Frozen) else to_jsonable_python(value)
+            said[name] = _said(value) if isinstance(value, Frozen) else plain[name]
     return said
