@@ -45,7 +45,7 @@ async def operate(environ: Mapping[str, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     kubeconfig = environ.get("KUBECONFIG")
-    credentials = Credentials.find(Path(kubeconfig) if kubeconfig else None)
+    credentials = Credentials.find(environ, Path(kubeconfig) if kubeconfig else None)
     instance = environ.get("POD_NAME") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     async with Cluster(credentials, metrics.request) as cluster:
         leader = Leader(cluster, Key(settings.namespace, "roadstead-operator"), instance)

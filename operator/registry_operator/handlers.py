@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-import kopf
 
 from registry_operator.cluster import Credentials, Page, Resource
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
+from registry_operator.lean import kopf
 from registry_operator.lists import Lists
 
 WATCHED = (REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES)

@@ -1,97 +1,94 @@
-"""Where the API server is and who we are, as kubernetes.config finds it, in a pod or on a workstation."""
+"""Where the API server is and who we are, in a pod or on a workstation."""
 
 import ssl
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from kubernetes import config
-from kubernetes.client import Configuration
-
 from registry_operator.errors import Unavailable
 
-DEFAULT = "default"  # the Kubernetes namespace of who names none
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # of every pod that has a token mounted
+HOST, PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"  # set by the kubelet
+REREAD = 60.0  # seconds after which the kubelet may have written another token
 
 
 class Credentials:
-    """Credentials that renew themselves: a pod's token is read again each minute, a plugin is asked again."""
+    """`authorize` gives the header of now, "Bearer …"; None with a client certificate (its file, its key's)."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
+    def __init__(
+        self,
+        server: str,
+        authorize: Callable[[], str | None],
+        ca_file: str | None = None,
+        client_certificate: tuple[str, str] | None = None,
+        *,
+        verify: bool = True,
+    ) -> None:
+        self.server = server.rstrip("/")  # URL of the API server
+        self.authorization = authorize
+        self.ca_file = ca_file
+        self.client_certificate = client_certificate
+        self._verify = verify
 
     @classmethod
-    def find(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+    def find(
+        cls,
+        environ: Mapping[str, str],
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        account: Path = ACCOUNT,
+    ) -> Self:
         """The kubeconfig that is given, else the pod's ServiceAccount, else the user's own kubeconfig.
 
         `context` is one of a kubeconfig's, None for its current one.
 
         Raises Unavailable, with what to do, when there is none.
         """
-        configuration = Configuration()
-        try:
-            if kubeconfig is None and context is None and _load_service_account(configuration):
-                return cls(configuration)
-            config.load_kube_config(
-                config_file=str(kubeconfig) if kubeconfig else None,
-                context=context,
-                client_configuration=configuration,
-            )
-        except config.ConfigException as error:
-            raise Unavailable(
-                f"no credentials for a cluster: {error}; set KUBECONFIG or run in a pod"
-            ) from None
-        return cls(configuration)
+        token = account / "token"
+        if kubeconfig is None and context is None and HOST in environ and token.exists():
+            host = environ[HOST]
+            authority = f"[{host}]" if ":" in host else host
+            server = f"https://{authority}:{environ.get(PORT, '443')}"
+            return cls(server, MountedToken(token), str(account / "ca.crt"))
+        # The library brings models of every kind, 41 MiB that an operator in a pod has no use for.
+        from registry_operator.cluster import kubeconfig as library  # noqa: PLC0415
 
-    @property
-    def server(self) -> str:
-        """URL of the API server, without a slash at its end."""
-        return str(self._configuration.host).rstrip("/")
-
-    @property
-    def ca_file(self) -> str | None:
-        return self._configuration.ssl_ca_cert or None
-
-    @property
-    def client_certificate(self) -> tuple[str, str] | None:
-        """Files of the certificate and its key, where the API server knows us by one."""
-        found = self._configuration
-        return (found.cert_file, found.key_file) if found.cert_file and found.key_file else None
-
-    def authorization(self) -> str | None:
-        """The header of now: "Bearer …", or None with a client certificate."""
-        found = self._configuration
-        header = found.get_api_key_with_prefix("BearerToken", alias="authorization")
-        if header:
-            _, _, token = str(header).partition(" ")
-            return f"Bearer {token.strip()}"
-        return found.get_basic_auth_token() if found.username else None
+        found = library.load(kubeconfig, context)
+        return cls(
+            found.host,
+            lambda: library.authorization(found),
+            found.ssl_ca_cert or None,
+            (found.cert_file, found.key_file) if found.cert_file and found.key_file else None,
+            verify=bool(found.verify_ssl),
+        )
 
     def ssl_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca_file)
-        if not self._configuration.verify_ssl:
+        if not self._verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        elif self._configuration.tls_server_name:
-            raise Unavailable(
-                "kubeconfig: tls-server-name is not supported; use a server name of the certificate"
-            )
         if self.client_certificate:
             context.load_cert_chain(*self.client_certificate)
         return context
 
 
-def namespace_of(kubeconfig: Path | None = None, context: str | None = None) -> str:
-    """The Kubernetes namespace of a context, as kubectl takes it where none is named."""
-    try:
-        every, current = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
-    except config.ConfigException:
-        return DEFAULT
-    chosen = next((one for one in every if one["name"] == context), current)
-    return str(chosen["context"].get("namespace") or DEFAULT)
+class MountedToken:
+    """A ServiceAccount's token, which the kubelet writes anew before it ends."""
 
+    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._clock = clock
+        self._read_at = float("-inf")
+        self._header = ""
 
-def _load_service_account(configuration: Configuration) -> bool:
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException:
-        return False
-    return True
+    def __call__(self) -> str:
+        """The header. Raises Unavailable where the file cannot be read and never could."""
+        if self._clock() - self._read_at >= REREAD:
+            try:
+                self._header = f"Bearer {self._file.read_text().strip()}"
+                self._read_at = self._clock()
+            except (OSError, UnicodeDecodeError) as error:
+                if not self._header:
+                    raise Unavailable(f"{self._file}: {type(error).__name__}") from None
+        return self._header

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry_operator.cluster import Cluster, Credentials
-from registry_operator.cluster.credentials import namespace_of
+from registry_operator.cluster.kubeconfig import namespace_of
 from registry_operator.models import Key
 
 FINE, WRONG, MISUSED = 0, 1, 2  # exit codes: as asked for; not so, or cannot be told; a wrong command line
@@ -23,7 +23,7 @@ class Connection:
     @classmethod
     def open(cls, options: argparse.Namespace) -> Connection:
         """Raises Unavailable where there are no credentials."""
-        found = Credentials.find(options.kubeconfig, options.context)
+        found = Credentials.find(options.environ, options.kubeconfig, options.context)
         return cls(found, options.namespace or namespace_of(options.kubeconfig, options.context))
 
     def cluster(self) -> Cluster:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from aiohttp import web
-from kubernetes.client import Configuration
 from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster, Credentials
 from registry_operator.events import Recorder
@@ -91,10 +90,7 @@ def context(cluster: Cluster, cache: Cache, **changes: Any) -> Context:
 
 
 def credentials(url: str) -> Credentials:
-    configuration = Configuration()
-    configuration.host = url
-    configuration.api_key["BearerToken"] = "Bearer test"
-    return Credentials(configuration)
+    return Credentials(url, lambda: "Bearer test")
 
 
 def listing(*objects: Object, version: str = "10", following: str = "") -> Answer:

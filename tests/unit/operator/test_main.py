@@ -2,11 +2,10 @@
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 from aiohttp import web
-from registry_operator.cluster import Credentials, Version
+from registry_operator.cluster import Version
 from registry_operator.cluster.resources import CONFIG_MAPS, LEASES, SECRETS, resource_of
 from registry_operator.errors import (
     AdmissionDenied,
@@ -70,31 +69,6 @@ def test_metrics_are_prometheus_text() -> None:
     assert 'roadstead_reconcile_seconds_bucket{kind="Policy",le="+Inf"} 2' in lines
     assert 'roadstead_reconcile_seconds_count{kind="Policy"} 2' in lines
     assert "roadstead_queue_depth 3" in lines
-
-
-def test_a_kubeconfig_with_a_token(tmp_path: Path) -> None:
-    """Server, CA and token are read; the header is what the API server wants."""
-    file = tmp_path / "config"
-    cluster = {"server": "https://api.test:6443/", "insecure-skip-tls-verify": True}
-    file.write_text(
-        json.dumps(
-            {
-                "clusters": [{"name": "c", "cluster": cluster}],
-                "users": [{"name": "u", "user": {"token": "abc"}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    found = Credentials.find(file)
-    assert found.server == "https://api.test:6443"
-    assert found.authorization() == "Bearer abc"
-
-
-def test_no_credentials_say_what_to_do(tmp_path: Path) -> None:
-    """Neither a pod nor a kubeconfig."""
-    with pytest.raises(Unavailable, match="KUBECONFIG"):
-        Credentials.find(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(
