@@ -14,7 +14,7 @@ REREAD = 60.0  # seconds after which the kubelet may have written another token
 
 
 class Credentials:
-    """`authorize` gives the header of now, "Bearer …"; None with a client certificate (its file, its key's)."""
+    """`authorize` gives the header of now ("Bearer …"), or None with a client certificate: two files."""
 
     def __init__(
         self,
