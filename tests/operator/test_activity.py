@@ -43,7 +43,7 @@ async def controlling(stopped: Operator) -> AsyncIterator[Controller]:
 
     All resources are there before. Without kopf, whose sockets the garbage collector has to close.
     """
-    credentials = Credentials.find(stopped.kubeconfig())
+    credentials = Credentials.find({}, stopped.kubeconfig())
     async with door.Cluster(credentials, lambda *_: None) as cluster:
         controller = Controller(cluster, credentials, Settings(image="test"), Metrics(), "operator-0")
         running = asyncio.create_task(controller.run())
