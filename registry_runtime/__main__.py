@@ -1,4 +1,4 @@
-"""`python -m registry_runtime`: serves, in a pod or alone on a directory; or collects once."""
+"""`python -m registry_runtime`: serves, in a pod or alone on a directory; or collects, or empties."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from registry_runtime.api.access import AccessLog
 from registry_runtime.auth.gate import CLOCK_SKEW
 from registry_runtime.auth.tokens import Bearers
 from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.emptying import EmptyingPod
 from registry_runtime.kubernetes import ApiServer
 from registry_runtime.listener import ListenError
 from registry_runtime.server import Replica, Surroundings, TracingUnavailable
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         if options.verb == "collect":
             return _collect(options)
+        if options.verb == "empty":
+            return _empty(_configured(options.config), _surroundings(environment))
         if options.config is not None:
             config, surroundings = _configured(options.config), _surroundings(environment)
         else:
@@ -68,12 +71,21 @@ def _collect(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(replica: Replica) -> None:
+def _empty(config: RuntimeConfig, surroundings: Surroundings) -> int:
+    lines = log.configure()
+    try:
+        asyncio.run(_serve(EmptyingPod(config, surroundings.replica, surroundings.zone)))
+    finally:
+        lines.flush()
+    return 0
+
+
+async def _serve(pod: Replica | EmptyingPod) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await replica.run(stop)
+    await pod.run(stop)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_source(collect)
     collect.add_argument("--preview", action="store_true", help="only say what would be done")
     collect.add_argument("--audit", action="store_true", help="and compare the data with the pointers")
+    empty = verbs.add_parser(
+        "empty", help="delete all content of a Registry that goes, and tell how far it is until SIGTERM"
+    )
+    empty.add_argument("--config", type=Path, metavar="FILE", required=True, help="RuntimeConfig as JSON")
     return parser
 
 

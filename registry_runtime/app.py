@@ -94,6 +94,11 @@ def probes_app(health: Health) -> ASGIApp:
     )
 
 
+def state_app(states: States) -> ASGIApp:
+    """What the operator asks of a pod that serves nobody else."""
+    return Router([Route("/state", states.get)], redirect_slashes=False)
+
+
 def internal_app(states: States, activities: Activities, whys: Whys) -> ASGIApp:
     """What the operator asks, by mTLS only."""
     routes = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -131,6 +131,7 @@ class Replica:
         )
         self._internal_certificate = _served(config.tls.internal, clients=True)
         self.listeners: dict[str, Listener] = {}
+        self._end: Callable[[], None] = lambda: None
         self._self_check = (  # who has nobody to tell makes none
             SelfCheck(
                 self._board,
@@ -147,6 +148,7 @@ class Replica:
         """Serves until `stop`, then drains. Raises ListenError before anything is served."""
         storage = await open_storage(self._config.storage, self._calls())
         config = self._config
+        self._end = stop.set
         registry = Registry(
             storage,
             config.limits,
@@ -302,6 +304,8 @@ class Replica:
         self._metrics.storage_checked.set(time.time())
         self._board.update(storage=state)
         self._tell()
+        if state.reason is StorageReason.EMPTYING:
+            self._end()  # what it wrote from now on might never be deleted
 
     async def _drain(self) -> None:
         """Readiness fails first, then no new connection, then what runs may end."""

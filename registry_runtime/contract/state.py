@@ -30,6 +30,8 @@ class StorageReason(StrEnum):
     KEY_MISSING = "EncryptionKeyMissing"  # the storage is encrypted under a key that is not in the Secret
     WRONG_ENCRYPTION = "EncryptionMismatch"  # encrypted storage and a Registry without, or the reverse
     DAMAGED = "ContentDamaged"  # an object is not what was written there
+    EMPTYING = "BeingEmptied"  # the marker says that all of it is being deleted: nothing may be written
+    UNCLAIMED = "MarkerMissing"  # there is content and no marker, so nobody can tell whose it is
 
     @classmethod
     def _missing_(cls, value: object) -> StorageReason:  # noqa: ARG003 - any that a newer replica has
@@ -106,6 +108,21 @@ class CollectionState(Told):
     problem: str | None = None
 
 
+class EmptyingState(Told):
+    """How far the deletion of all content has come, as this pod counts since it began.
+
+    `others` is how many objects lie under the prefix that are none of the registry's: they stay, and `named`
+    are the keys of the first ones. `done`: nothing of the registry is left, its marker included.
+    """
+
+    began: datetime
+    objects: int = 0
+    size: int = 0  # bytes
+    others: int = 0
+    named: tuple[str, ...] = ()
+    done: bool = False
+
+
 class ReplicaState(Told):
     """What one replica knows of itself."""
 
@@ -120,5 +137,6 @@ class ReplicaState(Told):
     self_check: SelfCheckState | None = None  # None: of an older runtime, which makes none
     encryption: EncryptionState | None = None
     collection: CollectionState | None = None
+    emptying: EmptyingState | None = None  # of a pod that serves nobody and deletes all content
     issuers: dict[str, str | None] = Field(default_factory=dict)  # by provider: why it does not say its keys
     reviews_tokens: bool | None = None  # whether the cluster lets it; None: not asked for, or not known yet

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _FIELD = "secret"
+_CONDEMNED = "emptying"
 
 
 class Marker:
@@ -46,8 +47,41 @@ class Marker:
             self._compare(seen.record)
         await self._unlock()
 
+    async def condemn(self) -> bool:
+        """Says in the marker that all is being deleted, so that no replica writes; False where there is none.
+
+        Raises StorageError, and StorageRefused where the storage is another's.
+        """
+        seen = await self._clear.read(paths.MARKER)
+        if seen.record is None:
+            return False
+        self._compare_owner(seen.record)
+        if not seen.record.fields.get(_CONDEMNED):
+            try:
+                condemned = Record({**seen.record.fields, _CONDEMNED: True})
+                await self._clear.write(paths.MARKER, condemned, seen.version)
+            except Conflict:
+                return await self.condemn()  # another pod may do the same
+        return True
+
     def _compare(self, found: Record) -> None:
+        self._compare_owner(found)
+        if found.fields.get(_CONDEMNED):
+            raise StorageRefused(
+                "all content of this storage is being deleted, with its Registry: nothing may be written",
+                StorageReason.EMPTYING,
+            )
         marker = {"encrypted": False, **found.fields}
+        if marker["encrypted"] != self._mine["encrypted"]:
+            found_as, wanted = ("encrypted", "not") if marker["encrypted"] else ("not encrypted", "is to be")
+            raise StorageRefused(
+                f"the storage is {found_as}, and this Registry {wanted}: that is decided once, when the "
+                "storage is empty; use another bucket or prefix, or the encryption that it began with",
+                StorageReason.WRONG_ENCRYPTION,
+            )
+
+    def _compare_owner(self, found: Record) -> None:
+        marker = found.fields
         if marker.get("format") != FORMAT:
             raise StorageRefused(
                 f"the storage has format {marker.get('format')}, this version knows {FORMAT}; upgrade it",
@@ -59,13 +93,6 @@ class Marker:
                 "bucket or prefix, or, if that Registry is gone and this one takes its place, delete "
                 f"{paths.MARKER}",
                 StorageReason.WRONG_OWNER,
-            )
-        if marker["encrypted"] != self._mine["encrypted"]:
-            found_as, wanted = ("encrypted", "not") if marker["encrypted"] else ("not encrypted", "is to be")
-            raise StorageRefused(
-                f"the storage is {found_as}, and this Registry {wanted}: that is decided once, when the "
-                "storage is empty; use another bucket or prefix, or the encryption that it began with",
-                StorageReason.WRONG_ENCRYPTION,
             )
 
     async def _make_secret(self) -> None:

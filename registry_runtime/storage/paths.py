@@ -34,6 +34,7 @@ may hold: the order of the escaped names is that of the names' components, and n
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,15 @@ RECORDS = (
     UPLOADS,
 )  # where records lie, besides notes; in their order
 _NOTES = frozenset({"_tagged", "_referrers", "_loose"})
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_HEX = r"[0-9a-z]+[:/][0-9a-f]+"  # an algorithm and its digits
+_OURS = re.compile(  # what is drawn above; what else lies in a bucket may be somebody's
+    rf"{re.escape(MARKER)}|{re.escape(NAMES)}"
+    rf"|{DATA}{_UUID}\.[0-9a-f]+|(?:{UPLOADS}|{PROBES}){_UUID}"
+    rf"|{BLOBS}{_HEX}|{PLACEMENTS}{_HEX}/[!-._0-9a-z]+|{CATALOG}[!-._0-9a-z]+"
+    rf"|{REPOSITORIES}[0-9a-z][-._/0-9a-z]*/_(?:blobs|loose|manifests|tags|tagged|referrers)/[^/]+(?:/[^/]+)?"
+    rf"|(?:{JOBS}|{RECEIPTS})[-.:+0-9A-Za-z]+|{TOKENS}[0-9a-z]{{16}}/uses/[0-9]+"
+)
 _ESCAPED = "!-.0123456789_abcdefghijklmnopqrstuvwxyz"  # the characters of escaped names, in their order
 
 
@@ -154,6 +164,11 @@ class Tree:
 
     def referrer(self, name: RepositoryName, subject: Digest, digest: Digest) -> str:
         return self.referrers(name, subject) + self._called(digest)
+
+
+def is_ours(key: str) -> bool:
+    """Whether the key has the form of one that is drawn above."""
+    return _OURS.fullmatch(key) is not None
 
 
 def is_note(key: str) -> bool:
