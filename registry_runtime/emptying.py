@@ -16,6 +16,7 @@ from registry_runtime import app
 from registry_runtime.api.health import Health
 from registry_runtime.api.state import States
 from registry_runtime.contract.config import RuntimeConfig
+from registry_runtime.contract.exposition import Families
 from registry_runtime.contract.state import StorageReason, StorageState
 from registry_runtime.errors import StorageError
 from registry_runtime.listener import Listener
@@ -73,7 +74,7 @@ class EmptyingPod:
             made["internal"] = Listener("internal", states, where, tls=self._certificate)
         if ports.probes is not None:
             # Never ready, so no Service sends anybody here.
-            probes = app.probes_app(Health(lambda: "the content is being deleted", []))
+            probes = app.probes_app(Health(lambda: "the content is being deleted", Families()))
             made["probes"] = Listener("probes", probes, (address, ports.probes))
         return made
 

@@ -20,6 +20,7 @@ from registry_operator.observed import (
     KubernetesNamespace,
     Propagation,
     Rollout,
+    Running,
     SecretData,
     ServiceAccount,
     TokenActivity,
@@ -103,6 +104,7 @@ class Cache:
     propagations: dict[Key, Propagation] = field(default_factory=dict)  # by Registry
     settling: dict[Key, Settling] = field(default_factory=dict)  # by Registry
     unreadable: dict[Work, Unreadable] = field(default_factory=dict)  # by what would reconcile it
+    running: dict[Key, Running] = field(default_factory=dict)  # pods of images, by Registry
     activity: dict[str, TokenActivity] = field(default_factory=dict)  # of AccessTokens, by UID
 
     def table(self, kind: Kind) -> Table[Registry] | Table[Namespace] | Table[AccessToken]:
@@ -125,6 +127,7 @@ class Cache:
             self.propagations.pop(key, None)
             self.settling.pop(key, None)
             self.replicas.pop(key, None)
+            self.running.pop(key, None)
         if declared(before) == declared(seen):
             return {Work(Kind.REGISTRY, *key)}
         return {*access(key), Work(Kind.REGISTRY, *key), *self._dependents(key)}
@@ -275,6 +278,12 @@ class Cache:
         if seen is not None:
             states[pod] = seen
         return set() if before == seen else {Work(Kind.REGISTRY, *registry)}
+
+    def see_running(self, seen: Mapping[Key, Running]) -> set[Work]:
+        """Which images run, of all Registries that were there before the look."""
+        news = {key for key, one in seen.items() if self.running.get(key) != one}
+        self.running = {key: one for key, one in seen.items() if key in self.registries.objects}
+        return {Work(Kind.REGISTRY, *key) for key in news & self.running.keys()}
 
     def see_propagation(self, registry: Key, seen: Propagation) -> set[Work]:
         """How far a policy has come: whom the policy changed, or who waited for it, is judged again.

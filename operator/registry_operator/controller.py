@@ -23,6 +23,7 @@ from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Pace, Queue, Work
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.running import Look
 from registry_operator.reconcile.sweep import Sweep
 from registry_operator.reconcile.worker import Worker
 from registry_operator.replicas import Replicas
@@ -61,6 +62,7 @@ class Controller:
             propagations=Propagations(metrics.propagation.observe),
         )
         self._activities = Activities(self._cache, self._queue, self._context.recorder)
+        self._look = Look(self._context)
         self._sweep = Sweep(self._context, self._see, metrics)
         self._watchdog = Watchdog(self._see, self._news, credentials, metrics.restarts.add)
         gauges.read(metrics, self._cache, self._queue, self._watches, self._replicas)
@@ -90,6 +92,7 @@ class Controller:
                 worker = Worker(self._context, access, self._metrics, pace)
                 group.create_task(worker.run(), name=f"worker {number}")
             group.create_task(self._sweep.run(), name="sweep")
+            group.create_task(self._look.run(), name="look at pods")
             group.create_task(self._context.recorder.run(), name="events")
             group.create_task(self._activities.run(), name="activity")
 

@@ -18,7 +18,16 @@ PACE = 0.02  # seconds between two
 NOTE = 1024  # characters, by the API server
 BAD_WHEN_TRUE = frozenset({"Stalled", "Expiring"})
 SILENT = frozenset(
-    {"Reconciling", "Issued", "Distributed", "Available", "PolicyPropagated", "SelfCheckPassed", "UpToDate"}
+    {
+        "Reconciling",
+        "Issued",
+        "Distributed",
+        "Available",
+        "PolicyPropagated",
+        "SelfCheckPassed",
+        "UpToDate",
+        "InUse",
+    }
 )  # Ready says it
 # What was done, or failed, where a condition came true or holds no longer: a verb, as events.k8s.io wants it.
 ACTIONS = {

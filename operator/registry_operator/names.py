@@ -11,6 +11,7 @@ RUNS = "roadstead.dev/runs"  # annotation of a Deployment: the release that its 
 UPGRADE_TO = "roadstead.dev/upgrade-to"  # annotation of a Registry: the release that it is to have, or "now"
 NOW = "now"  # there: whichever the operator brings
 PAUSED = "roadstead.dev/paused"  # annotation of a Registry: "true" keeps its children from being written
+CONTENT = "roadstead.dev/content"  # finalizer of a Registry whose content goes before it
 OWNER_UID = "roadstead.dev/owner-uid"  # label of what lies in another namespace than its owner
 OWNER = "roadstead.dev/owner"  # annotation of the same: "<Kind> <namespace>/<name>", for people
 ADOPT = "roadstead.dev/adopt"  # annotation of an object: the Registry of this name may take it over

@@ -145,6 +145,14 @@ class Autoscaler:
 
 
 @dataclass(frozen=True)
+class Running:
+    """The pods of the cluster that run images of a Registry; `own` are some of its own namespace."""
+
+    pods: int = 0
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Conflict:
     """A child that was not applied: an object of that name is there and is not ours."""
 
@@ -196,6 +204,7 @@ class RegistryObserved:
     autoscaler: Autoscaler | None = None
     endpoints: tuple[Endpoint, ...] = ()
     replicas: Mapping[str, ReplicaState | None] = field(default_factory=dict)  # by pod
+    running: Running | None = None  # None: nobody has looked yet
     waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by pod
     conflicts: tuple[Conflict, ...] = ()  # of the applies of this reconcile
     held: tuple[str, ...] | None = None

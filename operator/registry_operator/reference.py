@@ -47,7 +47,7 @@ them after an hour: what is true stands in the conditions.
 One Event, when a condition comes true or no longer holds: what does not hold yet, and what is not known, is
 no news. Its `reason` is the condition's, which [conditions](conditions.md) lists with the remedy; its note
 begins with the condition, as in `StorageReady=False: the bucket harbour refuses the credentials; …`.
-{silent} are silent: Ready, or an Event of its own, says the same.
+{silent} are silent: Ready, or an Event of its own, says the same, or it is no news.
 
 {conditions}
 
@@ -58,6 +58,7 @@ begins with the condition, as in `StorageReady=False: the bucket harbour refuses
 |---|---|---|---|---|
 | AccessToken | `Expired` | Normal | `Delete` | it has ended, and `whenExpired: Delete` took it away |
 | Registry | `Upgrading` | Normal | `Upgrade` | its pods change to another release; the note has both |
+| Registry | `Released` | Normal | `Delete` | what was deleted, what stays ([deletion](deletion.md)) |
 
 ## When another hand changed a child of a Registry
 The note says which object, which fields and, where it is known, whose hand; never a value

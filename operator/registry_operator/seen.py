@@ -120,6 +120,16 @@ def pod(obj: Object) -> Pod | None:
     )
 
 
+def image_hosts(obj: Object) -> set[str]:
+    """Host names, without ports, of the registries that a pod's images are from."""
+    spec = obj.get("spec") or {}
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    images = [one.get("image") or "" for kind in kinds for one in spec.get(kind) or ()]
+    images += [(one.get("image") or {}).get("reference") or "" for one in spec.get("volumes") or ()]
+    places = (image.partition("/") for image in images)
+    return {host.partition(":")[0].lower() for host, slash, _ in places if slash}
+
+
 def waiting(status: Object) -> Waiting | None:
     """The first reason that is more than being on the way."""
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):

@@ -111,10 +111,12 @@ class CollectionState(Told):
 class EmptyingState(Told):
     """How far the deletion of all content has come, as this pod counts since it began.
 
-    `others` is how many objects lie under the prefix that are none of the registry's: they stay, and `named`
-    are the keys of the first ones. `done`: nothing of the registry is left, its marker included.
+    `owner` is the UID of the Registry. `others` is how many objects lie under the prefix that are none of the
+    registry's: they stay, and `named` are the keys of the first ones. `done`: nothing of the registry is
+    left, its marker included.
     """
 
+    owner: str
     began: datetime
     objects: int = 0
     size: int = 0  # bytes

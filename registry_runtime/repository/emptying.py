@@ -34,7 +34,7 @@ class Emptying:
     def __init__(self, storage: Storage, owner: str) -> None:
         self._storage = storage
         self._marker = Marker(storage, Records(storage), None, owner)
-        self.state = EmptyingState(began=datetime.now(UTC))
+        self.state = EmptyingState(owner=owner, began=datetime.now(UTC))
 
     async def run(self) -> None:
         """Until nothing is left; it may be run again after any error, and goes on where it was.

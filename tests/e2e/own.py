@@ -59,7 +59,8 @@ class OwnRegistry:
             kubectl.until_ready("at", self.name, TENANT, 60)
             yield
         finally:
-            kubectl("delete", f"rns/{self.claim}", f"at/{self.name}", f"reg/{self.name}", "-n", TENANT)
+            every = (f"rns/{self.claim}", f"at/{self.name}", f"reg/{self.name}")
+            kubectl("delete", *every, "-n", TENANT, "--ignore-not-found")
 
     def until(self, *, seconds: float = 120, **wanted: str) -> dict[str, Object]:
         return self.platform.until_condition("reg", self.name, TENANT, seconds=seconds, **wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from registry_operator.desired.consent import mark
 from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
+from quickstart.errors import CommandFailed
 from quickstart.kubectl import Kubectl
+from quickstart.story import REGISTRY, TENANT
+from tests.e2e.own import OwnRegistry
 from tests.e2e.platform import Platform, resource
 
 pytestmark = pytest.mark.cluster
@@ -105,3 +109,41 @@ def test_the_documented_command_removes_what_is_left_for_good(platform: Platform
         assert kubectl("get", "secret", "-n", "harbour", "-o", "name") == before
     kubectl("delete", "namespace", "stranded-app", "--timeout=60s")
     kubectl.until_ready("at", "deployer", "harbour", 60)
+
+
+def test_images_that_run_keep_their_registry(platform: Platform) -> None:
+    """The sample's application runs one of the sample's Registry, which the operator sees soon."""
+    kubectl = platform.kubectl
+    kubectl.until(
+        "the images are seen",
+        lambda: platform.condition("reg", REGISTRY, TENANT, "InUse").get("reason") == "ImagesRun",
+    )
+    with pytest.raises(CommandFailed, match="is in use"):
+        kubectl("delete", f"reg/{REGISTRY}", "-n", TENANT, "--dry-run=server")
+
+
+async def test_the_content_goes_and_then_the_registry(platform: Platform, tmp_path: Path) -> None:
+    """Two replicas, an image and an upload that never ended; somebody's file under the same prefix stays."""
+    kubectl, own = platform.kubectl, OwnRegistry(platform, "passing", "passing")
+    own.declare(replicas=2, zones={"minimum": 2}, deletionPolicy="Delete")
+    with own.claimed():
+        client = own.client()
+        await client.push_image("passing/app", "v1", secrets.token_bytes(3_000_000))
+        begun = await client.ask("POST", "/v2/passing/app/blobs/uploads/")
+        part = await client.ask("PATCH", begun.headers["location"], data=secrets.token_bytes(6_000_000))
+        assert part.status == 202
+        async with platform.bucket(tmp_path, own.prefix) as bucket:
+            await bucket.put("notes.txt", [b"somebody's"])
+            assert await bucket.unfinished("")
+            kubectl("delete", f"reg/{own.name}", "-n", TENANT, "--timeout=120s")
+            assert [one.key for one in (await bucket.list("")).entries] == ["notes.txt"]
+            assert not await bucket.unfinished("")
+    kubectl.until(
+        "an Event has the last word",
+        lambda: any("stay: notes.txt" in one.get("note", "") for one in events(kubectl)),
+        seconds=30,
+    )
+
+
+def events(kubectl: Kubectl) -> list[dict[str, Any]]:
+    return kubectl.list("events.v1.events.k8s.io", "-n", TENANT)

@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = "roadstead-system"
 ACCOUNT = "roadstead-operator"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PATHS = {
     "Namespace": "/api/v1/namespaces",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
@@ -42,6 +43,8 @@ PATHS = {
     "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
     "Role": f"{RBAC}/namespaces/{{namespace}}/roles",
     "RoleBinding": f"{RBAC}/namespaces/{{namespace}}/rolebindings",
+    "ValidatingAdmissionPolicy": f"{ADMISSION}/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": f"{ADMISSION}/validatingadmissionpolicybindings",
 }
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -52,7 +55,7 @@ def install(server: ApiServer) -> None:
     for file in sorted((ROOT / "crds").glob("*.roadstead.dev.yaml")):
         crd = yaml.safe_load(file.read_text())
         names.append(server.ask("POST", CRDS, crd)["metadata"]["name"])
-    for manifest in ("namespace.yaml", "rights.yaml", "tenants.yaml"):
+    for manifest in ("namespace.yaml", "rights.yaml", "tenants.yaml", "deletion.yaml"):
         for obj in yaml.safe_load_all((ROOT / "manifests" / manifest).read_text()):
             if obj and obj["kind"] in PATHS:
                 path = PATHS[obj["kind"]].format(namespace=obj["metadata"].get("namespace"))

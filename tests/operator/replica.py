@@ -73,6 +73,38 @@ def replicas(
 
 
 @contextmanager
+def emptying(cluster: Cluster, namespace: str, folder: Path, number: int) -> Iterator[None]:
+    """The pod that deletes the content of Registry harbour; `content` takes the bucket's place."""
+    registry = Key(namespace, "harbour")
+    address, pod = f"{ADDRESSES}{number}", f"{registry.name}-{number}"
+    home = folder / pod
+    _mount(cluster, registry, home, address)
+    argv = [sys.executable, "-m", "registry_runtime", "empty", "--config", str(home / "config.json")]
+    subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    try:
+        with (home / "log").open("wb") as output:
+            process = subprocess.Popen(argv, stdout=output, stderr=output)
+        try:
+            path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{registry.name}"
+            slice_ = _slice(registry.name, [RunningReplica(pod, address, process)])
+            slice_["endpoints"][0]["conditions"] = {"ready": False, "serving": False}
+            cluster.server.apply(path, slice_)
+            yield
+            process.terminate()
+            assert process.wait(20) == 0, (home / "log").read_text()
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+
+
+def content(folder: Path, number: int) -> Path:
+    """What lies in the place of the bucket, of Registry harbour."""
+    return folder / f"harbour-{number}" / "content"
+
+
+@contextmanager
 def _running(cluster: Cluster, registry: Key, folder: Path, number: int) -> Iterator[RunningReplica]:
     address, pod = f"{ADDRESSES}{number}", f"{registry.name}-{number}"
     home, certificate = folder / pod, folder / "certs" / "apiserver.crt"

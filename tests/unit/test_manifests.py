@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from registry_operator import names
+from registry_operator.checks import in_use
 from registry_operator.cluster.resources import BY_CONSENT
 from registry_operator.desired.consent import mark
 from registry_operator.models import AccessToken, Namespace, Registry
@@ -111,14 +112,28 @@ def test_the_operator_has_no_right_to_secrets() -> None:
                 assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
 
 
-def test_in_the_whole_cluster_only_statuses_and_events_are_written() -> None:
+def test_in_the_whole_cluster_only_statuses_finalizers_and_events_are_written() -> None:
     """Whoever may create a Deployment, or bind a role, anywhere may read every Secret."""
     writes = set()
     for role in documents("rights.yaml", "ClusterRole"):
         for rule in role["rules"]:
             if set(rule["verbs"]) - {"get", "list", "watch"}:
                 writes |= set(rule["resources"])
-    assert writes == {"registries/status", "namespaces/status", "accesstokens/status", "events"}
+    statuses = {"registries/status", "namespaces/status", "accesstokens/status"}
+    assert writes == {*statuses, "registries", "events"}
+
+
+def test_the_admission_policies_name_who_and_what_the_code_does() -> None:
+    """The operator's account, its finalizer, and the condition that refuses a deletion."""
+    guard, own = documents("deletion.yaml", "ValidatingAdmissionPolicy")
+    settings = Settings(image="x")
+    (who,) = own["spec"]["matchConditions"]
+    account = f"system:serviceaccount:{settings.namespace}:{settings.service_account}"
+    assert who["expression"].endswith(f'"{account}"')
+    for variable in own["spec"]["variables"]:
+        assert f'one != "{names.CONTENT}"' in variable["expression"]
+    used, _ = guard["spec"]["variables"]
+    assert f'one.type == "{in_use.TYPE}"' in used["expression"]
 
 
 def test_the_code_knows_what_consent_covers() -> None:

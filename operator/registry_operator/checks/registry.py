@@ -9,6 +9,7 @@ from registry_operator.checks import (
     authentication,
     autoscaling,
     encryption,
+    in_use,
     pause,
     self_check,
     storage,
@@ -43,6 +44,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     encrypted = encryption.check(observed, rendered, settings)
     reviews, issuers = authentication.reviews(observed), authentication.issuers(observed)
     scales = autoscaling.check(observed)
+    used = in_use.check(observed)
     checked = self_check.check(observed)
     parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews, checked) if one))
     ready = _ready(observed, rendered, settings, parts)
@@ -58,6 +60,7 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
         zones.redundant(observed, by_zone),
         upgrades.check(observed, rendered, ready, settings),
         *([paused] if paused else []),
+        *([used] if used else []),
     )
     rollout = observed.rollout
     return RegistryStatus(

@@ -137,9 +137,11 @@ class Cluster:
         place = resource.place(namespace, name)
         return await self._json("get", resource, resource.path(namespace, name), place, namespace)
 
-    async def pages(self, resource: Resource, scope: Scope, *, metadata: bool = False) -> AsyncIterator[Page]:
+    async def pages(
+        self, resource: Resource, scope: Scope, *, metadata: bool = False, limit: int = PAGE
+    ) -> AsyncIterator[Page]:
         """All objects, page by page, so that only one page is ever in memory; `metadata`: nothing else."""
-        query = {"limit": str(PAGE)} | scope.query
+        query = {"limit": str(limit)} | scope.query
         headers = {"Accept": METADATA.format(kind="PartialObjectMetadataList")} if metadata else {}
         namespace = scope.namespace
         place, path = resource.place(namespace, None), resource.path(namespace)

@@ -78,7 +78,7 @@ def _unwanted(registry: Registry, made: Certificates) -> tuple[tuple[str, Key], 
     """What an earlier spec had: own certificates, where the user brings them now; an autoscaler."""
     unwanted = [("Secret", names.tls(registry))] if made.domains is None else []
     unwanted += [("ConfigMap", names.ca_bundle(registry))] if made.bundle is None else []
-    unwanted += [] if registry.spec.autoscaling else [("HorizontalPodAutoscaler", registry.key)]
+    unwanted += [] if workload.autoscaler(registry) else [("HorizontalPodAutoscaler", registry.key)]
     return tuple(unwanted)
 
 

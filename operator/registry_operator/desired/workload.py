@@ -27,9 +27,12 @@ def deployment(registry: Registry, config: RuntimeConfig, release: Release) -> d
     s3 = spec.storage.s3
     sse = s3.server_side_encryption if s3 else None
     customer_key = sse.key_secret_ref if sse else None
+    emptying = registry.meta.deleting  # with one pod that serves nobody: see `deletion.step`
     return {
+        "verb": "empty" if emptying else "serve",
+        "emptying": emptying,
         # With an autoscaler the number is its own: `reconcile.scaling` hands it over.
-        "replicas": None if spec.autoscaling else spec.replicas,
+        "replicas": 1 if emptying else None if spec.autoscaling else spec.replicas,
         "selector": names.selector(registry),
         "pod_annotations": {names.CONFIG: _hash(config)},
         "service_account": registry.meta.name,
@@ -69,7 +72,7 @@ def zone_skew(replicas: int, zones: int) -> int:
 def autoscaler(registry: Registry) -> dict[str, Any] | None:
     """What the HorizontalPodAutoscaler is rendered with; None where there is to be none."""
     wanted = registry.spec.autoscaling
-    if wanted is None:
+    if wanted is None or registry.meta.deleting:
         return None
     document = wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
     behavior = document.get("behavior", {})

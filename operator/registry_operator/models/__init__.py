@@ -27,7 +27,13 @@ from registry_operator.models.base import (
 from registry_operator.models.encryption import Encryption, EncryptionStatus, HeldKey, Rewrapping
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
-from registry_operator.models.registry import Endpoints, Registry, RegistrySpec, RegistryStatus
+from registry_operator.models.registry import (
+    DeletionStatus,
+    Endpoints,
+    Registry,
+    RegistrySpec,
+    RegistryStatus,
+)
 from registry_operator.models.release import Release
 from registry_operator.models.storage import (
     S3,
@@ -52,6 +58,7 @@ __all__ = [
     "CaBundleRef",
     "Collection",
     "Condition",
+    "DeletionStatus",
     "Domain",
     "Encryption",
     "EncryptionStatus",

@@ -211,6 +211,7 @@ class Meta:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     deleting: bool = False
+    finalizers: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> Key:
@@ -229,6 +230,7 @@ class Meta:
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             deleting="deletionTimestamp" in metadata,
+            finalizers=tuple(metadata.get("finalizers") or ()),
         )
 
 

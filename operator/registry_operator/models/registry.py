@@ -247,6 +247,15 @@ class RegistrySpec(Value):
     upgrades: Annotated[
         Upgrades, Field(description="When the pods change to another release of the runtime.")
     ] = Upgrades()
+    deletion_policy: Annotated[
+        Literal["Retain", "Delete"],
+        Field(
+            description=(
+                "What becomes of the content in the bucket when the Registry is deleted. Retain: it stays. "
+                "Delete: all of it goes for ever, that of other accounts too, and the Registry waits for it."
+            )
+        ),
+    ] = "Retain"
     image_pull_secrets: Annotated[
         tuple[SecretRef, ...],
         Field(
@@ -276,6 +285,17 @@ class Endpoints(Value):
 
     public: Annotated[str, Field(description="URL of the public domain.")]
     private: Annotated[str, Field(description="URL of the private domain.")]
+
+
+class DeletionStatus(Value):
+    """How far the deletion of the content has come."""
+
+    since: Annotated[Time, Field(description="When the pod began that deletes, and counts.")]
+    objects: Annotated[int, Field(description="Objects of the bucket that it has deleted.")] = 0
+    bytes: Annotated[int, Field(description="How large they were.")] = 0
+    others: Annotated[
+        int, Field(description="Objects under the prefix that are none of the Registry's: they stay.")
+    ] = 0
 
 
 class RegistryStatus(OwnStatus):
@@ -310,6 +330,9 @@ class RegistryStatus(OwnStatus):
     ] = ()
     encryption: Annotated[
         EncryptionStatus | None, Field(description="The tenant's keys, as the replicas use them.")
+    ] = None
+    deletion: Annotated[
+        DeletionStatus | None, Field(description="With deletionPolicy Delete, while the Registry is deleted.")
     ] = None
     ca_bundle: Annotated[
         str | None, Field(description="ConfigMap whose ca.crt clients must trust; none for a public CA.")

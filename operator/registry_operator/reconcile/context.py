@@ -91,6 +91,7 @@ class Context:
             autoscaler=autoscaler.autoscaler if autoscaler else None,
             endpoints=endpoints,
             replicas=dict(cache.replicas.get(key, {})),
+            running=cache.running.get(key),
             waiting={
                 pod.name: one.waiting
                 for pod, one in cache.pods.items()

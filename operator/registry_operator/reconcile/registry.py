@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from registry_operator import names
+from registry_operator.checks import deletion as deleting
 from registry_operator.checks import registry as checks
+from registry_operator.desired.deletion import Step, step
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
+from registry_operator.errors import OperatorError
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict, Turn
 from registry_operator.queue import Kind, Work
-from registry_operator.reconcile import mounts, status, upgrades
+from registry_operator.reconcile import deletion, mounts, status, upgrades
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.apply import apply_all, is_in_place, remove
 from registry_operator.reconcile.context import Context
@@ -33,13 +36,23 @@ class Outcome:
 async def reconcile(at: Context, access: Access, key: Key) -> None:
     """Raises ClusterError and RenderFailed."""
     registry = at.cache.registries.objects.get(key)
-    if registry is None or registry.meta.deleting or not at.is_open(key.namespace):
+    next_step = step(at.observe_registry(registry)) if registry else Step.NONE
+    if registry and next_step is Step.RELEASE:
+        await deletion.release(at, at.observe_registry(registry))
+        registry = at.cache.registries.objects.get(key)
+    going = registry is None or (registry.meta.deleting and next_step is not Step.EMPTY)
+    if registry is None or going or not at.is_open(key.namespace):
         at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
         at.mounted.pop(key, None)
         return
     if not access.is_known(key):
         return  # `consent` brings it back when the last namespace has answered
     await at.look(key.namespace, references(registry))
+    if next_step is Step.EMPTY:
+        await empty(at, registry)
+        return
+    if next_step is Step.HOLD:  # before the first replica, and so before anything lies in the bucket
+        await deletion.hold(at, registry)
     written = await access.written(key)
     if written is None:
         return
@@ -58,6 +71,24 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
         at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
     if conflicts:
         at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
+
+
+async def empty(at: Context, registry: Registry) -> None:
+    """The replicas end, a pod in their place deletes the content. Raises ClusterError and RenderFailed."""
+    try:
+        conflicts = await apply_children(at, registry, render(at.observe_registry(registry), at.settings))
+    except OperatorError as error:
+        error.message = f"{error.message}; {deleting.way_out(registry)}"
+        raise
+    await mounts.refresh(at, registry)
+    at.replicas.follow(
+        registry.key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry)
+    )
+    current = at.cache.registries.objects.get(registry.key)
+    if current is not None:
+        await status.write(at, current, deleting.judge(at.observe_registry(current, conflicts), at.settings))
+    if conflicts:
+        at.queue.add_after(Work(Kind.REGISTRY, *registry.key), CONFLICT_LOOK)
 
 
 def waiting(at: Context, registry: Registry, rendered: Rendered) -> tuple[str, ...]:
