@@ -27,6 +27,7 @@ class Told:
     holds: bool = False
     fault: bool = False
     looked: int = 0  # the generation of the last look
+    held: int = 0  # the generation of which it was once so
 
     def write(self, status: dict[str, Any], now: str, *, holds: bool, fault: bool) -> None:
         """A look, and what it found."""
@@ -38,6 +39,7 @@ class Told:
             assert one["lastTransitionTime"] == since, (old, one)
         assert status["observedGeneration"] == self.generation
         self.status, self.holds, self.fault, self.looked = status, holds, fault, self.generation
+        self.held = self.generation if holds else self.held
 
     @property
     def read(self) -> str:
@@ -63,6 +65,8 @@ class Told:
         said = [kind for kind in TROUBLE if conditions[kind]["status"] == "True"]
         assert len(said) <= 1
         assert said or ready["status"] == "True"
+        if ready["status"] == "True":  # who waits for this condition alone reads it of the same generation
+            assert self.held == ready["observedGeneration"], self.status
         assert all(conditions[kind]["message"] for kind in said)
         assert ready["observedGeneration"] == self.status["observedGeneration"] <= self.generation
         for one in conditions.values():

@@ -154,6 +154,30 @@ class History(RuleBasedStateMachine):
         self.look()
 
     @rule()
+    def count_old_pods(self) -> None:
+        """The Deployment's status is still of what it was before: all there, and nothing of it is meant."""
+        if self.rollout is not None and self.rollout.generation > 1:
+            wanted, before = self.wanted, self.rollout.generation - 1
+            self.rollout = Rollout(
+                self.rollout.rendered, self.rollout.generation, before, wanted, wanted, wanted
+            )
+
+    @rule(slot=SLOTS, check=st.sampled_from(SelfCheckReason))
+    def be_away(self, slot: int, check: SelfCheckReason) -> None:
+        """The operator starts again, and a pod was replaced meanwhile."""
+        self.be_well()
+        self.restart()
+        self.make(slot, ZONES[slot % 3])
+        self.pods[slot].check = check
+        self.look()
+
+    @rule(wanted=st.integers(1, 3))
+    def be_edited(self, wanted: int) -> None:
+        """All was well, of the generation before."""
+        self.be_well()
+        self.edit(wanted)
+
+    @rule()
     def be_well(self) -> None:
         """All is as declared, and the operator has seen it."""
         self.credentials, self.refused, self.conflict = CREDENTIALS, False, False
