@@ -162,20 +162,23 @@ class History(RuleBasedStateMachine):
                 self.rollout.rendered, self.rollout.generation, before, wanted, wanted, wanted
             )
 
-    @rule(slot=SLOTS, check=st.sampled_from(SelfCheckReason))
-    def be_away(self, slot: int, check: SelfCheckReason) -> None:
-        """The operator starts again, and a pod was replaced meanwhile."""
+    @rule(slot=SLOTS, check=st.sampled_from(SelfCheckReason), asked=st.booleans())
+    def be_away(self, slot: int, check: SelfCheckReason, asked: bool) -> None:
+        """The operator starts again, and a pod was replaced meanwhile; it is asked before the look, or not."""
         self.be_well()
         self.restart()
         self.make(slot, ZONES[slot % 3])
         self.pods[slot].check = check
+        if asked:
+            self.ask(slot)
         self.look()
 
-    @rule(wanted=st.integers(1, 3))
-    def be_edited(self, wanted: int) -> None:
-        """All was well, of the generation before."""
+    @rule(wanted=st.integers(1, 3), error=ERRORS)
+    def be_edited(self, wanted: int, error: OperatorError) -> None:
+        """All was well, of the generation before; and this one's first reconcile fails."""
         self.be_well()
         self.edit(wanted)
+        self.fail(error)
 
     @rule()
     def be_well(self) -> None:
