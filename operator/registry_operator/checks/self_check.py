@@ -33,10 +33,11 @@ def check(observed: RegistryObserved) -> Finding | None:
         bad = {one: state for one, state in states.items() if state.reason is reason}
         if bad:
             return no(TYPE, reason, _sentence(bad))
+    missing = _missing(asked, states)
     unasked = [one for one in serve if one not in asked]
-    if unasked:
+    if missing is None and unasked:
         return _before(observed, unasked)
-    return _missing(asked, states) or (_passed(states) if states else None)
+    return missing or (_passed(states) if states else None)
 
 
 def _missing(

@@ -164,7 +164,7 @@ class History(RuleBasedStateMachine):
 
     @rule(slot=SLOTS, check=st.sampled_from(SelfCheckReason), asked=st.booleans())
     def be_away(self, slot: int, check: SelfCheckReason, asked: bool) -> None:
-        """The operator starts again, and a pod was replaced meanwhile; it is asked before the look, or not."""
+        """The operator starts again, and a pod was replaced meanwhile; it is asked first, or not."""
         self.be_well()
         self.restart()
         self.make(slot, ZONES[slot % 3])

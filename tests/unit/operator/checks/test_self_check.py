@@ -80,6 +80,17 @@ def test_one_that_has_not_checked_yet_is_waited_for(seen: RegistryObserved) -> N
     assert (checked.status, checked.reason, ready.status) == ("Unknown", "Checking", "False")
 
 
+def test_a_restart_vouches_for_no_new_replica(seen: RegistryObserved) -> None:
+    """What was said holds of whom it was said of: not of another pod, nor of one that says otherwise."""
+    before = judged_before(seen)
+    assert both(replace(before, replicas={}))[0].status == "True"
+    first, *others = before.endpoints
+    another = replace(before, replicas={}, endpoints=(replace(first, pod="harbour-9"), *others))
+    assert both(another)[0].reason == "NotReported"
+    heard = {"harbour-0": saying(seen, harbour_0=CHECKING).replicas["harbour-0"]}
+    assert both(replace(before, replicas=heard))[0].reason == "Checking"
+
+
 def test_one_that_does_not_answer_has_not_passed(seen: RegistryObserved) -> None:
     """A zone that is cut off from the operator is not taken for good, whatever was said before."""
     before = judged_before(seen)
