@@ -94,8 +94,9 @@ bench-fleet: parts ## grow a fleet to 10, 100 and 1,000 Registries and measure t
 bench-peers: setup ## measure the runtime beside CNCF Distribution, and print ratios (options: ARGS)
 	@$(RUN) -m benchmarks.peers $(ARGS)
 
-crds: setup ## write crds/ from the models, and manifests/chart from manifests/
+crds: setup ## write crds/ and docs/fields.md from the models, and manifests/chart from manifests/
 	@$(RUN) -m registry_operator.crd crds
+	@$(RUN) -m registry_operator.reference docs
 	@$(RUN) -m release chart
 
 release: setup ## images, install.yaml and Helm chart by digest into dist/ (TO=example.com/roadstead)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from registry_operator.checks import refusals
 from registry_operator.events import ACTIONS, BAD_WHEN_TRUE, SILENT
+from registry_operator.fields import section
 from registry_operator.metrics import Metrics
+from registry_operator.models.kinds import KINDS
 from registry_runtime.contract.exposition import Family
 from registry_runtime.metrics import Metrics as RuntimeMetrics
 
@@ -77,6 +79,20 @@ which domain, why, and the remedy; [activity](activity.md) says how soon, and ho
 """
 
 
+FIELDS = """\
+# Every field
+
+Printed from the models by `make crds`, as the CRDs in [`crds/`](../crds) are; `kubectl explain
+registry.spec` and its like say the same. All three kinds are of `roadstead.dev/v1alpha1`. `[]` stands behind
+the name of a list, `.*` for any name. The API server fills in the defaults, and refuses at the apply
+what does not fit: `Refused` is followed by the sentence that it says then (CEL rules of the CRD).
+
+[Registry](#registry) · [Namespace](#namespace) · [AccessToken](#accesstoken)
+
+{kinds}
+"""
+
+
 def pages() -> Mapping[str, str]:
     """By file name."""
     replica, operator = RuntimeMetrics(), Metrics()
@@ -89,6 +105,7 @@ def pages() -> Mapping[str, str]:
             both=_table(both),
         ),
         "events.md": _events(),
+        "fields.md": FIELDS.format(kinds="\n\n".join(section(kind) for kind in KINDS)),
     }
 
 
