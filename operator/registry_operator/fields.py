@@ -33,7 +33,9 @@ UNITS = {
 def section(kind: Kind) -> str:
     """A kind: what is refused of it, a table for spec and status, and one for each object in them."""
     whole = schema(kind)
-    parts = [f"## {kind.kind}\n{_head({**whole, 'description': f'{kind.description} Short: `{kind.short}`.'})}"]
+    parts = [
+        f"## {kind.kind}\n{_head({**whole, 'description': f'{kind.description} Short: `{kind.short}`.'})}"
+    ]
     for name in ("spec", "status"):
         part = whole["properties"][name]
         parts.append(f"### {_heading(kind, name)}\n{_head(part)}\n\n{_table(_direct(part, kind, name))}")

@@ -38,7 +38,9 @@ def test_each_field_has_one_line(kind: Kind) -> None:
 def test_each_link_leads_to_a_table(kind: Kind) -> None:
     """The headings have the anchors that GitHub makes of them."""
     printed = section(kind)
-    slugs = {line[4:].lower().replace(".", "").replace(" ", "-") for line in printed.splitlines() if "### " in line}
+    slugs = {
+        line[4:].lower().replace(".", "").replace(" ", "-") for line in printed.splitlines() if "### " in line
+    }
     linked = set(re.findall(r"\(#([^)]+)\)", printed))
     assert linked
     assert linked <= slugs
