@@ -1,0 +1,65 @@
+"""docs/first-registry.md, followed to the letter by the real kubectl, with the operator at work."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local_cluster.build import cache_root
+from local_cluster.parts import Parts
+from tests.documents import DOCS
+from tests.operator.operator_process import Cluster, Operator, kubeconfig_of, wait
+
+pytestmark = pytest.mark.cluster
+PAGE = DOCS / "first-registry.md"
+FENCE = re.compile(r"^```(yaml|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_is_followed(operator: Operator, cluster: Cluster, tmp_path: Path) -> None:
+    """Each file is written and each command run in turn; what pods would be waited for is only looked at."""
+    kubectl = Shell(operator, tmp_path)
+    for language, body in FENCE.findall(PAGE.read_text()):
+        if language == "yaml":
+            name = body.partition("\n")[0].removeprefix("# ")
+            (tmp_path / name).write_text(body)
+        else:
+            for command in body.replace(" \\\n", " ").splitlines():
+                kubectl.run(command.removeprefix("$ "))
+    assert cluster.get("Secret", "shop", "deployer-pull"), "the last step's pull secret"
+    assert (tmp_path / "ca.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
+    wait(lambda: cluster.policy("harbour").tokens)
+
+
+class Shell:
+    """Runs a command of the page as a shell would, by a kubeconfig with every right."""
+
+    def __init__(self, operator: Operator, folder: Path) -> None:
+        self._folder = folder
+        self._path = Parts(cache_root()).binary("kubectl").parent
+        self._kubeconfig = folder / "kubeconfig"
+        config = kubeconfig_of(operator.server.url, operator.certificate, operator.server.token)
+        self._kubeconfig.write_text(json.dumps(config))
+
+    def run(self, command: str) -> None:
+        """Its output is not empty. Without pods nothing becomes Ready, and a CA comes a moment after its Registry."""
+        assert command.startswith("kubectl "), command
+        command = re.sub(r"^kubectl wait --for=condition=Ready (\S+)(.*) --timeout=\S+", r"kubectl get \1\2", command)
+        shown = wait(lambda: self._shown(command), sentence=command)
+        assert "Error" not in shown
+
+    def _shown(self, command: str) -> str:
+        ran = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command}"],
+            cwd=self._folder,
+            env={"PATH": f"{self._path}:/usr/bin:/bin", "KUBECONFIG": str(self._kubeconfig), "HOME": str(self._folder)},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        output = self._folder / command.rpartition("> ")[2] if "> " in command else None
+        return output.read_text() if output and output.exists() else ran.stdout if ran.returncode == 0 else ""
