@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ import pytest
 import yaml
 from registry_operator.models import AccessToken, Namespace, Registry
 
+from local_cluster.build import cache_root
+from local_cluster.parts import Parts
 from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
 PLURALS = {"Registry": "registries", "Namespace": "namespaces", "AccessToken": "accesstokens"}
 
 S3 = {"bucket": "harbour", "endpoint": "https://s3.test:7070", "credentialsSecretRef": {"name": "s3"}}
@@ -382,14 +388,57 @@ def test_a_customers_key_comes_with_the_bucket(server: ApiServer) -> None:
         server.apply(place, resource("Registry", "customer", storage=s3(bucket="other")))
 
 
-def test_the_example_of_encryption_is_accepted(server: ApiServer) -> None:
-    """The Registry that docs/encryption.md shows."""
-    page = (ROOT / "docs" / "encryption.md").read_text()
-    shown = [yaml.safe_load(block.partition("```")[0]) for block in page.split("```yaml\n")[1:]]
-    registries = [one for one in shown if one["kind"] == "Registry"]
-    assert registries
-    for one in registries:
-        assert Registry.parse(create(server, one)).spec.encryption
+def kustomized(folder: Path) -> list[Object]:
+    kubectl = Parts(cache_root()).binary("kubectl")
+    printed = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, timeout=60)
+    return list(yaml.safe_load_all(printed.stdout))
+
+
+def documented() -> Iterator[tuple[str, Object]]:
+    """What the documentation shows as YAML, and the examples as kustomize renders them; with its page."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for body in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            yield from ((page.name, one) for one in yaml.safe_load_all(body))
+    yield from (("examples", one) for one in kustomized(EXAMPLES / "tenants" / "harbour"))
+
+
+def test_every_resource_of_the_documentation_is_accepted(server: ApiServer) -> None:
+    """To the letter: no unknown field, nothing that a rule refuses."""
+    ours = [(page, one) for page, one in documented() if isinstance(one, dict) and whole(one)]
+    for space in {one["metadata"].setdefault("namespace", "default") for _, one in ours} - {"default"}:
+        server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": space}})
+    for page, one in ours:
+        place = path(one["kind"]).replace("default", one["metadata"]["namespace"])
+        assert server.ask("POST", f"{place}?dryRun=All&fieldValidation=Strict", one)["spec"], page
+    seen = Counter(page for page, _ in ours)
+    assert {"encryption.md", "first-registry.md", "tokens.md", "pull-secrets.md", "examples"} <= seen.keys()
+    assert seen["examples"] == 3
+
+
+def whole(document: Object) -> bool:
+    """It is a resource of ours, and no part of one."""
+    return document.get("apiVersion") == "roadstead.dev/v1alpha1"
+
+
+def test_argo_cd_renders_the_operator_as_its_example_says(tmp_path: Path) -> None:
+    """Both images are those of the platform's registry, and no CRD is pruned."""
+    application = yaml.safe_load((EXAMPLES / "argo-cd" / "operator.yaml").read_text())
+    said = application["spec"]["source"]["kustomize"]
+    ((name, image),) = [one.split("=") for one in said["images"]]
+    new, _, tag = image.rpartition(":")
+    overlay = {
+        "resources": [os.path.relpath(ROOT / "manifests", tmp_path)],
+        "images": [{"name": name, "newName": new, "newTag": tag}],
+        "patches": said["patches"],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    rendered = kustomized(tmp_path)
+    (deployment,) = [one for one in rendered if one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == image
+    assert container["env"][0]["value"].startswith("example.com/roadstead/runtime:")
+    kept = [one["metadata"]["annotations"] for one in rendered if one["kind"] == "CustomResourceDefinition"]
+    assert kept == [{"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}] * 3
 
 
 def test_a_choice_can_be_changed_by_the_next_apply(server: ApiServer) -> None:

@@ -45,9 +45,11 @@ class Shell:
         self._kubeconfig.write_text(json.dumps(config))
 
     def run(self, command: str) -> None:
-        """Its output is not empty. Without pods nothing becomes Ready, and a CA comes a moment after its Registry."""
+        """Until it prints something. Without pods nothing becomes Ready, so that is not waited for."""
         assert command.startswith("kubectl "), command
-        command = re.sub(r"^kubectl wait --for=condition=Ready (\S+)(.*) --timeout=\S+", r"kubectl get \1\2", command)
+        command = re.sub(
+            r"^kubectl wait --for=condition=Ready (\S+)(.*) --timeout=\S+", r"kubectl get \1\2", command
+        )
         shown = wait(lambda: self._shown(command), sentence=command)
         assert "Error" not in shown
 
@@ -55,7 +57,11 @@ class Shell:
         ran = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {command}"],
             cwd=self._folder,
-            env={"PATH": f"{self._path}:/usr/bin:/bin", "KUBECONFIG": str(self._kubeconfig), "HOME": str(self._folder)},
+            env={
+                "PATH": f"{self._path}:/usr/bin:/bin",
+                "KUBECONFIG": str(self._kubeconfig),
+                "HOME": str(self._folder),
+            },
             capture_output=True,
             text=True,
             timeout=90,

@@ -1,9 +1,8 @@
-"""docs/gitops.md: the health check for Argo CD says what kstatus says."""
+"""docs/examples/argo-cd: the health check for Argo CD says what kstatus says."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ from lupa import LuaRuntime
 
 from tests.unit.operator.kstatus import compute
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "gitops.md"
+PATCH = Path(__file__).parents[3] / "docs" / "examples" / "argo-cd" / "health.yaml"
 TYPES = ("Ready", "Reconciling", "Stalled")
 MEANS = {"Current": "Healthy", "InProgress": "Progressing", "Failed": "Degraded"}
 
 
 def script() -> str:
     """As Argo CD reads it from its ConfigMap."""
-    found = re.search(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert found
-    customizations = yaml.safe_load(yaml.safe_load(found[1])["data"]["resource.customizations"])
+    customizations = yaml.safe_load(yaml.safe_load(PATCH.read_text())["data"]["resource.customizations"])
     return str(customizations["roadstead.dev/*"]["health.lua"])
 
 
