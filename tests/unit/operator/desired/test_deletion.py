@@ -45,7 +45,7 @@ class Deletion(RuleBasedStateMachine):
         self.policy, self.s3 = policy, s3
         self.finalizers = [OTHERS]
         self.version = 1
-        self.deleting = self.terminating = self.written = self.emptied = self.gone = False
+        self.deleting = self.terminating = self.emptied = self.gone = False
         self.look()
 
     @precondition(lambda self: self.gone)
@@ -79,18 +79,21 @@ class Deletion(RuleBasedStateMachine):
         self.read = self.seen()
 
     @precondition(lambda self: not self.gone)
-    @rule()
-    def act(self) -> None:
+    @rule(late=st.booleans())
+    def act(self, late: bool) -> None:
         """The operator does what its last look asks for; a write meets the version that it read, or fails."""
-        of = self.read.registry
-        match step(self.read):
-            case Step.HOLD | Step.RELEASE as chosen if of.meta.resource_version == str(self.version):
-                hold = chosen is Step.HOLD
-                assert not (hold and self.deleting), "the API server lets nobody add one then"
-                self.finalizers = finalizers(of, held=hold)
+        if not late:
+            self.look()
+        of, chosen = self.read.registry, step(self.read)
+        match chosen:
+            case Step.HOLD | Step.RELEASE if of.meta.resource_version == str(self.version):
+                if chosen is Step.RELEASE and self.deleting and self.policy == "Delete" and self.s3:
+                    assert self.emptied or self.terminating
+                assert not (chosen is Step.HOLD and self.deleting), "the API server lets nobody add one then"
+                others = OTHERS in self.finalizers
+                self.finalizers = finalizers(of, held=chosen is Step.HOLD)
+                assert (OTHERS in self.finalizers) is others
                 self.version += 1
-            case Step.NONE if not self.deleting:
-                self.written = True  # replicas serve, and somebody pushes
             case Step.EMPTY:
                 self.emptied = True
         self.disappear()
@@ -128,13 +131,7 @@ class Deletion(RuleBasedStateMachine):
             self.disappear()
 
     def disappear(self) -> None:
-        if not self.deleting or self.finalizers:
-            return
-        self.gone = True
-        was_held = names.CONTENT in self.read.registry.meta.finalizers
-        decided = self.read.registry.spec.deletion_policy == "Delete" and self.s3
-        if was_held and decided and step(self.read) is Step.RELEASE:
-            assert self.emptied or self.terminating
+        self.gone = self.deleting and not self.finalizers
 
     @invariant()
     def ends(self) -> None:
@@ -159,9 +156,12 @@ class Deletion(RuleBasedStateMachine):
         assert names.CONTENT not in seen.registry.meta.finalizers
 
     @invariant()
-    def others_keep_theirs(self) -> None:
-        """The list of finalizers is everybody's."""
-        assert OTHERS not in self.finalizers or self.finalizers.count(OTHERS) == 1
+    def is_held_as_declared(self) -> None:
+        """While it is not deleted the finalizer follows the policy, both ways."""
+        if not self.deleting:
+            held, wanted = names.CONTENT in self.finalizers, self.policy == "Delete" and self.s3
+            change = {(False, True): Step.HOLD, (True, False): Step.RELEASE}
+            assert step(self.seen()) is change.get((held, wanted), Step.NONE)
 
 
 TestDeletion = Deletion.TestCase
