@@ -30,7 +30,8 @@ NEEDED = {"go": "Go 1.26.6 or newer (https://go.dev/dl/)", "cc": "a C compiler (
 class Part:
     """Programs built together, by `command` with `-o OUTPUT package` added to it.
 
-    `at` is the folder of the sources, where that is not the one of this name in `parts/`.
+    `at` is the folder of the sources, where that is not the one of this name in `parts/`. `carried` are
+    folders of Go modules that are copied beside the programs: (name, module, path in it).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     package: str
     env: tuple[tuple[str, str], ...] = ()
     at: Path | None = None
+    carried: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def sources(self) -> Path:
@@ -47,6 +49,7 @@ class Part:
     @property
     def key(self) -> str:
         words = (self.name, *self.binaries, *self.command, self.package, platform.machine(), repr(self.env))
+        words += (repr(self.carried),) if self.carried else ()
         files = (file for file in self.sources.rglob("*") if file.is_file())
         return digest_of(words, files, below=self.sources)
 
@@ -64,6 +67,7 @@ def go(
     tags: str = "",
     static_cgo: bool = False,
     at: Path | None = None,
+    carried: tuple[tuple[str, str, str], ...] = (),
 ) -> Part:
     """A part built by Go: all `tool` packages of its go.mod, or the program in its folder (`package="."`).
 
@@ -74,7 +78,7 @@ def go(
         link += ["-linkmode external", '-extldflags "-static"']
     command = ("go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", tags)
     env = (("CGO_ENABLED", "1" if static_cgo else "0"), ("GOWORK", "off"))
-    return Part(name, binaries or (name,), (*command, "-ldflags", " ".join(link)), package, env, at)
+    return Part(name, binaries or (name,), (*command, "-ldflags", " ".join(link)), package, env, at, carried)
 
 
 VERSION = "k8s.io/component-base/version"
@@ -107,6 +111,14 @@ TESTS = (
     go("minio"),
     go("kindconfig", package="."),
     go("promtool", tags="remove_all_sd"),  # without a hundred clouds' SDKs, where targets could be found
+    go(
+        "certmanager",
+        package=".",
+        carried=(
+            ("cert-manager", "github.com/cert-manager/cert-manager", "deploy/crds"),
+            ("gateway-api", "sigs.k8s.io/gateway-api", "config/crd/standard"),
+        ),
+    ),
     go("dex", tags="netgo osusergo sqlite_omit_load_extension", static_cgo=True),  # brings SQLite, in C
 )
 # Clients of a registry, as their own projects make them (docs/clients.md).
@@ -132,6 +144,13 @@ class Parts:
         if not file.exists():
             raise PartMissing(f"{name}: not built from the sources of this clone yet; run `make parts`")
         return file
+
+    def carried(self, name: str) -> Path:
+        """A folder that a part brought along from a module. Raises PartMissing."""
+        part = next((part for part in ALL for one in part.carried if one[0] == name), None)
+        if part is None or not (self.folder(part) / name).exists():
+            raise PartMissing(f"{name}: no part that was built brings it along; run `make parts`")
+        return self.folder(part) / name
 
     def folder(self, part: Part) -> Path:
         return self.root / "bin" / f"{part.name}-{part.key}"
@@ -165,6 +184,12 @@ def build_part(folder: Path, part: Part, report: Callable[[str], None]) -> None:
             env=dict(part.env),
             each_line=progress_of(part.name, started, report),
         )
+        for name, module, path in part.carried:
+            argv = ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
+            found = Path(run(argv, cwd=part.sources, env=dict(part.env)).splitlines()[-1])
+            shutil.copytree(found / path, output / name)
+            for made in (output / name, *(output / name).rglob("*")):
+                made.chmod(0o755 if made.is_dir() else 0o644)  # a module's are read-only
 
     made = make_once(folder, make, waiting=lambda: report(f"{part.name}: another process builds it; waiting"))
     report(f"{part.name}: {f'built in {time.monotonic() - started:.0f} s' if made else 'already built'}")
