@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from registry_operator import names
+from registry_operator.desired.exposure import kinds_of
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
 from registry_operator.observed import (
     Absence,
@@ -19,6 +20,7 @@ from registry_operator.observed import (
     Endpoint,
     KubernetesNamespace,
     Propagation,
+    Reported,
     Rollout,
     Running,
     SecretData,
@@ -60,6 +62,7 @@ class Child:
     rollout: Rollout | None = None  # of a Deployment
     autoscaler: Autoscaler | None = None  # of a HorizontalPodAutoscaler
     resource_version: str = field(default="", compare=False)
+    reported: Reported | None = None  # of what has a controller of its own
 
     @property
     def data(self) -> Mapping[str, str]:
@@ -86,6 +89,14 @@ class Slice:
     endpoints: tuple[Endpoint, ...]
 
 
+@dataclass(frozen=True)
+class Request:
+    """A CertificateRequest of cert-manager for a Registry."""
+
+    registry: Key
+    reported: Reported
+
+
 @dataclass
 class Cache:
     """All that is known. Only the methods change it."""
@@ -97,7 +108,9 @@ class Cache:
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
     pods: dict[Key, Pod] = field(default_factory=dict)
     slices: dict[Key, Slice] = field(default_factory=dict)
+    requests: dict[Key, Request] = field(default_factory=dict)
     bundles: dict[Key, Mapping[str, str] | Absence] = field(default_factory=dict)  # ConfigMaps of users
+    unserved: dict[str, Absence] = field(default_factory=dict)  # kinds that the API server does not serve
     consents: dict[str, dict[str, Consent]] = field(default_factory=dict)  # by namespace, then RoleBinding
     service_accounts: ServiceAccounts = field(default_factory=ServiceAccounts)
     replicas: dict[Key, dict[str, ReplicaState]] = field(default_factory=dict)  # by Registry, then pod
@@ -226,8 +239,34 @@ class Cache:
             self.children[kind, key] = seen
         return set() if before == seen else works_of(before, seen)
 
+    def see_api(self, kind: str, seen: Absence | None) -> set[Work]:
+        """Whether a kind that a cluster may lack is there (None): who wants it is looked at again."""
+        before = self.unserved.pop(kind, None)
+        if seen is not None:
+            self.unserved[kind] = seen
+        if before == seen:
+            return set()
+        registries = self.registries.objects.items()
+        return {Work(Kind.REGISTRY, *key) for key, registry in registries if kind in kinds_of(registry)}
+
+    def reported(self, registry: Registry) -> dict[str, Reported]:
+        """Of its children with controllers of their own; of CertificateRequests the newest."""
+        found: dict[str, Reported] = {}
+        for kind in kinds_of(registry):
+            key = names.tls(registry) if kind == "Certificate" else registry.key
+            one = self.children.get((kind, key))
+            found |= {kind: one.reported} if one and one.reported else {}
+        if "Certificate" in found:
+            requests = (one.reported for one in self.requests.values() if one.registry == registry.key)
+            newest = max(requests, key=lambda one: one.made, default=None)
+            found |= {"CertificateRequest": newest} if newest else {}
+        return found
+
     def see_pod(self, key: Key, seen: Pod | None) -> set[Work]:
         return see(self.pods, key, seen)
+
+    def see_request(self, key: Key, seen: Request | None) -> set[Work]:
+        return see(self.requests, key, seen)
 
     def see_slice(self, key: Key, seen: Slice | None) -> set[Work]:
         return see(self.slices, key, seen)
@@ -417,18 +456,18 @@ class Cache:
         }
 
 
-S = TypeVar("S", Pod, Slice)
+S = TypeVar("S", Pod, Slice, Request)
 
 
 def see(table: dict[Key, S], key: Key, seen: S | None) -> set[Work]:
-    """What `see_pod` and `see_slice` have in common."""
+    """What `see_pod`, `see_slice` and `see_request` have in common."""
     before = table.pop(key, None)
     if seen is not None:
         table[key] = seen
     return set() if before == seen else works_of(before, seen)
 
 
-def works_of(*seen: Child | Pod | Slice | None) -> set[Work]:
+def works_of(*seen: Child | Pod | Slice | Request | None) -> set[Work]:
     return {Work(Kind.REGISTRY, *one.registry) for one in seen if one is not None}
 
 

@@ -40,6 +40,7 @@ ACTIONS = {
     "IssuersAnswer": "AskIssuers",
     "ZoneRedundant": "SpreadReplicas",
     "AutoscalingActive": "Scale",
+    "Exposed": "Expose",
     "Bound": "Bind",
     "Expiring": "Expire",
     "Rotated": "Rotate",

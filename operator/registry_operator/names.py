@@ -22,6 +22,14 @@ IMAGE_PULL_SECRETS = (
 )
 SECRETS_ROLE = "roadstead-secrets"  # ClusterRole that a namespace binds for AccessTokens and pull secrets
 REGISTRY_ROLE = "roadstead-registry"  # the one for a namespace that holds a Registry
+CERTIFICATES_ROLE = "roadstead-certificates"  # beside it, for Certificates of cert-manager
+ROUTES_ROLE = "roadstead-routes"  # beside it, for routes of Gateway API
+CONSENT = {
+    "Certificate": CERTIFICATES_ROLE,
+    "HTTPRoute": ROUTES_ROLE,
+    "TLSRoute": ROUTES_ROLE,
+    "BackendTLSPolicy": ROUTES_ROLE,
+}  # the role by which a namespace lets kinds be written that have one of their own
 REVIEW_ROLE = "roadstead-token-review"  # the one for replicas that ask whether a pod's token is still good
 INSTANCE = "app.kubernetes.io/instance"
 NAME = "app.kubernetes.io/name"

@@ -69,6 +69,7 @@ class Consent:
 
     grant: str
     accounts: Mapping[str, bool] = field(default_factory=dict)
+    beside: bool = False  # for kinds of `names.CONSENT`: it lets nobody read Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Rollout:
     stuck: str = ""  # message of Progressing=False or ReplicaFailure=True, else ""
     wanted: int = 0  # its own spec.replicas, which an autoscaler writes
     release: Release | None = None  # what its pods are of
+    certificate: str = ""  # the Secret that its pods serve the domains with
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,15 @@ class Running:
 
     pods: int = 0
     own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the controller of a child says of it: of a Certificate, an Ingress, a route."""
+
+    generation: int  # of the child now
+    made: str  # when the child was created
+    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,9 @@ class RegistryObserved:
     the password Secret of each token. `claims` is the data of the ConfigMap of `names.claims`. `ca_bundle`
     is the data of the ConfigMap that spec.storage.s3.caBundleRef names, None where it names none
     or it was not read yet.
+    `reported` are children that have controllers of their own, by kind (of CertificateRequests the newest);
+    `unserved` are kinds that the API server does not serve, or not to us; `denied` those (of `names.CONSENT`)
+    that the Registry's namespace has not let us write.
     `replicas` lacks a pod that was not asked yet, and has None for one that was asked and did not answer.
     `held` are children, as kind and name, that are not as they should be and not written while the Registry
     is paused; None: it is not. `turn` is None where no automatic upgrade waits.
@@ -210,6 +224,9 @@ class RegistryObserved:
     held: tuple[str, ...] | None = None
     turn: Turn | None = None
     unreadable: tuple[Unreadable, ...] = ()  # Namespaces and AccessTokens of any Registry
+    reported: Mapping[str, Reported] = field(default_factory=dict)
+    unserved: Mapping[str, Absence] = field(default_factory=dict)
+    denied: frozenset[str] = frozenset()
 
     @property
     def wanted(self) -> int:

@@ -1,5 +1,6 @@
 """Who refers to whom, as the resources say it themselves."""
 
+from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 
 
@@ -49,10 +50,12 @@ def bundle_of(registry: Registry) -> Key | None:
 
 
 def references(registry: Registry) -> frozenset[str]:
-    """Names of the user's Secrets that a Registry refers to, in its own namespace."""
+    """Names of the Secrets of others that a Registry refers to, in its own namespace."""
     found = {ref.name for ref in registry.spec.image_pull_secrets}
     if registry.spec.tls.secret_ref:
         found.add(registry.spec.tls.secret_ref.name)
+    if registry.spec.tls.issuer_ref:
+        found.add(names.tls(registry).name)  # cert-manager makes it
     if registry.spec.encryption:
         found.add(registry.spec.encryption.key_secret_ref.name)
     if storage := registry.spec.storage.s3:

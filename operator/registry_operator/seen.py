@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry_operator import names
-from registry_operator.cache import Child, Pod, Slice
+from registry_operator.cache import Child, Pod, Request, Slice
 from registry_operator.models import Key, Release
 from registry_operator.models.release import PULL_POLICY
 from registry_operator.observed import (
@@ -14,6 +14,7 @@ from registry_operator.observed import (
     Endpoint,
     KubernetesNamespace,
     PlacedEntry,
+    Reported,
     Rollout,
     ServiceAccount,
     Waiting,
@@ -21,6 +22,8 @@ from registry_operator.observed import (
 
 SERVICE = "kubernetes.io/service-name"  # label of an EndpointSlice
 CONSENT = {("ClusterRole", role) for role in (names.SECRETS_ROLE, names.REGISTRY_ROLE)}
+REPORTING = frozenset({"Certificate", "Ingress", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"})
+CERTIFICATE_VOLUME = "tls"  # of the Deployment's template
 PLACED_AS_POD_WAITS = frozenset({"PodInitializing", "ContainerCreating"})
 Object = Mapping[str, Any]
 
@@ -43,6 +46,7 @@ def child(obj: Object) -> Child | None:
         rollout=rollout(obj) if obj["kind"] == "Deployment" else None,
         autoscaler=autoscaler(obj) if obj["kind"] == "HorizontalPodAutoscaler" else None,
         resource_version=metadata["resourceVersion"],
+        reported=reported(obj) if obj["kind"] in REPORTING else None,
     )
 
 
@@ -55,6 +59,12 @@ def content(obj: Object) -> bytes:
 
 def owners(obj: Object) -> frozenset[str]:
     return frozenset(owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ())
+
+
+def reported(obj: Object) -> Reported:
+    metadata = obj["metadata"]
+    made = metadata.get("creationTimestamp") or ""
+    return Reported(metadata.get("generation", 0), made, obj.get("status") or {})
 
 
 def rollout(obj: Object) -> Rollout:
@@ -75,6 +85,7 @@ def rollout(obj: Object) -> Rollout:
         stuck=stuck[0] if stuck else "",
         wanted=(obj.get("spec") or {}).get("replicas", 1),
         release=release(obj),
+        certificate=_certificate(obj),
     )
 
 
@@ -104,6 +115,19 @@ def release(deployment: Object) -> Release | None:
         return said
     first = containers[0]
     return Release(first.get("image", ""), 1, first.get("imagePullPolicy", PULL_POLICY))
+
+
+def _certificate(deployment: Object) -> str:
+    volumes = deployment["spec"].get("template", {}).get("spec", {}).get("volumes") or ()
+    found = (one["secret"]["secretName"] for one in volumes if one["name"] == CERTIFICATE_VOLUME)
+    return next(found, "")
+
+
+def request(obj: Object) -> Request | None:
+    """A CertificateRequest, which has the labels of its Certificate."""
+    metadata = obj["metadata"]
+    instance = (metadata.get("labels") or {}).get(names.INSTANCE)
+    return Request(Key(metadata["namespace"], instance), reported(obj)) if instance else None
 
 
 def pod(obj: Object) -> Pod | None:
@@ -182,6 +206,8 @@ def account(obj: Object) -> KubernetesNamespace:
 def consent(obj: Object) -> Consent | None:
     """A RoleBinding by which its namespace opts in; None for any other."""
     metadata, role = obj["metadata"], obj["roleRef"]
+    if role["kind"] == "ClusterRole" and role["name"] in names.CONSENT.values():
+        return Consent(metadata["uid"], beside=True)
     if (role["kind"], role["name"]) not in CONSENT:
         return None
     grant = json.dumps([metadata["uid"], role, obj.get("subjects") or []], sort_keys=True)

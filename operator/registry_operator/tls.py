@@ -96,6 +96,13 @@ class Authority:
         follows = (self.follows.certificate,) if self.follows else ()
         return b"".join(_pem(one) for one in (self.signs.certificate, *follows, *self.before))
 
+    def signed(self, values: Mapping[str, bytes]) -> bool:
+        """Whether the certificate in the values of a Secret is of this CA, or of one before it."""
+        found = _pair(values, "tls.crt", "tls.key")
+        return found is not None and any(
+            _is_issued_by(found[0], one) for one in x509.load_pem_x509_certificates(self.bundle)
+        )
+
     @property
     def secret(self) -> dict[str, bytes]:
         values = {"ca.crt": self.bundle, "ca.key": _key_pem(self.signs.key)}
@@ -209,6 +216,14 @@ def _number(value: bytes | None) -> int:
 
 def _valid(certificate: x509.Certificate, now: datetime) -> bool:
     return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
+def _is_issued_by(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        leaf.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _due(certificate: x509.Certificate, now: datetime) -> bool:

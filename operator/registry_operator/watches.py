@@ -15,10 +15,15 @@ from registry_operator.cache import Cache, Child
 from registry_operator.cluster import Cluster, Resource, Scope, Stream
 from registry_operator.cluster.resources import (
     AUTOSCALERS,
+    BACKEND_TLS_POLICIES,
     BUDGETS,
+    CERTIFICATE_REQUESTS,
+    CERTIFICATES,
     CONFIG_MAPS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    HTTP_ROUTES,
+    INGRESSES,
     NETWORK_POLICIES,
     PODS,
     ROLE_BINDINGS,
@@ -26,9 +31,10 @@ from registry_operator.cluster.resources import (
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
+    TLS_ROUTES,
 )
 from registry_operator.cluster.stream import Sink
-from registry_operator.errors import ClusterError
+from registry_operator.errors import ClusterError, NotFound, NotPermitted
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData, ServiceAccount
 from registry_operator.queue import Queue, Work
@@ -41,6 +47,8 @@ CHILDREN = (
     *(CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, DEPLOYMENTS),
     *(AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
 )
+# What a cluster may lack, or an installation of before has no right to read.
+OPTIONAL = (INGRESSES, CERTIFICATES, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
 
 
 class Table(Generic[T]):
@@ -78,6 +86,31 @@ class Table(Generic[T]):
             self._queue.add(one)
 
 
+class OptionalTable(Table[T]):
+    """Of a kind that may not be there: `served` is told whether it is."""
+
+    def __init__(
+        self,
+        see: Callable[[Key, T | None], set[Work]],
+        there: Callable[[], Iterable[Key]],
+        queue: Queue,
+        served: Callable[[Absence | None], set[Work]],
+    ) -> None:
+        super().__init__(see, there, queue)
+        self._served = served
+
+    def listed(self, objects: Mapping[str, T]) -> None:
+        super().listed(objects)
+        self._add(self._served(None))
+
+    def failed(self, error: ClusterError) -> None:
+        """Of a kind that is gone nothing is left; what may not be read is not known."""
+        if isinstance(error, NotFound | NotPermitted):
+            super().listed({})
+            absence = Absence.MISSING if isinstance(error, NotFound) else Absence.NOT_PERMITTED
+            self._add(self._served(absence))
+
+
 class Watches:
     """All streams, those of Secrets included, and what a change in them brings about."""
 
@@ -92,6 +125,9 @@ class Watches:
         self.secrets = Secrets(self._secrets_of, cache, self)
         for resource in CHILDREN:
             self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
+        for resource in OPTIONAL:
+            self._watch_optional(resource, *self._child_of(resource.kind), seen.child)
+        self._watch_optional(CERTIFICATE_REQUESTS, cache.see_request, lambda: cache.requests, seen.request)
         self._watch(PODS, cache.see_pod, lambda: cache.pods, seen.pod, Scope(labels=OURS))
         self._watch(
             ENDPOINT_SLICES, cache.see_slice, lambda: cache.slices, seen.endpoint_slice, Scope(labels=OURS)
@@ -177,6 +213,8 @@ class Watches:
         return {Key(namespace, name) for namespace, given in found.items() for name in given}
 
     def _see_consent(self, key: Key, given: Consent | None) -> set[Work]:
+        if given is not None and given.beside:
+            return self._cache.consent_changed(key.namespace)
         before = self._cache.see_consent(key, given)
         if before == given:
             return set()  # a list after a lost watch brings all of them again
@@ -216,7 +254,21 @@ class Watches:
         scope: Scope,
     ) -> asyncio.Event:
         """Returns what is set as soon as all was listed once."""
-        table = Table(see, there, self._queue)
+        return self._stream(resource, Table(see, there, self._queue), keep, scope)
+
+    def _watch_optional(
+        self,
+        resource: Resource,
+        see: Callable[[Key, T | None], set[Work]],
+        there: Callable[[], Iterable[Key]],
+        keep: Callable[[dict[str, Any]], T | None],
+    ) -> None:
+        table = OptionalTable(see, there, self._queue, partial(self._cache.see_api, resource.kind))
+        self._stream(resource, table, keep, Scope(labels=OURS))
+
+    def _stream(
+        self, resource: Resource, table: Table[T], keep: Callable[[dict[str, Any]], T | None], scope: Scope
+    ) -> asyncio.Event:
         self._listed.append(table.listed_once)
         self._streams.append(Stream(self._cluster, resource, table, keep, scope))
         return table.listed_once

@@ -93,6 +93,10 @@ def under(kind: str, **more: Any) -> Object:
     return s3(serverSideEncryption={"type": kind, **sse}, **own)
 
 
+def ingress(annotation: str) -> Object:
+    return {"ingress": {"annotations": {annotation: "x"}}}
+
+
 PER_REPLICA = {
     "type": "Pods",
     "pods": {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": "100"}},
@@ -146,7 +150,37 @@ REFUSED = [
     ),
     (
         resource("Registry", tls={"selfSigned": {}, "secretRef": {"name": "x"}}),
-        "spec.tls must not have both of selfSigned and secretRef",
+        "spec.tls must have at most one of selfSigned, secretRef and issuerRef",
+    ),
+    (
+        resource("Registry", tls={"secretRef": {"name": "x"}, "issuerRef": {"name": "x"}}),
+        "spec.tls must have at most one of selfSigned, secretRef and issuerRef",
+    ),
+    (
+        resource("Registry", tls={"issuerRef": {"name": "x", "kind": "Vault"}}),
+        "spec.tls.issuerRef.kind of group cert-manager.io is Issuer or ClusterIssuer",
+    ),
+    (
+        resource("Registry", exposure=ingress("nginx.ingress.kubernetes.io/server-snippet")),
+        "spec.exposure.ingress.annotations must not have snippets",
+    ),
+    (
+        resource("Registry", exposure=ingress("cert-manager.io/cluster-issuer")),
+        "use spec.tls.issuerRef and className",
+    ),
+    (
+        resource("Registry", exposure={"gateway": {"parentRefs": [], "kind": "TLSRoute"}}),
+        "spec.exposure.gateway.parentRefs",
+    ),
+    (
+        resource(
+            "Registry",
+            exposure={
+                "gateway": {"parentRefs": [{"name": "edge"}], "kind": "TLSRoute"},
+                "hosts": [f"h{number}.example.com" for number in range(16)],
+            },
+        ),
+        "spec.exposure.hosts has at most 15 names with a gateway",
     ),
     (
         resource("Registry", exposure={"hosts": ["private.harbour.example.com"]}),
@@ -502,3 +536,13 @@ def test_columns_and_names_for_kubectl(server: ApiServer, kind: str) -> None:
     )
     columns = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
     assert "Ready" in columns
+
+
+@pytest.mark.parametrize("page", ["tls.md", "exposure.md"])
+def test_the_documented_specs_are_accepted(server: ApiServer, page: str) -> None:
+    """Each example of the page, in a Registry that has nothing else of its own."""
+    examples = re.findall(r"```yaml\n(.+?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert len(examples) > 1
+    for example in examples:
+        made = create(server, resource("Registry", **yaml.safe_load(example)["spec"]))
+        assert Registry.parse(made)

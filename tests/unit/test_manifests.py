@@ -141,12 +141,10 @@ def test_the_code_knows_what_consent_covers() -> None:
 
     An AccessToken is deleted at its end only where there is a RoleBinding: a 403 is the installation's then.
     """
-    (role,) = [
-        one
-        for one in documents("tenants.yaml", "ClusterRole")
-        if one["metadata"]["name"] == names.REGISTRY_ROLE
-    ]
-    granted = {resource for rule in role["rules"] for resource in rule["resources"]}
+    asked = {names.REGISTRY_ROLE, *names.CONSENT.values()}
+    found = [one for one in documents("tenants.yaml", "ClusterRole") if one["metadata"]["name"] in asked]
+    assert len(found) == len(asked)
+    granted = {resource for role in found for rule in role["rules"] for resource in rule["resources"]}
     assert granted - {"accesstokens"} == {resource.plural for resource in BY_CONSENT}
 
 

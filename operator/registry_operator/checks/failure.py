@@ -42,6 +42,7 @@ def _ready(status: OwnStatus, generation: int, error: OperatorError, settings: S
     message = error.message
     if isinstance(error, NotPermitted) and error.namespace:
         role = names.REGISTRY_ROLE if isinstance(status, RegistryStatus) else names.SECRETS_ROLE
+        role = names.CONSENT.get(error.place.partition(" ")[0], role)
         message = f"{message}; run:\n{settings.grant(error.namespace, role)}"
     return no(READY, _reason(error), message, mend=True)
 

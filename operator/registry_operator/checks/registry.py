@@ -9,6 +9,7 @@ from registry_operator.checks import (
     authentication,
     autoscaling,
     encryption,
+    exposure,
     in_use,
     pause,
     self_check,
@@ -46,16 +47,17 @@ def judge(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     scales = autoscaling.check(observed)
     used = in_use.check(observed)
     checked = self_check.check(observed)
+    exposed = exposure.check(observed, settings)
     parts = (storage_ready, tls_ready, *(one for one in (encrypted, reviews, checked) if one))
-    ready = _ready(observed, rendered, settings, parts)
+    refused = (exposed,) if exposed and exposed.mend else ()
+    ready = _ready(observed, rendered, settings, (*parts, *refused))
     paused = pause.check(observed)
     findings = (
         ready,
         *progress(ready),
         zones.available(observed),
         *parts,
-        *([issuers] if issuers else []),
-        *([scales] if scales else []),
+        *(one for one in (issuers, scales, exposed) if one),
         policy.check(observed, rendered, reached),
         zones.redundant(observed, by_zone),
         upgrades.check(observed, rendered, ready, settings),

@@ -55,6 +55,13 @@ NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "Netwo
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
+# What a cluster may lack: their CRDs come with cert-manager and with Gateway API.
+CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate")
+CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests", "CertificateRequest")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+TLS_ROUTES = Resource("gateway.networking.k8s.io", "v1", "tlsroutes", "TLSRoute")
+BACKEND_TLS_POLICIES = Resource("gateway.networking.k8s.io", "v1", "backendtlspolicies", "BackendTLSPolicy")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
@@ -63,6 +70,7 @@ BY_CONSENT = frozenset(
     {
         *(SECRETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, PODS, DEPLOYMENTS),
         *(AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
+        *(INGRESSES, CERTIFICATES, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES),
     }
 )
 
@@ -71,6 +79,7 @@ KNOWN = {
     for resource in (
         *(REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES, SECRETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS),
         *(PODS, DEPLOYMENTS, AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS, LEASES, EVENTS),
+        *(INGRESSES, CERTIFICATES, CERTIFICATE_REQUESTS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES),
     )
 }
 

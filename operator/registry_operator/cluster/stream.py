@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from registry_operator.cluster.api import Cluster, Gone, Scope
 from registry_operator.cluster.resources import Resource
-from registry_operator.errors import ClusterError, NotPermitted, Unavailable
+from registry_operator.errors import ClusterError, NotFound, NotPermitted, Unavailable
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -18,6 +18,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 FIRST_RETRY = 0.2  # seconds
 LAST_RETRY = 5.0
 FORBIDDEN_RETRY = 30.0  # most rights are told by a RoleBinding; this is for those that come another way
+ABSENT_RETRY = 30.0  # nobody tells when a CRD is installed
 STEADY = 10.0  # seconds that a try lasted after which a failure counts as the first one
 WATCH_SECONDS = 300
 STUCK = 900.0  # seconds; no watch is longer than 600
@@ -38,7 +39,7 @@ class Sink(Protocol[T_contra]):
         """One is gone, or no longer of interest."""
 
     def failed(self, error: ClusterError) -> None:
-        """The API server cannot be read now; the stream goes on trying. `listed` ends this."""
+        """The API server cannot be read now, or has no such resource: it is tried again."""
 
 
 class Stream(Generic[T]):
@@ -102,6 +103,11 @@ class Stream(Generic[T]):
             self.alive_at = time.monotonic()
             self._sink.failed(error)
             await self._pause(FORBIDDEN_RETRY)
+        except NotFound as error:  # the API server knows no such resource: nothing is wrong
+            self._version = ""
+            self.alive_at = time.monotonic()
+            self._sink.failed(error)
+            await self._rest(ABSENT_RETRY)
         except ClusterError as error:
             self._sink.failed(error)
             await self._pause(LAST_RETRY, error.retry_after if isinstance(error, Unavailable) else 0.0)
@@ -137,6 +143,9 @@ class Stream(Generic[T]):
 
     async def _pause(self, longest: float, at_least: float = 0.0) -> None:
         self.restarts += 1
+        await self._rest(longest, at_least)
+
+    async def _rest(self, longest: float, at_least: float = 0.0) -> None:
         if time.monotonic() - self._began_at > STEADY:
             self._wait = FIRST_RETRY
         self._wait = min(longest, self._wait * 2)

@@ -1,4 +1,9 @@
-"""What a Registry's own CA signs, and which certificate its two domains are served with."""
+"""What a Registry's own CA signs, and which certificate its two domains are served with.
+
+Three may make that one: the Registry's own CA, the user, an issuer of cert-manager. When a spec names another
+than before, what was served goes on being served until the new one is there: cert-manager writes into the
+Secret that had the own one, and pods are given another Secret only when it can be used.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,24 @@ from registry_operator import names
 from registry_operator.models import Key, Registry
 from registry_operator.models.base import seconds
 from registry_operator.observed import RegistryObserved, SecretData
-from registry_operator.tls import Authority, Renewal, Usage, signing_key
+from registry_operator.tls import Authority, Certificate, Renewal, Usage, signing_key
 
+CERTIFICATE = "cert-manager.io/certificate-name"  # annotation of a Secret that cert-manager wrote
 Values = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Values of Secrets. `domains` is None where the user brings the certificate."""
+    """Values of Secrets. `domains` is None where none of ours is served, or wanted."""
 
     ca: Values = field(repr=False)
     internal: Values = field(repr=False)
     operator: Values = field(repr=False)
     domains: Values | None = field(repr=False)
+    served: Key  # the Secret that pods are to mount
     bundle: bytes | None  # what clients must trust; None: unknown, or a public CA
     turns: datetime | None = None  # when the CA is another, if nothing is asked
+    issued: bool = False  # cert-manager has written the Secret of `names.tls`
 
 
 def certificates(observed: RegistryObserved) -> Certificates:
@@ -36,16 +44,22 @@ def certificates(observed: RegistryObserved) -> Certificates:
     internal = _kept(observed, names.internal(registry))
     client = _kept(observed, names.operator_client(registry))
     server = authority.leaf(internal, (names.state_server(registry),), Usage.SERVER, now)
+    kept = _kept(observed, names.tls(registry))
+    own = not _is_self_signed(registry) and kept is not None and authority.signed(kept)
+    issued = registry.spec.tls.issuer_ref is not None and not own and _is_issued(observed)
+    key = _served(observed, issued=issued)
     domains = None
-    if registry.spec.tls.secret_ref is None:
-        kept = _kept(observed, names.tls(registry))
+    if _is_self_signed(registry) or (own and (registry.spec.tls.issuer_ref or key == names.tls(registry))):
         domains = authority.leaf(kept, hosts(registry), Usage.SERVER, now)
+    mounted = domains if domains and key == names.tls(registry) else _kept(observed, key)
     return Certificates(
         ca=authority.secret,
         internal={**server, names.SIGNING_KEY: signing_key((internal or {}).get(names.SIGNING_KEY))},
         operator=authority.leaf(client, (names.OPERATOR_CLIENT,), Usage.CLIENT, now),
         domains=domains,
-        bundle=(domains or _kept(observed, serving(registry)) or {}).get("ca.crt"),
+        served=key,
+        bundle=(mounted or {}).get("ca.crt"),
+        issued=issued,
         turns=authority.turns,
     )
 
@@ -62,9 +76,52 @@ def hosts(registry: Registry) -> tuple[str, ...]:
 
 
 def serving(registry: Registry) -> Key:
-    """The Secret that the domains are served with: the user's, or ours."""
+    """The Secret that the domains are to be served with: the user's, or that of ours and of cert-manager."""
     given = registry.spec.tls.secret_ref
     return Key(registry.meta.namespace, given.name) if given else names.tls(registry)
+
+
+def _served(observed: RegistryObserved, *, issued: bool) -> Key:
+    """The Secret that pods mount: the wanted one, or the one of before until that can be used."""
+    registry = observed.registry
+    wanted = serving(registry)
+    there = issued or _is_self_signed(registry)
+    if there or (registry.spec.tls.secret_ref and _usable(observed, wanted)):
+        return wanted
+    before = Key(registry.meta.namespace, observed.rollout.certificate) if observed.rollout else wanted
+    return before if _usable(observed, before) else wanted
+
+
+def foreign(observed: RegistryObserved) -> bool:
+    """Whether somebody else's Secret is where cert-manager is to write: it would overwrite it."""
+    found = observed.secrets.get(names.tls(observed.registry))
+    if not isinstance(found, SecretData):
+        return False
+    return observed.registry.meta.uid not in found.owners and not is_written(found, observed.registry)
+
+
+def is_written(secret: SecretData, registry: Registry) -> bool:
+    """Whether cert-manager has written the Secret for the Registry's Certificate."""
+    return secret.annotations.get(CERTIFICATE) == names.tls(registry).name
+
+
+def _is_issued(observed: RegistryObserved) -> bool:
+    key = names.tls(observed.registry)
+    found = observed.secrets.get(key)
+    written = isinstance(found, SecretData) and is_written(found, observed.registry)
+    return written and _usable(observed, key)
+
+
+def _is_self_signed(registry: Registry) -> bool:
+    return registry.spec.tls.secret_ref is None and registry.spec.tls.issuer_ref is None
+
+
+def _usable(observed: RegistryObserved, key: Key) -> bool:
+    try:
+        Certificate.read(_kept(observed, key) or {})
+    except (ValueError, KeyError):
+        return False
+    return True
 
 
 def _kept(observed: RegistryObserved, key: Key) -> Values | None:

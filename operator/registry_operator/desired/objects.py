@@ -28,6 +28,9 @@ def config_map(metadata: Mapping[str, Any], data: Mapping[str, str]) -> Child:
     return render("config-map", metadata=metadata, data=data)
 
 
-def secret(metadata: Mapping[str, Any], values: Mapping[str, bytes], kind: str = "Opaque") -> Child:
-    data = {name: base64.b64encode(value).decode() for name, value in values.items()}
+def secret(metadata: Mapping[str, Any], values: Mapping[str, bytes] | None, kind: str = "Opaque") -> Child:
+    """Without values it is somebody else's to fill."""
+    data = (
+        None if values is None else {name: base64.b64encode(value).decode() for name, value in values.items()}
+    )
     return render("secret", metadata=metadata, type=kind, data=data)

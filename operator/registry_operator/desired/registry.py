@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry_operator import names
-from registry_operator.desired import workload
-from registry_operator.desired.certificates import Certificates, certificates
+from registry_operator.desired import exposure, workload
+from registry_operator.desired.certificates import Certificates, certificates, foreign, hosts
 from registry_operator.desired.config import config
 from registry_operator.desired.draft import Draft, draft
 from registry_operator.desired.objects import config_map, metadata, secret
@@ -36,11 +36,13 @@ def render(observed: RegistryObserved, settings: Settings, drafted: Draft | None
         *_identity(registry),
         _configuration(registry),
         *_certificates(registry, made),
+        *_ordered(observed, made),
         *drafted.children,
         *_network(registry, settings),
-        *_replicas(registry, release),
+        *exposure.routes(observed, made),
+        *_replicas(registry, release, made.served.name),
     )
-    return Rendered(children, drafted, release, _unwanted(registry, made), made.turns)
+    return Rendered(children, drafted, release, _unwanted(observed, made), made.turns)
 
 
 def _identity(registry: Registry) -> tuple[Child, ...]:
@@ -74,12 +76,42 @@ def _certificates(registry: Registry, made: Certificates) -> tuple[Child, ...]:
     return tuple(children)
 
 
-def _unwanted(registry: Registry, made: Certificates) -> tuple[tuple[str, Key], ...]:
-    """What an earlier spec had: own certificates, where the user brings them now; an autoscaler."""
-    unwanted = [("Secret", names.tls(registry))] if made.domains is None else []
-    unwanted += [("ConfigMap", names.ca_bundle(registry))] if made.bundle is None else []
-    unwanted += [] if workload.autoscaler(registry) else [("HorizontalPodAutoscaler", registry.key)]
+def _ordered(observed: RegistryObserved, made: Certificates) -> tuple[Child, ...]:
+    """What is asked of cert-manager, and whose the Secret is that it wrote."""
+    registry, key = observed.registry, names.tls(observed.registry)
+    issuer = registry.spec.tls.issuer_ref
+    if issuer is None:
+        return ()
+    common, taken = metadata(registry, key, "tls"), foreign(observed)
+    children = [secret(common, None, "kubernetes.io/tls")] if made.issued or taken else []
+    if "Certificate" not in observed.unserved and not taken:
+        values = {"secret": key.name, "hosts": hosts(registry), "issuer": issuer.model_dump(mode="json")}
+        children.append(template("certificate", metadata=common, **values))
+    return tuple(children)
+
+
+def _unwanted(observed: RegistryObserved, made: Certificates) -> tuple[tuple[str, Key], ...]:
+    """What an earlier spec had. The own certificate goes when all pods have the user's."""
+    registry, unwanted = observed.registry, [*exposure.unwanted(observed.registry)]
+    if registry.spec.tls.issuer_ref is None:
+        unwanted.append(("Certificate", names.tls(registry)))
+    if registry.spec.tls.secret_ref and made.served != names.tls(registry) and _is_settled(observed, made):
+        unwanted.append(("Secret", names.tls(registry)))
+    if workload.autoscaler(registry) is None:
+        unwanted.append(("HorizontalPodAutoscaler", registry.key))
+    if made.bundle is None:
+        unwanted.append(("ConfigMap", names.ca_bundle(registry)))
     return tuple(unwanted)
+
+
+def _is_settled(observed: RegistryObserved, made: Certificates) -> bool:
+    """Whether no pod is left that was made to mount another Secret."""
+    rollout = observed.rollout
+    return rollout is None or (
+        rollout.certificate == made.served.name
+        and rollout.observed_generation >= rollout.generation
+        and rollout.updated == rollout.replicas
+    )
 
 
 def _network(registry: Registry, settings: Settings) -> tuple[Child, ...]:
@@ -102,14 +134,14 @@ def _network(registry: Registry, settings: Settings) -> tuple[Child, ...]:
     )
 
 
-def _replicas(registry: Registry, release: Release) -> tuple[Child, ...]:
+def _replicas(registry: Registry, release: Release, tls: str) -> tuple[Child, ...]:
     """Of the release that the Registry has: a newer operator changes no pod by itself."""
     common = metadata(registry, registry.key, "registry")
     autoscaler = workload.autoscaler(registry)
     scaled = (template("horizontal-pod-autoscaler", metadata=common, **autoscaler),) if autoscaler else ()
     if not is_known(release):
         return scaled
-    values = workload.deployment(registry, config(registry), release)
+    values = workload.deployment(registry, config(registry), release, tls)
     marked = common | {"annotations": {names.RUNS: str(release)}}
     return (template(f"deployment-{release.template}", metadata=marked, **values), *scaled)
 

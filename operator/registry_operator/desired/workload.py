@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from registry_operator import names
-from registry_operator.desired.certificates import serving
 
 if TYPE_CHECKING:
     from registry_operator.models import Registry, Release
@@ -22,7 +21,8 @@ EVERYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 
-def deployment(registry: Registry, config: RuntimeConfig, release: Release) -> dict[str, Any]:
+def deployment(registry: Registry, config: RuntimeConfig, release: Release, tls: str) -> dict[str, Any]:
+    """`tls` is the Secret that the domains are served with."""
     spec = registry.spec
     s3 = spec.storage.s3
     sse = s3.server_side_encryption if s3 else None
@@ -49,7 +49,7 @@ def deployment(registry: Registry, config: RuntimeConfig, release: Release) -> d
         "resources": {"requests": spec.resources.requests, "limits": spec.resources.limits},
         "config": names.config(registry).name,
         "policies": [shard.name for shard in names.policies(registry)],
-        "tls": serving(registry).name,
+        "tls": tls,
         "internal": names.internal(registry).name,
         "keys": spec.encryption and spec.encryption.key_secret_ref.name,
         "credentials": s3 and s3.credentials_secret_ref and s3.credentials_secret_ref.name,

@@ -25,6 +25,7 @@ from registry_operator.models.base import (
     parse_time,
 )
 from registry_operator.models.encryption import Encryption, EncryptionStatus, HeldKey, Rewrapping
+from registry_operator.models.exposure import Exposure, Gateway, Ingress, ParentRef
 from registry_operator.models.namespace import Namespace, NamespaceSpec, NamespaceStatus
 from registry_operator.models.reference import RegistryRef
 from registry_operator.models.registry import (
@@ -44,6 +45,7 @@ from registry_operator.models.storage import (
     Storage,
     WorkloadIdentity,
 )
+from registry_operator.models.tls import IssuerRef, Tls
 from registry_operator.models.upgrades import Upgrades, Window
 
 __all__ = [
@@ -63,8 +65,12 @@ __all__ = [
     "Encryption",
     "EncryptionStatus",
     "Endpoints",
+    "Exposure",
+    "Gateway",
     "HeldKey",
     "Image",
+    "Ingress",
+    "IssuerRef",
     "Key",
     "Meta",
     "Namespace",
@@ -72,6 +78,7 @@ __all__ = [
     "NamespaceStatus",
     "OidcSubject",
     "OwnStatus",
+    "ParentRef",
     "Permission",
     "PullSecrets",
     "Registry",
@@ -88,6 +95,7 @@ __all__ = [
     "Storage",
     "Subject",
     "Targets",
+    "Tls",
     "Upgrades",
     "Window",
     "WorkloadIdentity",

@@ -10,20 +10,12 @@ from pydantic import ConfigDict, Field
 
 from registry_operator.models.authentication import Authentication
 from registry_operator.models.autoscaling import Autoscaling, Quantity
-from registry_operator.models.base import (
-    DURATION,
-    HostName,
-    OwnStatus,
-    Resource,
-    Selector,
-    Subnet,
-    Time,
-    Value,
-    rules,
-)
+from registry_operator.models.base import HostName, OwnStatus, Resource, Selector, Time, Value, rules
 from registry_operator.models.encryption import Encryption, EncryptionStatus
+from registry_operator.models.exposure import Exposure
 from registry_operator.models.observability import Observability
 from registry_operator.models.storage import Collection, SecretRef, Storage
+from registry_operator.models.tls import Tls
 from registry_operator.models.upgrades import Upgrades
 
 
@@ -38,81 +30,6 @@ class Zones(Value):
             description="Replicas are held back until so many zones have one. 1 for a cluster of one zone.",
         ),
     ] = 3
-
-
-class SelfSigned(Value):
-    """A CA of the Registry's own, and certificates that are renewed."""
-
-    ca_generation: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=1_000_000,
-            description="Another number has a new CA made, which follows the present one after caNotice.",
-        ),
-    ] = 1
-    ca_notice: Annotated[
-        str,
-        Field(
-            pattern=DURATION,
-            description=(
-                "How long a new CA stands in the bundle before it signs, and an old one after it signed: all"
-                " clients and nodes must have read the bundle by then. A number and s, m, h or d."
-            ),
-        ),
-    ] = "7d"
-
-
-class Tls(Value):
-    """At most one of the fields; none means selfSigned.
-
-    A default of one would stay in the stored object, where an apply of the other only adds to it.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!(has(self.selfSigned) && has(self.secretRef))",
-                "spec.tls must not have both of selfSigned and secretRef",
-            ),
-        )
-    )
-
-    self_signed: Annotated[
-        SelfSigned | None,
-        Field(description="Own CA, renewed by Roadstead; ConfigMap <name>-ca-bundle has it for clients."),
-    ] = None
-    secret_ref: Annotated[
-        SecretRef | None,
-        Field(description="A kubernetes.io/tls Secret with a certificate for all host names."),
-    ] = None
-
-
-class Exposure(Value):
-    """How clients reach the two domains."""
-
-    service_type: Annotated[
-        Literal["ClusterIP", "NodePort", "LoadBalancer"], Field(description="Type of the public Service.")
-    ] = "ClusterIP"
-    hosts: Annotated[
-        tuple[HostName, ...],
-        Field(
-            max_length=16,
-            description="Further host names of the public domain.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ] = ()
-    private_networks: Annotated[
-        tuple[Subnet, ...],
-        Field(
-            max_length=32,
-            description=(
-                "Subnets (CIDR) that reach the private domain, beside the pods of the cluster; "
-                "the nodes' must be among them. None: every private address (RFC 1918, 4193, 6598)."
-            ),
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ] = ()
 
 
 class AllowedNamespaces(Value):

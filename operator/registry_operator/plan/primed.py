@@ -26,7 +26,7 @@ from registry_operator.cluster.stream import key_of
 from registry_operator.errors import InvalidResource, NotFound, NotPermitted, OperatorError, WriteConflict
 from registry_operator.events import Recorder
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.observed import Absence, Endpoint, SecretData, Unreadable
+from registry_operator.observed import Absence, Consent, Endpoint, SecretData, Unreadable
 from registry_operator.plan.edits import DryRuns
 from registry_operator.plan.rehearsal import Rehearsal
 from registry_operator.queue import Kind, Queue, Work
@@ -36,7 +36,7 @@ from registry_operator.reconcile.worker import dispatch
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Secrets, read
 from registry_operator.settings import Settings
-from registry_operator.watches import CHILDREN, OURS, as_key
+from registry_operator.watches import CHILDREN, OPTIONAL, OURS, as_key
 from registry_runtime.contract.credential import Password, token_id
 
 Object = dict[str, Any]
@@ -92,6 +92,8 @@ class Primed:
                 key = as_key(key_of(obj))
                 self.cluster.know(resource, obj, key)
                 self.cache.see_child(resource.kind, key, seen.child(obj))
+        for resource in OPTIONAL:
+            await self._prime_optional(resource)
         for obj in await self._all(PODS, OURS):
             self.cache.see_pod(as_key(key_of(obj)), seen.pod(obj))
         for obj in await self._all(ENDPOINT_SLICES, OURS):
@@ -100,6 +102,21 @@ class Primed:
             for obj in await self._all(resource):
                 self.see(resource, obj)
 
+    async def _prime_optional(self, resource: Resource) -> None:
+        """Of a kind that the cluster may lack, or that the caller may not read."""
+        try:
+            found = await self._all(resource, OURS)
+        except NotFound:
+            self.cache.see_api(resource.kind, Absence.MISSING)
+            return
+        except NotPermitted:
+            self.cache.see_api(resource.kind, Absence.NOT_PERMITTED)
+            return
+        for obj in found:
+            key = as_key(key_of(obj))
+            self.cluster.know(resource, obj, key)
+            self.cache.see_child(resource.kind, key, seen.child(obj))
+
     def see(self, resource: Resource, obj: Object) -> set[Work]:
         """An object as it is, or will be: from now on it is there. Returns the work that this means."""
         key = as_key(key_of(obj)) if resource.namespaced else Key("", obj["metadata"]["name"])
@@ -107,9 +124,7 @@ class Primed:
         if resource is NAMESPACES:
             return self.cache.see_account(key.name, seen.account(obj))
         if resource is ROLE_BINDINGS:
-            given = seen.consent(obj)
-            before = self.cache.see_consent(key, given)
-            return self.cache.consent_changed(key.namespace) if before != given else set()
+            return self._see_consent(key, seen.consent(obj))
         if resource is SERVICE_ACCOUNTS:
             return self.cache.see_service_account(key, seen.service_account(obj))
         if resource is SECRETS:
@@ -119,6 +134,12 @@ class Primed:
             return self._see_own(resource, key, obj)
         except InvalidResource as error:
             return self.cache.see_unreadable(Work(Kind(resource.kind), *key), Unreadable(obj, error))
+
+    def _see_consent(self, key: Key, given: Consent | None) -> set[Work]:
+        if given is not None and given.beside:
+            return self.cache.consent_changed(key.namespace)
+        before = self.cache.see_consent(key, given)
+        return self.cache.consent_changed(key.namespace) if before != given else set()
 
     def gone(self, resource: Resource, key: Key) -> set[Work]:
         """A resource of Roadstead's is not there any more."""

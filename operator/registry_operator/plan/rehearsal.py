@@ -142,6 +142,8 @@ class Rehearsal(Cluster):
         """As the API server would answer: with a UID, a new version, and what others wrote."""
         place = resource, key
         there = self._now.get(place)
+        if resource is SECRETS and there and "data" not in obj:
+            obj = {**obj, "data": there.get("data") or {}}  # somebody else's to fill
         self._before.setdefault(place, there)
         known = (there or {}).get("metadata") or {}
         metadata = {

@@ -14,6 +14,7 @@ from registry_operator.cache import Child as Seen
 from registry_operator.cluster import Seen as Known
 from registry_operator.cluster import Version
 from registry_operator.cluster.resources import KNOWN, SECRETS, resource_of
+from registry_operator.desired.certificates import is_written
 from registry_operator.desired.rendered import Child, fingerprint, identity
 from registry_operator.errors import ClusterError, NotFound, WriteConflict
 from registry_operator.models import AccessToken, Key, Registry
@@ -187,10 +188,10 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
     if there is not None:
         if there.deleting:
             raise WriteConflict(f"Secret {key}: it is being deleted")
-        if not owns(owner, there):
+        if not owns(owner, there) and not (isinstance(owner, Registry) and is_written(there, owner)):
             return Conflict(kind, key)
         at.made.add((owner.meta.uid, kind, key))
-        if is_same(there, child):
+        if owns(owner, there) and is_same(there, child):
             return None
     fields = changed(there, child) if there else ()
     drift = await _by(at, child, fields) if fields else _deleted(at, owner, child, there)
@@ -213,7 +214,7 @@ def changed(there: SecretData, child: Child) -> tuple[Path, ...]:
     want = {name: child["metadata"].get(name) or {} for name in have}
     keys = [
         ("data", name)
-        for name, value in child["data"].items()
+        for name, value in (child.get("data") or {}).items()
         if there.values.get(name) != base64.b64decode(value)
     ]
     return (*differences({"metadata": have}, {"metadata": want}), *keys)
@@ -230,7 +231,10 @@ def is_same(there: SecretData, child: Child) -> bool:
     return (
         covers(there.annotations, metadata.get("annotations") or {})
         and covers(there.labels, metadata.get("labels") or {})
-        and all(there.values.get(name) == base64.b64decode(value) for name, value in child["data"].items())
+        and all(
+            there.values.get(name) == base64.b64decode(value)
+            for name, value in (child.get("data") or {}).items()
+        )
     )
 
 

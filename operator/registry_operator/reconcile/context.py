@@ -70,6 +70,7 @@ class Context:
         conflicts: Iterable[Conflict] = (),
         held: tuple[str, ...] | None = None,
         turn: Turn | None = None,
+        denied: Iterable[str] = (),
     ) -> RegistryObserved:
         """From what is cached: no request."""
         cache, key = self.cache, registry.key
@@ -100,6 +101,9 @@ class Context:
             conflicts=tuple(conflicts),
             held=held,
             turn=turn,
+            reported=cache.reported(registry),
+            unserved=cache.unserved,
+            denied=frozenset(denied),
             unreadable=tuple(one for work, one in cache.unreadable.items() if work.kind is not Kind.REGISTRY),
         )
 

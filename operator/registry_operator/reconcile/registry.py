@@ -1,6 +1,7 @@
 """Registry: children, replicas, status."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from registry_operator import names
 from registry_operator.checks import deletion as deleting
@@ -8,7 +9,7 @@ from registry_operator.checks import registry as checks
 from registry_operator.desired.deletion import Step, step
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
-from registry_operator.errors import OperatorError
+from registry_operator.errors import NotPermitted, OperatorError
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Conflict, Turn
 from registry_operator.queue import Kind, Work
@@ -21,7 +22,7 @@ from registry_operator.relations import references
 
 AUTOSCALER = "HorizontalPodAutoscaler"
 LAST = frozenset({"RoleBinding", "Deployment", AUTOSCALER})
-CONFLICT_LOOK = 15.0  # seconds; what is not labelled as ours is not watched: nobody tells when it goes
+CONFLICT_LOOK = 15.0  # seconds; what is not ours is not watched: nobody tells when it goes, or lets us in
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Outcome:
     """What came of the applies: see RegistryObserved."""
 
     conflicts: list[Conflict]
+    denied: set[str]
     held: tuple[str, ...] | None
     turn: Turn | None
 
@@ -59,24 +61,25 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     turn = await upgrades.advance(at, registry)
     registry = at.cache.registries.objects.get(key, registry)
     rendered = render(at.observe_registry(registry), at.settings, written.draft)
-    conflicts, held = written.conflicts, None
+    applied, held = Applied([], set()), None
     if names.is_paused(registry):
         held = waiting(at, registry, rendered)
     else:
-        conflicts = conflicts + await apply_children(at, registry, rendered)
+        applied = await apply_children(at, registry, rendered)
+    conflicts = written.conflicts + applied.conflicts
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
-    await judge(at, key, rendered, Outcome(conflicts, held, turn))
+    await judge(at, key, rendered, Outcome(conflicts, applied.denied, held, turn))
     if rendered.turns and (rest := (rendered.turns - at.now()).total_seconds()) < PERIOD:
         at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
-    if conflicts:
+    if conflicts or applied.denied:
         at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
 
 
 async def empty(at: Context, registry: Registry) -> None:
     """The replicas end, a pod in their place deletes the content. Raises ClusterError and RenderFailed."""
     try:
-        conflicts = await apply_children(at, registry, render(at.observe_registry(registry), at.settings))
+        applied = await apply_children(at, registry, render(at.observe_registry(registry), at.settings))
     except OperatorError as error:
         error.message = f"{error.message}; {deleting.way_out(registry)}"
         raise
@@ -86,8 +89,10 @@ async def empty(at: Context, registry: Registry) -> None:
     )
     current = at.cache.registries.objects.get(registry.key)
     if current is not None:
-        await status.write(at, current, deleting.judge(at.observe_registry(current, conflicts), at.settings))
-    if conflicts:
+        await status.write(
+            at, current, deleting.judge(at.observe_registry(current, applied.conflicts), at.settings)
+        )
+    if applied.conflicts:
         at.queue.add_after(Work(Kind.REGISTRY, *registry.key), CONFLICT_LOOK)
 
 
@@ -102,19 +107,35 @@ def _name(kind: str, key: Key) -> str:
     return f"{kind} {key.name}"
 
 
-async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> list[Conflict]:
+class Applied(NamedTuple):
+    """What was not: `denied` are kinds that need a consent of their own, and had none."""
+
+    conflicts: list[Conflict]
+    denied: set[str]
+
+
+async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> Applied:
     """What others need first: pods never wait for what they mount, a RoleBinding needs its Role."""
     written = {("ConfigMap", names.claims(registry)), *(("Secret", key) for key in names.policies(registry))}
     children = [child for child in rendered.children if identity(child) not in written]
-    conflicts = []
+    extra = [child for child in children if child["kind"] in names.CONSENT]
+    children = [child for child in children if child not in extra]
+    conflicts, denied = [], set()
     if (AUTOSCALER, registry.key) in rendered.unwanted:  # before `replicas` is ours again, or it would go on
         await remove(at, AUTOSCALER, registry.key, registry)
     for last in (False, True):
         phase = [child for child in children if (child["kind"] in LAST) is last]
         conflicts += await apply_all(at, registry, phase)
+    for child in extra:  # a namespace that does not let these in has all the rest
+        try:
+            conflicts += await apply_all(at, registry, [child])
+        except NotPermitted as error:
+            if not error.namespace:
+                raise
+            denied.add(str(child["kind"]))
     for kind, key in rendered.unwanted:
         await remove(at, kind, key, registry)
-    return conflicts
+    return Applied(conflicts, denied)
 
 
 async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> None:
@@ -122,7 +143,7 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
     registry = at.cache.registries.objects.get(key)
     if registry is None:
         return
-    observed = at.observe_registry(registry, outcome.conflicts, outcome.held, outcome.turn)
+    observed = at.observe_registry(registry, outcome.conflicts, outcome.held, outcome.turn, outcome.denied)
     for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
         at.queue.add(work)
     found = checks.judge(observed, rendered, at.settings)

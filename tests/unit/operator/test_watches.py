@@ -1,11 +1,12 @@
 """What a RoleBinding that comes sets to work."""
 
 import pytest
-from registry_operator.cache import Cache
+from registry_operator.cache import Cache, Child
+from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
-from registry_operator.observed import Consent
+from registry_operator.observed import Absence, Consent
 from registry_operator.queue import Kind, Queue, Work
-from registry_operator.watches import Watches
+from registry_operator.watches import OptionalTable, Watches
 
 from tests.unit.operator import harbour
 from tests.unit.operator.harbour import registry
@@ -51,3 +52,43 @@ async def test_an_account_that_is_named_restarts_no_stream_and_wakes_its_tokens(
     assert woken == {Work(Kind.ACCESS_TOKEN, *token.key)}
     assert not restarted
     assert cache.consents == {"shop": {"roadstead-secrets": Consent("to us", {"harbour": True})}}
+
+
+def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:
+    """What is not served, or may not be read, holds up nobody's start; a mere failure says nothing."""
+    cache, queue = Cache(), Queue(slow=1)
+    wanting = registry(tls={"issuerRef": {"name": "own"}})
+    cache.see_registry(wanting.key, wanting)
+    cache.see_registry(Key("harbour", "other"), registry())
+    told: list[set[Work]] = []
+
+    def served(absence: Absence | None) -> set[Work]:
+        told.append(cache.see_api("Certificate", absence))
+        return told[-1]
+
+    table: OptionalTable[Child] = OptionalTable(lambda _key, _seen: set(), list, queue, served)
+    table.failed(Unavailable("no answer"))
+    assert not table.listed_once.is_set()
+    table.failed(NotFound("404"))
+    assert table.listed_once.is_set()
+    assert cache.unserved == {"Certificate": Absence.MISSING}
+    table.failed(NotPermitted("403"))
+    assert cache.unserved == {"Certificate": Absence.NOT_PERMITTED}
+    table.listed({})
+    assert cache.unserved == {}
+    assert told[-1] == {Work(Kind.REGISTRY, *wanting.key)}
+
+
+async def test_a_consent_for_certificates_lets_nobody_read_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes the Registries of its namespace, and counts for no pull secret."""
+    restarted: list[str] = []
+    cache = Cache()
+    cache.see_registry(Key("harbour", "harbour"), registry())
+    async with scripted(ScriptedApi()) as cluster:
+        watches = Watches(cluster, cache, Queue(slow=1))
+        monkeypatch.setattr(watches.secrets, "restart", restarted.append)
+        binding = Key("harbour", "roadstead-certificates")
+        woken = watches._see_consent(binding, Consent("to us", beside=True))
+    assert Work(Kind.REGISTRY, "harbour", "harbour") in woken
+    assert cache.consents == {}
+    assert not restarted

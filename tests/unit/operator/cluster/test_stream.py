@@ -11,7 +11,7 @@ from registry_operator.cluster import Scope, Stream
 from registry_operator.cluster import api as api_module
 from registry_operator.cluster import stream as module
 from registry_operator.cluster.resources import SECRETS
-from registry_operator.errors import ClusterError, NotPermitted, Unavailable
+from registry_operator.errors import ClusterError, NotFound, NotPermitted, Unavailable
 
 from tests.unit.operator.scripted import (
     Answer,
@@ -227,6 +227,21 @@ async def test_a_missing_right_is_told_and_the_right_is_noticed() -> None:
     error = heard.errors[0]
     assert isinstance(error, NotPermitted)
     assert error.namespace == "shop"
+
+
+async def test_a_resource_that_does_not_exist_is_told_and_is_no_failure() -> None:
+    """A CRD may be installed later: the list is tried again, and nobody counts it as a fault until then."""
+    api = ScriptedApi()
+    api.on(PATH, status(404, "NotFound"), status(404, "NotFound"), listing(obj("a", "1")))
+    api.on(PATH, events(), watch=True)
+    heard = Heard()
+    async with scripted(api) as cluster:
+        stream = Stream(cluster, SECRETS, heard, version, Scope("shop"))
+        task = asyncio.create_task(stream.run())
+        await eventually(lambda: heard.lists == 1)
+        task.cancel()
+    assert [type(error) for error in heard.errors[:2]] == [NotFound, NotFound]
+    assert stream.restarts == 0
 
 
 async def test_an_object_of_a_mebibyte_is_heard() -> None:

@@ -1,0 +1,119 @@
+"""Ingress and Gateway API: what is applied to the real kinds, and what their controllers say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from registry_operator.names import ROUTES_ROLE
+
+from tests.operator.apiserver import Object
+from tests.operator.installed import crds
+from tests.operator.operator_process import Cluster, Operator, wait
+
+pytestmark = pytest.mark.cluster
+NOW = "2026-11-21T12:00:00Z"
+GATEWAY = {"parentRefs": [{"name": "edge", "namespace": "gateways", "sectionName": "https"}]}
+
+
+def said(cluster: Cluster, namespace: str, condition: str = "Exposed") -> Object:
+    return cluster.condition("Registry", namespace, "harbour", condition)
+
+
+def until(cluster: Cluster, namespace: str, reason: str, condition: str = "Exposed") -> str:
+    """The message that comes with the reason."""
+    found = wait(
+        lambda: (one := said(cluster, namespace, condition)).get("reason") == reason and one,
+        60,
+        f"not {reason}: {said(cluster, namespace, condition)}",
+    )
+    return str(found["message"])
+
+
+def report(cluster: Cluster, kind: str, namespace: str, status: Object) -> None:
+    """As the controller of this kind writes it."""
+    made = wait(lambda: cluster.get(kind, namespace, "harbour"))
+    path = cluster.path(kind, namespace, "harbour")
+    cluster.server.ask("PUT", f"{path}/status", {**made, "status": status})
+
+
+def condition(kind: str, status: str, reason: str = "Said", message: str = "") -> Object:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": NOW,
+        "observedGeneration": 1,
+    }
+
+
+def answered(field: str, ref: Object, *conditions: Object) -> Object:
+    name = {"parents": "parentRef", "ancestors": "ancestorRef"}[field]
+    return {field: [{name: ref, "controllerName": "example.test/gateway", "conditions": list(conditions)}]}
+
+
+def test_a_gateway_is_led_to_the_replicas_over_tls(cluster: Cluster, operator: Operator) -> None:
+    """Without Gateway API, or consent, the condition has the remedy; then it says what the Gateway says."""
+    cluster.namespace("gateway")
+    cluster.secret("gateway", "s3", accessKeyID="id", secretAccessKey="key")
+    route: dict[str, Any] = {"gateway": {**GATEWAY, "kind": "HTTPRoute"}}
+    cluster.registry("gateway", exposure=route)
+    assert "install the CRDs" in until(cluster, "gateway", "GatewayApiNotInstalled")
+    crds(operator.server, "gateway-api")
+    assert f"rolebinding {ROUTES_ROLE} --namespace gateway" in until(cluster, "gateway", "NotPermitted")
+    cluster.consent("gateway", ROUTES_ROLE)
+    until(cluster, "gateway", "RoutePending")
+    made = wait(lambda: cluster.get("HTTPRoute", "gateway", "harbour"))
+    policy = wait(lambda: cluster.get("BackendTLSPolicy", "gateway", "harbour"))
+    assert made["spec"]["hostnames"] == ["harbour.example.com"]
+    (target,) = made["spec"]["rules"][0]["backendRefs"]
+    assert (target["name"], target["port"]) == ("harbour", 443)
+    validation = policy["spec"]["validation"]
+    assert validation["hostname"] == "harbour.example.com"
+    assert validation["caCertificateRefs"][0]["name"] == "harbour-ca-bundle"
+
+    parent = GATEWAY["parentRefs"][0]
+    refused = condition("Accepted", "False", "NotAllowedByListeners", "no listener takes the name")
+    report(cluster, "HTTPRoute", "gateway", answered("parents", parent, refused))
+    assert "no listener takes the name" in until(cluster, "gateway", "RouteRefused")
+    until(cluster, "gateway", "RouteRefused", "Ready")
+    well = [condition("Accepted", "True"), condition("ResolvedRefs", "True")]
+    report(cluster, "HTTPRoute", "gateway", answered("parents", parent, *well))
+    until(cluster, "gateway", "BackendPolicyPending")
+    report(
+        cluster, "BackendTLSPolicy", "gateway", answered("ancestors", parent, condition("Accepted", "True"))
+    )
+    until(cluster, "gateway", "RouteAccepted")
+    assert said(cluster, "gateway")["status"] == "True"
+
+    route["gateway"]["kind"] = "TLSRoute"
+    cluster.registry("gateway", exposure=route)
+    wait(lambda: cluster.get("TLSRoute", "gateway", "harbour"))
+    for gone in ("HTTPRoute", "BackendTLSPolicy"):
+        wait(lambda kind=gone: cluster.get(kind, "gateway", "harbour") is None)  # type: ignore[misc]
+    report(cluster, "TLSRoute", "gateway", answered("parents", parent, *well))
+    until(cluster, "gateway", "RouteAccepted")
+
+
+def test_an_ingress_leads_to_the_public_domain(cluster: Cluster) -> None:
+    """With every host of it and the served certificate, and never the private one; its address is awaited."""
+    cluster.namespace("ingress")
+    annotations = {"nginx.ingress.kubernetes.io/proxy-body-size": "0"}
+    ingress = {"className": "nginx", "annotations": annotations}
+    cluster.registry("ingress", exposure={"ingress": ingress, "hosts": ["also.example.com"]})
+    until(cluster, "ingress", "AddressPending")
+    made = wait(lambda: cluster.get("Ingress", "ingress", "harbour"))
+    assert annotations.items() <= made["metadata"]["annotations"].items()
+    hosts = ["harbour.example.com", "also.example.com"]
+    assert made["spec"]["ingressClassName"] == "nginx"
+    assert made["spec"]["tls"] == [{"hosts": hosts, "secretName": "harbour-tls"}]
+    assert [rule["host"] for rule in made["spec"]["rules"]] == hosts
+    report(cluster, "Ingress", "ingress", {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}})
+    assert "192.0.2.7" in until(cluster, "ingress", "AddressAssigned")
+
+    cluster.registry("ingress", exposure={"ingress": {"className": "nginx", "tls": "Passthrough"}})
+    wait(lambda: "tls" not in (cluster.get("Ingress", "ingress", "harbour") or {"spec": {"tls": 1}})["spec"])
+    cluster.registry("ingress", exposure={})
+    wait(lambda: cluster.get("Ingress", "ingress", "harbour") is None)
+    wait(lambda: said(cluster, "ingress") == {})
