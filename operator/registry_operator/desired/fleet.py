@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,16 @@ def waits(registry: Registry, settings: Settings) -> bool:
     return one.automatic and one.may_go_to(newest(settings)) and not registry.meta.deleting
 
 
+def part(registry: Registry, settings: Settings) -> object:
+    """What of it decides whose turn it is, its own or another's."""
+    one, target = member(registry), newest(settings)
+    up = registry.status.condition(UP_TO_DATE)
+    begun = one.release == target and one.began is not None
+    waiting = one.automatic and one.may_go_to(target)
+    said = (up and up.reason) if begun else one.ready if waiting else None
+    return one.release, one.began, one.arrived, one.automatic, one.upgrades, said
+
+
 def turns(registries: Iterable[Registry], now: datetime, settings: Settings) -> dict[Key, Turn]:
     """Of each that waits for its automatic upgrade: whether it begins now, or why not and until when."""
     there = [one for one in registries if not one.meta.deleting]
@@ -92,11 +102,14 @@ def turns(registries: Iterable[Registry], now: datetime, settings: Settings) -> 
     waiting = sorted(
         (one for one in fleet if one.automatic and one.may_go_to(target)), key=lambda one: rank(one, target)
     )
-    room = 0 if progress.failed else limit(len(fleet), progress.proven, settings) - progress.unproven
+    room = limit(len(fleet), progress.proven, settings) - progress.unproven
+    following = limit(len(fleet), progress.proven + progress.unproven, settings)
     found: dict[Key, Turn] = {}
     for one in waiting:
-        found[one.key] = turn(one, progress, room, now)
-        room -= found[one.key].begins
+        found[one.key] = made = turn(one, progress, room, now)
+        if made.due == progress.due and (following := following - 1) < 0:
+            found[one.key] = replace(made, due=None)  # it is woken by those before it
+        room -= made.begins
     return found
 
 

@@ -25,6 +25,7 @@ from registry_operator.observed import (
 )
 from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Queue
+from registry_operator.reconcile.fleet import Fleet
 from registry_operator.reconcile.repairs import Repairs
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Secrets, read
@@ -60,6 +61,7 @@ class Context:
     normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
     mounted: dict[Key, str] = field(default_factory=dict)
     propagations: Propagations = field(default_factory=lambda: Propagations(lambda _: None))
+    fleet: Fleet = field(default_factory=Fleet)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)  # of upgrades
     made: set[tuple[str, str, Key]] = field(default_factory=set)
     repairs: Repairs = field(default_factory=Repairs)

@@ -46,6 +46,7 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     if registry is None or going or not at.is_open(key.namespace):
         at.replicas.follow(key, "", None, ())  # its children are the garbage collector's
         at.mounted.pop(key, None)
+        upgrades.tell(at, key)
         return
     if not access.is_known(key):
         return  # `consent` brings it back when the last namespace has answered
@@ -151,4 +152,4 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
     if ready is None or ready.status != "True":
         at.replicas.attend(key)
     await status.write(at, registry, found)
-    upgrades.tell(at, key, registry.status)
+    upgrades.tell(at, key)

@@ -11,7 +11,7 @@ from registry_operator.checks.finding import conditions
 from registry_operator.desired import fleet
 from registry_operator.desired.release import asked, is_known, newest, running
 from registry_operator.events import Note
-from registry_operator.models import Key, Registry, RegistryStatus, Release
+from registry_operator.models import Key, Registry, Release
 from registry_operator.observed import Turn
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import status
@@ -27,6 +27,7 @@ async def advance(at: Context, registry: Registry) -> Turn | None:
     """
     async with at.beginning:
         registry = at.cache.registries.objects.get(registry.key, registry)  # it may have waited long
+        at.fleet.meet(registry, at.settings)
         turn = turn_of(at, registry)
         release = running(at.observe_registry(registry), at.settings)
         target = asked(registry, at.settings)
@@ -44,10 +45,15 @@ def turn_of(at: Context, registry: Registry) -> Turn | None:
     """None where no automatic upgrade waits. Comes back when time alone changes something."""
     if not fleet.waits(registry, at.settings):
         return None
-    turn = fleet.turns(at.cache.registries.objects.values(), at.now(), at.settings).get(registry.key)
+    turn = at.fleet.waits(registry, at.now()) or look(at).get(registry.key)
     if turn and turn.due:
         later(at, registry.key, (turn.due - at.now()).total_seconds())
     return turn
+
+
+def look(at: Context) -> dict[Key, Turn]:
+    """Of all that wait, by what is known now."""
+    return at.fleet.look(at.cache.registries.objects.values(), at.now(), at.settings)
 
 
 async def begin(at: Context, registry: Registry, before: Release, release: Release) -> None:
@@ -67,27 +73,26 @@ async def begin(at: Context, registry: Registry, before: Release, release: Relea
     later(at, registry.key, at.settings.upgrade_patience)
 
 
-def tell(at: Context, key: Key, before: RegistryStatus) -> None:
-    """Wakes those that wait for their turn, when this one has proven the release, or may have failed."""
+def tell(at: Context, key: Key) -> None:
+    """Wakes those whose turn it is, and those that are to say something else, when this one changed or went.
+
+    Not all that wait: of a thousand each would look at all of them again.
+    """
     registry = at.cache.registries.objects.get(key)
-    if registry is None:
-        return
-    after, began = registry.status, registry.status.released_at
+    began = registry.status.released_at if registry else None
     if began is not None:
         late = at.settings.upgrade_patience - (at.now() - began).total_seconds()
         if late > 0:
             later(at, key, late)
-    if _told(before) == _told(after):
+    if not at.fleet.changed(key, registry, at.settings):
         return
-    for other, one in at.cache.registries.objects.items():
-        if other != key and fleet.waits(one, at.settings):
+    for other, turn in look(at).items():
+        up = at.cache.registries.objects[other].status.condition(fleet.UP_TO_DATE)
+        if turn.begins or up is None or up.reason != turn.reason:
             at.queue.add(Work(Kind.REGISTRY, *other))
+        elif turn.due:
+            later(at, other, (turn.due - at.now()).total_seconds())
 
 
 def later(at: Context, key: Key, seconds: float) -> None:
     at.queue.add_after(Work(Kind.REGISTRY, *key), max(0.05, seconds + 0.05))
-
-
-def _told(known: RegistryStatus) -> tuple[object, ...]:
-    up = known.condition(fleet.UP_TO_DATE)
-    return known.release, up and (up.status, up.reason, up.last_transition_time)
