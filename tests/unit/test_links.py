@@ -139,3 +139,46 @@ def test_every_fence_is_closed() -> None:
     """Else the rest of the page would be code."""
     for page in PAGES:
         assert "```" not in prose(page), named(page)
+
+
+@pytest.mark.parametrize("package", ["operator/registry_operator", "registry_runtime"])
+def test_every_module_has_its_line_in_the_architecture(package: str) -> None:
+    """Each file and folder at the top of the two programs; none that is gone."""
+    page = (DOCS / "architecture.md").read_text()
+    table = page[page.index("## Component → file") :]
+    _, part = next(
+        (head, body)
+        for head, _, body in (one.partition("\n") for one in table.split("### "))
+        if f"`{package}/`" in head
+    )
+    found = [
+        one for one in (ROOT / package).iterdir() if one.suffix == ".py" or (one / "__init__.py").exists()
+    ]
+    there = {one.name if one.suffix else f"{one.name}/" for one in found if not one.name.startswith("__")}
+    assert not sorted(name for name in there if f"`{name}" not in part)
+    for name in re.findall(r"`([a-z_]+/?(?:[a-z_/]*\.py)?)`", part):
+        places = (ROOT / package / name, ROOT / name, *(ROOT / package / "repository").glob(name))
+        assert any(place.exists() for place in places), name
+
+
+def test_commands_of_the_documentation_are_there() -> None:
+    """Each `make` target, each verb of `kubectl roadstead`, each module that is started by its name."""
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    verbs = {file.stem for file in (ROOT / "operator/registry_operator/command").glob("*.py")}
+    for page in PAGES:
+        code = " ".join(
+            [*CODE.findall(page.read_text()), *(body for _, _, body in FENCE.findall(page.read_text()))]
+        )
+        assert set(re.findall(r"(?:^|[`$\n]) ?make ([a-z][a-z0-9-]*)", code)) <= targets, named(page)
+        assert set(re.findall(r"kubectl roadstead ([a-z]+)", code)) <= verbs, named(page)
+        for module in re.findall(
+            r"-m ((?:registry_runtime|registry_operator|local_cluster|benchmarks|release)[.\w]*)", code
+        ):
+            place = (
+                ROOT
+                / ("operator" if module.startswith("registry_operator") else "")
+                / module.replace(".", "/")
+            )
+            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), (
+                f"{named(page)}: {module}"
+            )
