@@ -21,9 +21,9 @@ from registry_operator.metrics import Metrics
 from registry_operator.models import Key
 from registry_operator.settings import Settings
 
-# Bytes that asyncio reserves for each TLS connection. Its 256 KiB are for bulk; a hundred namespaces and the
-# replicas of ten Registries are 140 idle connections, which would cost 36 MiB.
-TLS_BUFFER = 32 * 1024
+# Bytes that asyncio reserves for each TLS connection. Its 256 KiB are for bulk; each namespace has an idle one,
+# and there are a thousand of them.
+TLS_BUFFER = 8 * 1024
 log = logging.getLogger("registry_operator")
 
 

@@ -114,7 +114,7 @@ def declared(one: R | None) -> tuple[object, ...]:
     if one is None:
         return ()
     meta = one.meta
-    return meta.uid, meta.generation, meta.deleting, meta.labels, meta.annotations, one.spec
+    return meta.uid, meta.generation, meta.deleting, meta.annotations, one.spec
 
 
 def unchanged(before: R | None, after: R | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from registry_operator.desired.rendered import Child
 from registry_operator.errors import RenderFailed
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+SHORT = 128  # characters
 PAIR = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")  # or an escaped backslash
 
 
@@ -24,12 +26,21 @@ def render(template: str, **values: Any) -> Child:
     """The object that the template makes of the values, with its fingerprint. Raises RenderFailed."""
     try:
         text = _environment().get_template(f"{template}.yaml.j2").render(**values)
-        child: Child = yaml.load(text, Loader)  # noqa: S506 - a safe loader
+        child: Child = _shared(yaml.load(text, Loader))  # noqa: S506 - a safe loader
     except (TemplateError, yaml.YAMLError, TypeError) as error:
         raise RenderFailed(f"template {template}: {type(error).__name__}: {error}") from error
     annotations = child["metadata"].setdefault("annotations", {})
     annotations[names.RENDERED] = hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:32]
     return child
+
+
+def _shared(value: Any) -> Any:
+    """The same, with one copy of each short text: children of policies are kept, of a thousand Registries."""
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shared(one) for one in value]
+    return sys.intern(value) if isinstance(value, str) and len(value) < SHORT else value
 
 
 @cache

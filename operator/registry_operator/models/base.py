@@ -208,8 +208,7 @@ class Meta:
     generation: int
     created: datetime
     resource_version: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)  # those of this group
     deleting: bool = False
     finalizers: tuple[str, ...] = ()
 
@@ -227,11 +226,15 @@ class Meta:
             generation=metadata["generation"],
             created=parse_time(metadata["creationTimestamp"]),
             resource_version=metadata.get("resourceVersion", ""),
-            labels=metadata.get("labels") or {},
-            annotations=metadata.get("annotations") or {},
+            annotations=_ours(metadata.get("annotations") or {}),
             deleting="deletionTimestamp" in metadata,
             finalizers=tuple(metadata.get("finalizers") or ()),
         )
+
+
+def _ours(annotations: Mapping[str, str]) -> dict[str, str]:
+    """What others note on a resource, such as all of it as it was last applied, is not worth its memory."""
+    return {name: value for name, value in annotations.items() if GROUP in name}
 
 
 S = TypeVar("S", bound=Value)
