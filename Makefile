@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
-.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-fleet bench-peers crds docs release lock clean
+.PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-fleet bench-peers crds docs links release lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ release: setup ## images, install.yaml and Helm chart by digest into dist/ (TO=e
 
 docs: setup ## write the pages of docs/ that are printed from the code
 	@$(RUN) -m registry_operator.reference docs
+
+links: setup ## check the documentation: links, anchors, commands, YAML, examples, printed pages
+	@$(PYTEST) -q tests/unit/test_links.py tests/unit/test_examples.py tests/unit/test_reference.py
 
 LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
     --no-emit-find-links --no-annotate pyproject.toml

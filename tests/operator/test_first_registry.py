@@ -1,4 +1,4 @@
-"""docs/first-registry.md, followed to the letter by the real kubectl, with the operator at work."""
+"""docs/first-registry.md, followed to the letter by the real kubectl; then docs/day-two.md on it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,60 @@ import pytest
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
 from tests.documents import DOCS
+from tests.operator.apiserver import Object
 from tests.operator.operator_process import Cluster, Operator, kubeconfig_of, wait
 
 pytestmark = pytest.mark.cluster
-PAGE = DOCS / "first-registry.md"
 FENCE = re.compile(r"^```(yaml|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_page_is_followed(operator: Operator, cluster: Cluster, tmp_path: Path) -> None:
+def test_the_first_registry(operator: Operator, cluster: Cluster, tmp_path: Path) -> None:
     """Each file is written and each command run in turn; what pods would be waited for is only looked at."""
     kubectl = Shell(operator, tmp_path)
-    for language, body in FENCE.findall(PAGE.read_text()):
+    for language, body in fences("first-registry.md"):
         if language == "yaml":
             name = body.partition("\n")[0].removeprefix("# ")
             (tmp_path / name).write_text(body)
         else:
-            for command in body.replace(" \\\n", " ").splitlines():
-                kubectl.run(command.removeprefix("$ "))
+            for command in commands(body):
+                kubectl.run(command)
     assert cluster.get("Secret", "shop", "deployer-pull"), "the last step's pull secret"
     assert (tmp_path / "ca.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
     wait(lambda: cluster.policy("harbour").tokens)
+
+
+def test_day_two(operator: Operator, cluster: Cluster, tmp_path: Path) -> None:
+    """What the page changes by kubectl is accepted and taken up; our own verbs are tested elsewhere."""
+    kubectl = Shell(operator, tmp_path)
+
+    def stored(kind: str, name: str) -> Object:
+        return wait(lambda: cluster.get(kind, "harbour", name))  # type: ignore[no-any-return]
+
+    before = stored("Secret", "deployer")
+    ran = [
+        command
+        for _, body in fences("day-two.md")
+        for command in commands(body)
+        if re.match(r"kubectl (annotate|create|delete|patch|rollout|scale) ", command)
+    ]
+    assert len(ran) > 6
+    for command in ran:
+        kubectl.run(command)
+    registry, token = stored("Registry", "harbour"), stored("AccessToken", "deployer")
+    assert (registry["spec"]["replicas"], token["spec"]["suspended"]) == (6, True)
+    assert registry["spec"]["tls"]["selfSigned"]["caGeneration"] == 2
+    wait(lambda: stored("Secret", "deployer")["data"]["password"] != before["data"]["password"])
+    wait(lambda: stored("Deployment", "harbour")["spec"]["replicas"] == 6)
+
+
+def fences(page: str) -> list[tuple[str, str]]:
+    return FENCE.findall((DOCS / page).read_text())
+
+
+def commands(body: str) -> list[str]:
+    """Of a block; a line that ends in a backslash or a pipe goes on."""
+    joined = re.sub(r"(\\|\|)\n", lambda found: found[1].strip("\\"), body)
+    return [line.removeprefix("$ ") for line in joined.splitlines()]
 
 
 class Shell:
