@@ -28,7 +28,7 @@ def start(stage: Platform, folder: Path) -> None:
         f"--cert-dir={folder}",
         "--kubelet-insecure-tls",
         "--kubelet-preferred-address-types=InternalIP",
-        "--metric-resolution=10s",
+        "--metric-resolution=15s",
     )
     stage.cluster.machine("control-plane").start(Daemon(_NAME, argv))
     stage.kubectl.until("metrics of pods", lambda: bool(_metrics(stage)), seconds=180)
