@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +13,19 @@ import yaml
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
-from tests.operator.apiserver import ApiServer
+from tests.operator.apiserver import ApiServer, Refusal
 from tests.operator.operator_process import CRDS, Operator, is_served, kubeconfig_of, wait
 
 
 def crds(server: ApiServer, name: str) -> None:
-    """Of the project `name`, as its Go module has them; returns when they are served."""
+    """Of the project `name`, as its Go module has them, once; returns when they are served."""
     files = sorted(Parts(cache_root()).carried(name).glob("*.yaml"))
     found = [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
     wanted = [obj for obj in found if obj["kind"] == "CustomResourceDefinition"]
-    for one in [server.ask("POST", CRDS, obj)["metadata"]["name"] for obj in wanted]:
+    for obj in wanted:
+        with suppress(Refusal):
+            server.ask("POST", CRDS, obj)
+    for one in [obj["metadata"]["name"] for obj in wanted]:
         wait(partial(is_served, server, one), sentence=f"{one} is not served")
 
 

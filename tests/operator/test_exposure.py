@@ -94,6 +94,8 @@ def test_a_gateway_is_led_to_the_replicas_over_tls(cluster: Cluster, operator: O
         wait(lambda kind=gone: cluster.get(kind, "gateway", "harbour") is None)  # type: ignore[misc]
     report(cluster, "TLSRoute", "gateway", answered("parents", parent, *well))
     until(cluster, "gateway", "RouteAccepted")
+    cluster.registry("gateway", exposure={})
+    wait(lambda: cluster.get("TLSRoute", "gateway", "harbour") is None)
 
 
 def test_an_ingress_leads_to_the_public_domain(cluster: Cluster) -> None:
@@ -117,3 +119,34 @@ def test_an_ingress_leads_to_the_public_domain(cluster: Cluster) -> None:
     cluster.registry("ingress", exposure={})
     wait(lambda: cluster.get("Ingress", "ingress", "harbour") is None)
     wait(lambda: said(cluster, "ingress") == {})
+
+
+def test_routes_of_somebody_else_are_not_taken_over(cluster: Cluster, operator: Operator) -> None:
+    """An Ingress, a route, a policy of the same name stay as they are, and the Registry says so."""
+    crds(operator.server, "gateway-api")
+    namespace = cluster.namespace("taken")
+    cluster.consent(namespace, ROUTES_ROLE)
+    target = {"name": "other", "port": 443}
+    backend = {"group": "", "kind": "Service", "name": "other"}
+    trusting = {"hostname": "other.example.com", "wellKnownCACertificates": "System"}
+    theirs: dict[str, Object] = {
+        "Ingress": {"defaultBackend": {"service": {"name": "other", "port": {"number": 443}}}},
+        "HTTPRoute": {"rules": [{"backendRefs": [target]}]},
+        "TLSRoute": {"hostnames": ["other.example.com"], "rules": [{"backendRefs": [target]}]},
+        "BackendTLSPolicy": {"targetRefs": [backend], "validation": trusting},
+    }
+    for kind, spec in theirs.items():
+        group = "networking.k8s.io" if kind == "Ingress" else "gateway.networking.k8s.io"
+        body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "harbour"}, "spec": spec}
+        cluster.server.apply(cluster.path(kind, namespace, "harbour"), body, "kubectl")
+
+    def named() -> set[str]:
+        said = str(cluster.condition("Registry", namespace, "harbour", "Ready").get("message"))
+        return {kind for kind in theirs if f"{kind} {namespace}/harbour" in said}
+
+    for kind in ("HTTPRoute", "TLSRoute"):
+        cluster.registry(namespace, exposure={"ingress": {}, "gateway": {**GATEWAY, "kind": kind}})
+        wanted = {"Ingress", kind, *(["BackendTLSPolicy"] if kind == "HTTPRoute" else [])}
+        wait(lambda wanted=wanted: named() == wanted, 60, f"{named()}")  # type: ignore[misc]
+    for kind in theirs:
+        assert "other" in str((cluster.get(kind, namespace, "harbour") or {})["spec"])

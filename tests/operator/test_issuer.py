@@ -213,3 +213,20 @@ def test_a_secret_of_somebody_else_is_not_overwritten(cluster: Cluster) -> None:
     cluster.registry("taken", tls={"issuerRef": {"name": "own"}})
     assert "delete it" in until(cluster, "taken", "NameConflict")
     assert values(cluster, "taken", "harbour-tls") == {"mine": b"stays"}
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_certificate_of_somebody_else_is_not_taken_over(cluster: Cluster) -> None:
+    """It has the name of the Registry's own, and stays as it is."""
+    cluster.namespace("held")
+    cluster.consent("held", CERTIFICATES_ROLE)
+    theirs = {"secretName": "theirs", "dnsNames": ["theirs.example.com"], "issuerRef": {"name": "none"}}
+    made(cluster, "held", "certificates", "harbour-tls", theirs)
+    cluster.registry("held", tls={"issuerRef": {"name": "own"}})
+    wait(lambda: "Certificate held/harbour-tls" in str(ready(cluster, "held").get("message")), LONG)
+    kept = cluster.server.ask("GET", API.format("held", "certificates", "harbour-tls"))
+    assert kept["spec"]["secretName"] == "theirs"
+
+
+def ready(cluster: Cluster, namespace: str) -> Object:
+    return cluster.condition("Registry", namespace, "harbour", "Ready")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from registry_operator.names import CONSENT
 
 from tests.operator.apiserver import AUDIT_LOG, Object
 
@@ -57,7 +58,7 @@ def granted() -> set[Right]:
         for one in yaml.safe_load_all((MANIFESTS / file).read_text())
         if one["kind"] in {"Role", "ClusterRole"}
     ]
-    own = ("roadstead-operator", "roadstead-secrets", "roadstead-registry")
+    own = ("roadstead-operator", "roadstead-secrets", "roadstead-registry", *CONSENT.values())
     return {
         (group, resource, verb)
         for role in roles
