@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,6 +77,7 @@ class Replica:
     tracing: dict[str, Any] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    marks: list[str] = field(default_factory=list)  # ids of requests of ours, which the log is read without
 
     def __enter__(self) -> Self:
         self.prepare()
@@ -96,9 +98,31 @@ class Replica:
 
     @property
     def log(self) -> str:
-        time.sleep(0.06)  # its lines are written together, twenty times a second
+        """What it has logged of all that it answered so far: lines are written in order, a moment later."""
         file = self.directory / "log"
-        return file.read_text() if file.exists() else ""
+        mark, ends = self._mark(), time.monotonic() + 10
+        while mark and mark not in file.read_text():
+            assert time.monotonic() < ends, "it does not write its log"
+            time.sleep(0.02)
+        return self.written
+
+    @property
+    def written(self) -> str:
+        """The log as it is at this moment."""
+        file = self.directory / "log"
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return "".join(line for line in lines if not any(one in line for one in self.marks))
+
+    def _mark(self) -> str:
+        """The id of a request that is logged behind all before it; "" where none is answered."""
+        if not self.ports or self.process is None or self.process.poll() is not None:
+            return ""
+        try:
+            mark = self.client().raw("GET", "/mark").headers.get("X-Request-Id", "")
+        except (OSError, HTTPException):
+            return ""
+        self.marks.append(mark)
+        return mark
 
     def prepare(self) -> None:
         self.authority = Authority(self.directory / "authority")
@@ -215,9 +239,7 @@ class Replica:
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Lines of the log with this message."""
-        whole, _, _ = self.log.rpartition("\n")
-        read = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
-        return [line for line in read if line["message"] == message]
+        return _with(message, self.log)
 
     @property
     def revision(self) -> str | None:
@@ -227,9 +249,15 @@ class Replica:
 
     def ready(self) -> bool:
         """Whether it says so itself."""
-        heard = self.lines("listening")
+        heard = _with("listening", self.written)
         if not heard:
             return False
         names = {"public", "private", "internal", "probes"}
         self.ports = {name: port for name, port in heard[-1].items() if name in names}
         return self.probe("/readyz")[0] == 200
+
+
+def _with(message: str, log: str) -> list[dict[str, Any]]:
+    whole, _, _ = log.rpartition("\n")
+    read = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+    return [line for line in read if line["message"] == message]

@@ -49,6 +49,7 @@ def checked(replica: Replica, reason: str) -> dict[str, Any]:
 def test_it_passes_at_the_start(replica: Replica) -> None:
     """Push, pull by tag and digest, and the private listener; the log tells each request from others'."""
     assert checked(replica, "Passed")["self_check"]["message"] == "a push and a pull went through"
+    metrics = replica.probe("/metrics")[1]
     records = [line for line in replica.lines("request") if line["event"] == "self-check"]
     assert {line["who"] for line in records} == {f"{SELF_CHECK}:replica-0"}
     assert {line["repository"] for line in records} == {SELF_CHECK, None}
@@ -62,7 +63,6 @@ def test_it_passes_at_the_start(replica: Replica) -> None:
         ("GET", "public", 200),
         ("GET", "private", 200),
     ]
-    metrics = replica.probe("/metrics")[1]
     assert 'roadstead_self_check{reason="Passed"} 1' in metrics
     assert "roadstead_requests_total{" not in metrics, "no client has come yet"
 
