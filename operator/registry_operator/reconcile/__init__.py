@@ -6,5 +6,5 @@ context: what every reconcile has in its hands; apply: children that are the sam
 drift: whether an object still is what was applied; status: statuses and Events, written when they differ;
 upgrades: begun one after the other, with what fleet remembers; repairs: what is told of drift;
 access: the policy of a Registry; registry, namespace, access_token: one reconcile of each kind;
-worker: from the queue to these; sweep: what no event told.
+worker: from the queue to these; sweep: what no event told; rounds: again and again.
 """

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import random
 from collections import defaultdict
 from collections.abc import Iterable
 
 from registry_operator import seen
 from registry_operator.cluster import Scope
 from registry_operator.cluster.resources import PODS
-from registry_operator.errors import ClusterError
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Running
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.rounds import rounds
 
 PERIOD = 300.0  # seconds, on average
 FIRST = 10.0  # seconds after the start
@@ -32,15 +31,7 @@ class Look:
 
     async def run(self) -> None:
         """Returns only by cancellation."""
-        wait = min(self._period, FIRST)
-        while True:
-            await asyncio.sleep(wait * random.uniform(0.5, 1))
-            wait = 1.5 * self._period
-            try:
-                await self.look()
-            except ClusterError as error:
-                log.warning("not known which images run", extra={"error": error.message})
-                wait = self._period / 4
+        await rounds(self.look, self._period, FIRST, "not known which images run")
 
     async def look(self) -> None:
         """Raises ClusterError."""

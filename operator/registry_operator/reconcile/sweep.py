@@ -4,7 +4,6 @@ Each round lists metadata only and compares it with the cache; then every object
 spread over the time until the next round.
 """
 
-import asyncio
 import logging
 import random
 import time
@@ -13,12 +12,13 @@ from typing import Any
 
 from registry_operator.cluster import Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
-from registry_operator.errors import ClusterError, NotFound
+from registry_operator.errors import NotFound
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Registry, is_older
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.rounds import rounds
 from registry_operator.tables import Table
 
 PERIOD = 300.0  # seconds, on average
@@ -53,15 +53,7 @@ class Sweep:
 
     async def run(self) -> None:
         """Returns only by cancellation."""
-        wait = min(self._period, FIRST)
-        while True:
-            await asyncio.sleep(wait * random.uniform(0.5, 1))
-            wait = 1.5 * self._period
-            try:
-                await self.round()
-            except ClusterError as error:
-                log.warning("no sweep", extra={"error": error.message})
-                wait = self._period / 4
+        await rounds(self.round, self._period, FIRST, "no sweep")
 
     async def round(self) -> None:
         """Raises ClusterError."""
