@@ -22,7 +22,10 @@ import pytest
 
 from quickstart.errors import CommandFailed
 from quickstart.kubectl import Object
+from registry_runtime import selfcheck
+from registry_runtime.content.digest import Digest
 from registry_runtime.contract.config import Limits
+from registry_runtime.contract.subject import SELF_CHECK
 from registry_runtime.repository import Registry
 from registry_runtime.repository.collection.walk import pages
 from registry_runtime.repository.pointers import Pointer
@@ -225,9 +228,12 @@ def facts(keys: set[str]) -> set[str]:
 
 
 def promised(ledger: Ledger) -> set[str]:
-    """The keys of all facts that there should be."""
+    """The keys of all facts that there should be, the replicas' own checks' among them."""
     links = {(image.repository, blob) for image in ledger.images.values() for blob in image.blobs}
+    links.add((SELF_CHECK, str(selfcheck._DIGEST)))
     return {
+        f"repositories/{SELF_CHECK}/_manifests/{Digest.of(selfcheck._MANIFEST)}",
+        f"repositories/{SELF_CHECK}/_tags/{selfcheck._TAG}",
         *(f"repositories/{name}/_manifests/{digest}" for name, digest in ledger.images),
         *(f"repositories/{name}/_tags/{tag}" for name, tag in ledger.tags),
         *(f"repositories/{name}/_blobs/{digest}" for name, digest in links),
