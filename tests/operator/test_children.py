@@ -5,11 +5,13 @@ import hashlib
 import json
 import time
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
+from tests.certificates import Authority
 from tests.operator.apiserver import Object
 from tests.operator.operator_process import Cluster, Operator, settled, wait
 
@@ -114,12 +116,16 @@ def test_a_pod_is_told_that_a_mounted_secret_changed(cluster: Cluster) -> None:
     assert "turned" not in wait(turned)
 
 
-def test_the_bundle_of_an_own_ca_goes_with_it(cluster: Cluster) -> None:
-    """Who brings certificates leaves no CA behind that clients would go on to trust."""
+def test_the_bundle_of_an_own_ca_goes_with_it(cluster: Cluster, tmp_path: Path) -> None:
+    """Who brings certificates leaves no CA behind that clients would go on to trust, once they are there."""
     cluster.namespace("bundles")
     cluster.registry("bundles")
     wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle"))
     cluster.registry("bundles", tls={"secretRef": {"name": "public"}})
+    hosts = ("harbour.example.com", "private.harbour.example.com")
+    issued = Authority(tmp_path / "authority").issue(tmp_path / "public", *hosts)
+    values = {name: (issued / name).read_text() for name in ("tls.crt", "tls.key")}
+    cluster.secret("bundles", "public", **values)
     wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle") is None)
 
 
