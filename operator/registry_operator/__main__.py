@@ -23,7 +23,7 @@ from registry_operator.settings import Settings
 
 # Bytes that asyncio reserves for each TLS connection. Its 256 KiB are for bulk; each namespace has an idle
 # one, and there are a thousand of them.
-TLS_BUFFER = 8 * 1024
+TLS_BUFFER = 4 * 1024
 log = logging.getLogger("registry_operator")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -29,8 +29,9 @@ Object = dict[str, Any]
 MANAGER = "roadstead"  # owns what it renders
 STATUS_MANAGER = "roadstead-status"
 HOLDER = "roadstead-handover"
-REQUESTS = 12  # at a time, watches aside: a connection for each child of each Registry would cost 20 MiB
-PAGE = 500  # objects of one page of a list
+REQUESTS = 12  # at a time: a connection for each child of each Registry would cost 20 MiB
+LISTS = 6  # at a time, beside these: a start has one for each namespace, and answers of megabytes
+PAGE = 100  # objects of one page of a list
 REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 QUIET_SECONDS = 75  # a watch has a bookmark each minute: longer silence is a dead connection
 LONGEST_REST = 30.0  # seconds, whatever an answer asks for
@@ -114,6 +115,7 @@ class Cluster:
         self._count = count
         self.may_write = may_write
         self._slots = asyncio.Semaphore(REQUESTS)
+        self._lists = asyncio.Semaphore(LISTS)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context()),
             # The API server would compress what is larger than 128 KiB, for longer than it takes to send it.
@@ -137,11 +139,9 @@ class Cluster:
         place = resource.place(namespace, name)
         return await self._json("get", resource, resource.path(namespace, name), place, namespace)
 
-    async def pages(
-        self, resource: Resource, scope: Scope, *, metadata: bool = False, limit: int = PAGE
-    ) -> AsyncIterator[Page]:
+    async def pages(self, resource: Resource, scope: Scope, *, metadata: bool = False) -> AsyncIterator[Page]:
         """All objects, page by page, so that only one page is ever in memory; `metadata`: nothing else."""
-        query = {"limit": str(limit)} | scope.query
+        query = {"limit": str(PAGE)} | scope.query
         headers = {"Accept": METADATA.format(kind="PartialObjectMetadataList")} if metadata else {}
         namespace = scope.namespace
         place, path = resource.place(namespace, None), resource.path(namespace)
@@ -162,12 +162,13 @@ class Cluster:
         path, place = resource.path(namespace, name, subresource), resource.place(namespace, name)
         headers = {"Accept": "*/*"}
         asked = self._ask("get", resource, path, place, namespace, query=query, headers=headers)
-        async with self._slots, asked as response:
+        async with self._slot("get", resource), asked as response:
             return (await response.read()).decode(errors="replace")
 
     async def version(self) -> str:
         """Of the API server, as JSON."""
-        async with self._slots, self._ask("get", NAMESPACES, "/version", "version", None) as response:
+        asked = self._ask("get", NAMESPACES, "/version", "version", None)
+        async with self._slot("get", NAMESPACES), asked as response:
             return (await response.read()).decode()
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
@@ -245,10 +246,8 @@ class Cluster:
         asked = self._ask("watch", resource, path, place, namespace, query=query, timeout=timeout)
         async with asked as response:
             async for line in _lines(response.content):
-                event = json.loads(line)
-                if event["type"] == "ERROR":  # 410 mostly; after any other, too, only a list is safe
-                    raise Gone(f"{place}: {event['object'].get('message')}", place)
-                yield event["type"], event["object"]
+                yield _event(line, place)
+                del line  # a thousand streams wait for hours: what came last must not wait with them
 
     async def _apply(
         self, obj: Mapping[str, Any], seen: Seen | None, manager: str, subresource: str, *, force: bool = True
@@ -267,9 +266,15 @@ class Cluster:
         self, verb: str, resource: Resource, path: str, place: str, namespace: str | None, **request: Any
     ) -> Object:
         asked = self._ask(verb, resource, path, place, namespace, **request)
-        async with self._slots, asked as response:
+        async with self._slot(verb, resource), asked as response:
             answer: Object = json.loads(await response.read())
             return answer
+
+    def _slot(self, verb: str, resource: Resource) -> AbstractAsyncContextManager[None]:
+        """A thousand lists may wait: what is written waits for none of them, and the Lease for nothing."""
+        if resource is LEASES:
+            return nullcontext()
+        return self._lists if verb == "list" else self._slots
 
     @asynccontextmanager
     async def _ask(
@@ -318,6 +323,14 @@ def _address(obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
     resource = resource_of(obj)
     metadata = obj["metadata"]
     return resource, metadata.get("namespace"), metadata["name"]
+
+
+def _event(line: bytes, place: str) -> tuple[str, Object]:
+    """Its type, and what it is of. Raises Gone for an error."""
+    event = json.loads(line)
+    if event["type"] == "ERROR":  # 410 mostly; after any other, too, only a list is safe
+        raise Gone(f"{place}: {event['object'].get('message')}", place)
+    return event["type"], event["object"]
 
 
 def _over(obj: Mapping[str, Any], seen: Seen | None) -> Object:
@@ -376,11 +389,14 @@ def _denied(message: str) -> type[ClusterError] | None:
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and a Secret may have 1 MiB."""
-    rest = bytearray()
+    begun: list[bytes] = []  # of a line that has not ended; to join it for each chunk would be quadratic
     async for chunk in content.iter_chunked(CHUNK):
-        rest += chunk
-        *lines, tail = rest.split(b"\n")
-        for line in lines:
-            if line:
-                yield bytes(line)
-        rest = bytearray(tail)
+        *ended, rest = chunk.split(b"\n")
+        if ended:
+            ended[0] = b"".join((*begun, ended[0]))
+            begun = []
+        begun.append(rest)
+        lines = [line for line in reversed(ended) if line]
+        del chunk, ended, rest  # nothing that was read may stay in memory until more comes
+        while lines:
+            yield lines.pop()

@@ -133,6 +133,7 @@ class Stream(Generic[T]):
             if kind != "BOOKMARK":
                 self._see(kind, obj)
             self._version = obj["metadata"]["resourceVersion"]
+            del obj  # it must not stay in memory until the next one comes
 
     def _see(self, kind: str, obj: Object) -> None:
         kept = self._keep(obj) if kind in {"ADDED", "MODIFIED"} else None

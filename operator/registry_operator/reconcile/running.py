@@ -15,7 +15,6 @@ from registry_operator.reconcile.rounds import rounds
 
 PERIOD = 300.0  # seconds, on average
 FIRST = 10.0  # seconds after the start
-PAGE = 100  # pods at a time in memory
 PAUSE = 0.05  # seconds between two pages: nobody waits for this
 NAMED = 3
 ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
@@ -39,7 +38,7 @@ class Look:
         serving = by_host(cache.registries.objects.values())
         found = dict.fromkeys(cache.registries.objects, Running())
         if serving:
-            async for page in self._at.cluster.pages(PODS, Scope(fields=ALIVE), limit=PAGE):
+            async for page in self._at.cluster.pages(PODS, Scope(fields=ALIVE)):
                 for pod in page.items:
                     place = Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
                     hosts = seen.image_hosts(pod)

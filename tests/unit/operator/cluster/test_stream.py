@@ -1,6 +1,7 @@
 """List and watch, whatever the wire does."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -102,6 +103,22 @@ async def test_what_is_of_no_interest_is_not_kept() -> None:
     api.on(PATH, events(event("ADDED", obj("dull", "11")), event("ADDED", obj("b", "12"))), watch=True)
     async with following(api) as heard:
         await eventually(lambda: heard.objects == {"shop/a": "1", "shop/b": "12"})
+
+
+async def test_what_came_last_does_not_wait_with_the_stream() -> None:
+    """A thousand streams wait for hours: an object that stayed with each would be 30 KiB of it."""
+    api, size = ScriptedApi(), 4 << 20
+    api.on(PATH, listing())
+    api.on(PATH, events(event("ADDED", obj("a", "11", data={"large": "x" * size}))), watch=True)
+    tracemalloc.start()
+    try:
+        async with following(api) as heard:
+            before, _ = tracemalloc.get_traced_memory()
+            await eventually(lambda: heard.objects == {"shop/a": "11"})
+            await eventually(lambda: tracemalloc.get_traced_memory()[0] - before < size / 4)
+            assert tracemalloc.get_traced_memory()[1] - before > size, "it was in memory"
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("code", [410, 500, 429])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from registry_operator import seen
 from registry_operator.cache import Cache
+from registry_operator.cluster.api import PAGE
 from registry_operator.cluster.resources import PODS
 from registry_operator.models import Key
 from registry_operator.observed import Running
@@ -58,7 +59,7 @@ async def test_pods_are_counted_page_by_page(monkeypatch: pytest.MonkeyPatch) ->
         await look.look()
         assert at.queue.depth == 0
     queries = [query for _, _, query in api.asked]
-    assert {query["limit"] for query in queries} == {str(running.PAGE)}
+    assert {query["limit"] for query in queries} == {str(PAGE)}
     assert all("status.phase!=Succeeded" in query["fieldSelector"] for query in queries)
 
 
