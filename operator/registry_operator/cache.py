@@ -6,9 +6,10 @@ our own that the watch tells before its answer comes, concerns nobody else.
 """
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from registry_operator import names
 from registry_operator.desired.exposure import kinds_of
@@ -47,7 +48,7 @@ from registry_runtime.contract.state import ReplicaState
 
 @dataclass(frozen=True)
 class Child:
-    """A child as last seen. `content` is its JSON without managedFields and status.
+    """A child as last seen. `content` is its JSON without managedFields and status, deflated (zlib).
 
     Its resource version makes no difference: what others write of it, such as its status, wakes nobody.
     """
@@ -65,9 +66,15 @@ class Child:
     reported: Reported | None = None  # of what has a controller of its own
 
     @property
+    def document(self) -> dict[str, Any]:
+        """What the content says."""
+        found: dict[str, Any] = json.loads(zlib.decompress(self.content))
+        return found
+
+    @property
     def data(self) -> Mapping[str, str]:
         """Of a ConfigMap."""
-        return json.loads(self.content).get("data") or {}
+        return self.document.get("data") or {}
 
 
 @dataclass(frozen=True)

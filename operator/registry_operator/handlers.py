@@ -20,7 +20,7 @@ import aiohttp
 
 from registry_operator.cluster import Credentials, Page, Resource
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
-from registry_operator.lean import kopf
+from registry_operator.lean import Forgetful, kopf
 from registry_operator.lists import Lists
 
 WATCHED = (REGISTRIES, CLAIMS, ACCESS_TOKENS, NAMESPACES)
@@ -114,6 +114,7 @@ class Session:
             await kopf.operator(
                 registry=self._registry(),
                 settings=settings(),
+                memories=Forgetful(),
                 clusterwide=True,
                 standalone=True,
                 stop_flag=stop,

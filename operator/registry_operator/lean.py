@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 MODELS = "kubernetes.client"
 
@@ -28,5 +29,16 @@ def _hidden(name: str) -> Iterator[None]:
 
 with _hidden(MODELS):
     import kopf
+    from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
-__all__ = ["kopf"]
+__all__ = ["Forgetful", "kopf"]
+
+
+class Forgetful(ResourceMemories):
+    """kopf's memories of objects, for an operator that has no daemons, timers or memos: none.
+
+    kopf keeps 650 bytes of each object for as long as it is there.
+    """
+
+    async def recall(self, *args: Any, **options: Any) -> ResourceMemory:
+        return await super().recall(*args, **options | {"ephemeral": True})

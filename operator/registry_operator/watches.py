@@ -5,6 +5,7 @@ watches the custom resources and the accounts, and these streams watch what has 
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -279,4 +280,4 @@ class Watches:
 
 def as_key(text: str) -> Key:
     namespace, _, name = text.partition("/")
-    return Key(namespace, name)
+    return Key(sys.intern(namespace), name)

@@ -7,11 +7,12 @@ import hashlib
 import json
 import zlib
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AwareDatetime, Field, PlainSerializer, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer, ValidationError, field_validator
 
-from registry_runtime.contract.config import Frozen
+from registry_runtime.contract.config import Frozen, Frugal
 from registry_runtime.contract.subject import KUBERNETES, SELF_CHECK, KubernetesProvider, OidcProvider
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Action(StrEnum):
     LIST = "list"
 
 
+@cache
+def one_of_each(actions: frozenset[Action]) -> frozenset[Action]:
+    """There are few, and a hundred thousand grants of them."""
+    return actions
+
+
 class Sparse(Frozen):
     """Which manifests may name what is not in the repository; otherwise all of it must be there first."""
 
@@ -41,7 +48,7 @@ class Sparse(Frozen):
     images: bool = False  # config and layers: nobody could run what lacks one
 
 
-class Grant(Frozen):
+class Grant(Frugal, Frozen):
     """Actions on the repositories that one of the globs matches.
 
     A glob is matched against the full repository name: `*` stays within one path component,
@@ -49,7 +56,11 @@ class Grant(Frozen):
     """
 
     repositories: tuple[str, ...]
-    actions: Annotated[frozenset[Action], PlainSerializer(sorted)]  # a hash seed makes no other document
+    actions: Annotated[
+        frozenset[Action],
+        AfterValidator(one_of_each),
+        PlainSerializer(sorted),  # a hash seed makes no other document
+    ]
 
 
 class Access(Grant):
@@ -58,7 +69,7 @@ class Access(Grant):
     subjects: tuple[str, ...]  # as `contract.subject` writes them
 
 
-class Claim(Frozen):
+class Claim(Frugal, Frozen):
     """A Namespace that is bound: its name belongs to one account, and its repositories have these rules."""
 
     account: str  # name of the Kubernetes namespace that owns it
@@ -80,7 +91,7 @@ class Uses(Frozen):
     bytes: int | None = None
 
 
-class Token(Frozen):
+class Token(Frugal, Frozen):
     """An AccessToken as the runtime knows it: hashes, never a password."""
 
     account: str

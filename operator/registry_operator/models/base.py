@@ -6,12 +6,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -24,6 +23,7 @@ from pydantic.config import JsonDict
 from pydantic.dataclasses import dataclass as dataclass_of_pydantic
 
 from registry_operator.errors import InvalidResource
+from registry_runtime.contract.config import Frugal
 
 GROUP = "roadstead.dev"
 VERSION = "v1alpha1"
@@ -61,6 +61,7 @@ Subnet = Annotated[
 ]
 
 
+@lru_cache(1 << 12)  # the conditions of a status mostly changed in the same second
 def parse_time(text: str) -> datetime:
     """A time of the Kubernetes API (RFC 3339). Raises ValueError."""
     return datetime.fromisoformat(text).astimezone(UTC)
@@ -86,7 +87,7 @@ Time = Annotated[
 SHARED = AfterValidator(sys.intern)  # equal texts are one in memory
 
 
-class Value(BaseModel):
+class Value(Frugal):
     """A part of a spec or status. The API server prunes unknown fields, so they are ignored here."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
@@ -221,7 +222,7 @@ class Meta:
         """Of an object that the API server returned. Raises KeyError and ValueError."""
         return cls(
             name=metadata["name"],
-            namespace=metadata["namespace"],
+            namespace=sys.intern(metadata["namespace"]),
             uid=metadata["uid"],
             generation=metadata["generation"],
             created=parse_time(metadata["creationTimestamp"]),

@@ -1,6 +1,7 @@
 """The policy of a Registry: one writer, in the order claims, then rights."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from registry_operator import names, seen
@@ -13,6 +14,9 @@ from registry_operator.observed import Conflict
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.apply import apply, apply_all, is_in_place
 from registry_operator.reconcile.context import Context
+
+SMALL = 200  # entries: to draft so many from nothing takes milliseconds, to remember them 5 KiB each
+SMALL_KEPT = 16  # Registries that have no more, of which the last drafts are kept
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,15 @@ class Access:
         self._locks: dict[Key, asyncio.Lock] = {}
         self._drafts: dict[Key, Drafts] = {}
         self._last: dict[Key, Written] = {}
+        self._revisions: dict[Key, str] = {}  # of what was written last
+        self._small: OrderedDict[Key, None] = OrderedDict()  # of these drafts, the latest last
 
     async def reconcile(self, key: Key) -> None:
         """Raises ClusterError."""
         if key not in self._at.cache.registries.objects:
-            for each in (self._locks, self._drafts, self._last):
-                each.pop(key, None)
+            self._forget(key)
+            self._locks.pop(key, None)
+            self._revisions.pop(key, None)
             self._at.propagations.forget(key)
             return
         async with self._lock(key):
@@ -52,7 +59,7 @@ class Access:
 
     async def _write(self, key: Key) -> Written | None:
         """Claims first: the policy must never promise a name that a restart could give to another."""
-        last = self._last.pop(key, None)
+        self._last.pop(key, None)
         registry = self._at.cache.registries.objects.get(key)
         if registry is None or registry.meta.deleting or not self._at.is_open(key.namespace):
             return None
@@ -61,18 +68,39 @@ class Access:
         await self._find_claims(registry)
         observed = self._at.observe_registry(registry)
         draft = self._drafts.setdefault(key, Drafts()).draft(observed)
-        if registry.meta.namespace in observed.secrets.refused:
-            return Written(draft)
+        try:
+            if registry.meta.namespace in observed.secrets.refused:
+                return Written(draft)
+            return await self._apply(registry, draft)
+        finally:
+            self._keep_few(key, draft)
+
+    async def _apply(self, registry: Registry, draft: Draft) -> Written:
+        key = registry.key
         claims, *policies = draft.children
         self._at.propagations.write(key, draft.revision)
         conflict = await apply(self._at, registry, claims)
         others = await apply_all(self._at, registry, policies)
-        if last is None or last.draft.revision != draft.revision:
+        if self._revisions.get(key) != draft.revision:
             self._at.replicas.attend(key)
+            self._revisions[key] = draft.revision
         written = Written(draft, [*([conflict] if conflict else []), *others])
         if not written.conflicts:
             self._last[key] = written
         return written
+
+    def _keep_few(self, key: Key, draft: Draft) -> None:
+        """Of small Registries only those that were drafted last are remembered."""
+        self._small.pop(key, None)
+        if len(draft.policy.tokens) + len(draft.policy.namespaces) <= SMALL:
+            self._small[key] = None
+            while len(self._small) > SMALL_KEPT:
+                self._forget(next(iter(self._small)))
+
+    def _forget(self, key: Key) -> None:
+        self._small.pop(key, None)
+        self._drafts.pop(key, None)
+        self._last.pop(key, None)
 
     def _still_so(self, key: Key) -> Written | None:
         """With encryption a policy also depends on what replicas say, which is no change of access."""

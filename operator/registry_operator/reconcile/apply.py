@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -45,7 +44,7 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
         return await _apply_secret(at, owner, child)
     kind, key = identity(child)
     there = at.cache.children.get((kind, key))
-    if there is not None and owner.meta.uid not in there.owners and not adopted(there.content, owner):
+    if there is not None and owner.meta.uid not in there.owners and not adopted(there.document, owner):
         return Conflict(kind, key)
     if there is not None:
         at.made.add((owner.meta.uid, kind, key))
@@ -93,7 +92,7 @@ async def _drift(at: Context, owner: Owner, child: Child, there: Seen | None) ->
         return _deleted(at, owner, child, None)
     if there.rendered != fingerprint(child):
         return None
-    fields = tuple(differences(json.loads(there.content), bare(child)))
+    fields = tuple(differences(there.document, bare(child)))
     return await _by(at, child, fields)
 
 
@@ -142,12 +141,12 @@ def is_in_place(at: Context, owner: Owner, child: Child) -> bool:
 
 
 def is_ours(obj: Mapping[str, Any], owner: Owner) -> bool:
-    return owner.meta.uid in seen.owners(obj) or adopted(seen.content(obj), owner)
+    return owner.meta.uid in seen.owners(obj) or adopted(seen.document(obj), owner)
 
 
-def adopted(content: bytes, owner: Owner) -> bool:
+def adopted(document: Mapping[str, Any], owner: Owner) -> bool:
     """Whether the object's annotation gives it to the Registry."""
-    annotations = json.loads(content)["metadata"]["annotations"] or {}
+    annotations = document["metadata"]["annotations"] or {}
     return isinstance(owner, Registry) and annotations.get(names.ADOPT) == owner.meta.name
 
 
@@ -155,7 +154,7 @@ def is_up_to_date(at: Context, there: Seen, child: Child) -> bool:
     """The same fingerprint, and nobody changed it since: or it has the form that our own apply got, too."""
     if there.rendered != fingerprint(child):
         return False
-    have = json.loads(there.content)
+    have = there.document
     return covers(have, bare(child)) or at.normal.get((there.kind, there.key)) == there.content
 
 
@@ -174,7 +173,7 @@ async def _write(
     applied = seen.child(await at.cluster.apply(child, over))
     if applied is None:
         return None
-    if not covers(json.loads(applied.content), bare(child)):
+    if not covers(applied.document, bare(child)):
         at.normal[applied.kind, applied.key] = applied.content
     at.cache.see_child(applied.kind, applied.key, applied)
     return applied

@@ -5,7 +5,6 @@ has one replica. So the number that runs has another manager first: from there t
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ async def hand_over(
     if there is None:
         return {**child, "spec": {**child["spec"], "replicas": _first(owner)}}, over
     metadata = {name: child["metadata"][name] for name in ("name", "namespace")}
-    number = json.loads(there.content)["spec"]["replicas"]
+    number = there.document["spec"]["replicas"]
     held = await at.cluster.hold({**child, "metadata": metadata, "spec": {"replicas": number}}, there)
     return child, Version.of(held)
 

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import pytest
 from aiohttp import web
 from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
 from registry_operator.models import Key, Registry
 from registry_operator.queue import Kind, Queue, Work
+from registry_operator.reconcile import access
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
 from registry_operator.secrets import Secrets
@@ -91,6 +93,23 @@ async def test_a_report_of_a_replica_drafts_no_policy() -> None:
         assert found.writes == 1 + names.POLICY_SHARDS + 1
         assert found.at.queue.awaits(POLICY), "it is drafted again until the policy's own work is done"
         await found.access.reconcile(REGISTRY)
+
+
+async def test_of_small_registries_the_last_drafts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of them would be 50 MiB; what was forgotten is drafted again, and is what it was."""
+    monkeypatch.setattr(access, "SMALL_KEPT", 0)
+    async with world(harbour.registry()) as found:
+        first = await found.access.written(REGISTRY)
+        again = await found.access.written(REGISTRY)
+        assert first
+        assert again
+        assert again is not first
+        assert again.draft.revision == first.draft.revision
+        assert found.writes == 1 + names.POLICY_SHARDS, "nothing is written again"
+
+        monkeypatch.setattr(access, "SMALL", 0)
+        large = await found.access.written(REGISTRY)
+        assert await found.access.written(REGISTRY) is large
 
 
 async def test_what_somebody_took_away_is_written_again() -> None:
