@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +23,11 @@ def crds(server: ApiServer, name: str) -> None:
     found = [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
     wanted = [obj for obj in found if obj["kind"] == "CustomResourceDefinition"]
     for obj in wanted:
-        with suppress(Refusal):
+        try:
             server.ask("POST", CRDS, obj)
+        except Refusal as refusal:
+            if refusal.code != 409:  # it is there
+                raise
     for one in [obj["metadata"]["name"] for obj in wanted]:
         wait(partial(is_served, server, one), sentence=f"{one} is not served")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.unit.operator.documented import reasons
 from tests.unit.operator.kstatus import compute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DOCUMENTED = reasons()
 NEVER, NOW = "", "2026-11-21T12:00:00Z"
@@ -61,14 +64,21 @@ class Told:
         if not conditions:
             assert read == "InProgress"
             return
+        consistent(self.generation, self.status)
         ready = conditions["Ready"]
-        said = [kind for kind in TROUBLE if conditions[kind]["status"] == "True"]
-        assert len(said) <= 1
-        assert said or ready["status"] == "True"
         if ready["status"] == "True":  # who waits for this condition alone reads it of the same generation
             assert self.held == ready["observedGeneration"], self.status
-        assert all(conditions[kind]["message"] for kind in said)
-        assert ready["observedGeneration"] == self.status["observedGeneration"] <= self.generation
-        for one in conditions.values():
-            assert one["observedGeneration"] <= self.status["observedGeneration"]
-            assert one["reason"] in DOCUMENTED, one
+
+
+def consistent(generation: int, status: Mapping[str, Any]) -> None:
+    """What the conditions of one status say agrees, and somebody finds the reason in the documentation."""
+    conditions = {one["type"]: one for one in status["conditions"]}
+    ready = conditions["Ready"]
+    said = [kind for kind in TROUBLE if conditions[kind]["status"] == "True"]
+    assert len(said) <= 1, status
+    assert said or ready["status"] == "True", status
+    assert all(conditions[kind]["message"] for kind in said), status
+    assert ready["observedGeneration"] == status["observedGeneration"] <= generation, status
+    for one in conditions.values():
+        assert one["observedGeneration"] <= status["observedGeneration"], one
+        assert one["reason"] in DOCUMENTED, one
