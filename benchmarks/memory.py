@@ -39,9 +39,11 @@ def idle_memory(stage: Platform) -> list[Row]:
 
 
 def resident(stage: Platform) -> dict[str, float]:
-    """MiB by pod name."""
+    """MiB by pod name. A simulated node has no address, and no memory."""
     found = {}
     for node in stage.kubectl.list("node"):
+        if not node["status"].get("addresses"):
+            continue
         path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"
         for pod in json.loads(stage.kubectl("get", "--raw", path))["pods"]:
             total = sum(container["memory"].get("rssBytes", 0) for container in pod.get("containers", []))

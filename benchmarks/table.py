@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `value` is what is compared with `bar`; less is better."""
+    """One figure. `value` is what is compared with `bar`, where that is finite; less is better."""
 
     what: str
     unit: str
@@ -40,7 +41,8 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown."""
     lines = ["| what | measured | bar | spread | |", "|---|---|---|---|---|"]
     for row in rows:
-        verdict = "met" if row.met else "**missed**"
-        measured, bar = f"{row.value:.2f} {row.unit}", f"≤ {row.bar:g} {row.unit}"
+        bound = math.isfinite(row.bar)
+        verdict = "" if not bound else "met" if row.met else "**missed**"
+        measured, bar = f"{row.value:.2f} {row.unit}", f"≤ {row.bar:g} {row.unit}" if bound else ""
         lines.append(f"| {row.what} | {measured} | {bar} | {row.spread} | {verdict} |")
     return "\n".join(lines)

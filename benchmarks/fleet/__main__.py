@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import os
 import platform
 import sys
@@ -16,7 +17,7 @@ from benchmarks.api import GROUP, kubernetes, until
 from benchmarks.fleet import declared
 from benchmarks.fleet.declared import Object
 from benchmarks.fleet.metrics import requests
-from benchmarks.fleet.simulated import simulated
+from benchmarks.fleet.simulated import real, simulated
 from benchmarks.memory import resident
 from benchmarks.table import Row, median, p99, table
 from quickstart.story import TENANT
@@ -28,6 +29,7 @@ AT_ONCE = 8
 PATIENCE = 3600.0  # seconds
 STEADY = 60.0
 CHANGES = 50
+NOBODY = "https://192.0.2.1:7070"  # TEST-NET-1 (RFC 5737)
 ROOTS = {"Secret": "/api/v1", "ConfigMap": "/api/v1", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
 PLURALS = {"Registry": "registries"}
 
@@ -52,6 +54,7 @@ class Fleet:
 
     async def rows(self, sizes: list[int]) -> list[Row]:
         rows: list[Row] = []
+        await self._alone()
         async with kubernetes(self.stage) as api:
             rows += await self._grow(api, min(REAL, *sizes))
             with simulated(self.stage):
@@ -62,14 +65,26 @@ class Fleet:
                     print(table(rows), file=sys.stderr, flush=True)
         return rows
 
+    async def _alone(self) -> None:
+        """One operator, whose figures are those of the one that works, and anybody may read them.
+
+        Nor may its NetworkPolicies stay: their rules name each pod that is known, and simulated ones are not.
+        """
+        name, namespace = OPERATOR
+        self.stage.kubectl("delete", "networkpolicy", "--all", "-n", namespace)
+        self.stage.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=1")
+        await until(self._is_alone, 120)
+
+    async def _is_alone(self) -> bool:
+        return len(self.stage.operators()) == 1
+
     async def _grow(self, api: aiohttp.ClientSession, size: int) -> list[Row]:
         """Declares what is missing, and waits until all of it is Ready."""
         new = range(self.size, size)
         if not new:
             return []
         before, began = requests(self.stage), time.monotonic()
-        credentials = (self.stage.kubectl.get("secret", "harbour-s3", TENANT) or {})["data"]
-        ca = (self.stage.kubectl.get("configmap", "s3-ca", TENANT) or {})["data"]["ca.crt"]
+        credentials, ca = self._storage()
         await _post(api, (one for number in new for one in _whole(number, credentials, ca)))
         self.size = size
         await until(lambda: _all_ready(api, size), PATIENCE)
@@ -83,26 +98,46 @@ class Fleet:
         ]
 
     async def _looked_at(self, api: aiohttp.ClientSession) -> list[Row]:
+        await until(lambda: _all_looked_at(api), PATIENCE)
         among = f"{self.size:,} Registries"
         rows = [median(f"{among}: operator after growing, resident", "MiB", [self._memory()], 300)]
         rows.append(await self._steady(among))
         rows.append(p99(f"{among}: change → status", "s", await self._changes(api), 2))
         rows += await self._restart(api, among)
-        broken = declared.registry(0, bucket="no-such-bucket")
-        await _patch(api, broken)
-        rows.append(
-            p99(f"{among}: the same while another's bucket is gone", "s", await self._changes(api), 2)
-        )
-        await _patch(api, declared.registry(0))
+        with real(self.stage):
+            return [*rows, *await self._beside_faults(api, among)]
+
+    async def _beside_faults(self, api: aiohttp.ClientSession, among: str) -> list[Row]:
+        """Changes of others while one Registry, which has real pods, can do nothing."""
+        credentials, ca = self._storage()
+        wrong = dict.fromkeys(credentials, base64.b64encode(b"wrong").decode())
+        faults = {
+            "bucket is gone": [declared.registry(0, bucket="no-such-bucket")],
+            "key pair is wrong": declared.storage(0, wrong, ca),
+            "storage never answers": [declared.registry(0, endpoint=NOBODY)],
+        }
+        rows = []
+        for fault, broken in faults.items():
+            await _post(api, broken)
+            await until(lambda: _broken(api), PATIENCE)
+            changes = await self._changes(api)
+            rows.append(p99(f"{among}: the same while another's {fault}", "s", changes, 2))
+            await _post(api, [*declared.storage(0, credentials, ca), declared.registry(0)])
+            await until(lambda: _ready(api, declared.registry(0)), PATIENCE)
         return rows
+
+    def _storage(self) -> tuple[dict[str, str], str]:
+        """The key pair, as in a Secret's data, and the CA of the bucket."""
+        credentials = (self.stage.kubectl.get("secret", "harbour-s3", TENANT) or {})["data"]
+        return credentials, (self.stage.kubectl.get("configmap", "s3-ca", TENANT) or {})["data"]["ca.crt"]
 
     async def _steady(self, among: str) -> Row:
         before = requests(self.stage)
         await asyncio.sleep(STEADY)
-        after = requests(self.stage)
-        rate = (after.all - before.all) / STEADY
-        spread = f"{after.writes - before.writes:.0f} writes in {STEADY:.0f} s"
-        return Row(f"{among}: requests to the API server, nothing changes", "/s", rate, float("inf"), spread)
+        made = requests(self.stage).since(before)
+        what = f"{among}: requests to the API server, nothing changes"
+        spread = f"in {STEADY:.0f} s {made.written or 'nothing'} written"
+        return Row(what, "/s", made.all / STEADY, float("inf"), spread)
 
     async def _changes(self, api: aiohttp.ClientSession) -> list[float]:
         """Seconds from a change of a token's spec to the status that speaks of it, by tenants in turn."""
@@ -118,8 +153,7 @@ class Fleet:
 
     async def _restart(self, api: aiohttp.ClientSession, among: str) -> list[Row]:
         """Killed, not asked to stop; what it writes before anything changes, and how soon it works again."""
-        name, namespace = OPERATOR
-        (pod,) = self.stage.kubectl.list("pod", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")
+        (pod,) = self.stage.operators()
         self.stage.kill_inside(pod)
         began = time.monotonic()
         wanted = declared.token(1, 1, expiresAfter=f"{int(began)}m")
@@ -127,16 +161,16 @@ class Fleet:
         await until(lambda: _judged(api, wanted, generation), 300)
         works = time.monotonic() - began
         await asyncio.sleep(STEADY)
-        writes = requests(self.stage).writes
+        made = requests(self.stage)
         return [
             Row(f"{among}: killed → a change is judged", "s", works, float("inf"), "1 round"),
-            # Of the change itself: the policy, the status, the Event of a condition.
+            # Of the change itself: the policy, two statuses (on its way, in force) of two resources, Events.
             Row(
                 f"{among}: writes after the restart",
                 "",
-                writes,
-                6,
-                f"in {STEADY:.0f} s, one change among them",
+                made.writes,
+                7,
+                f"in {STEADY:.0f} s, with one change: {made.written}",
             ),
             median(f"{among}: operator after the restart, resident", "MiB", [self._memory()], 300),
         ]
@@ -205,14 +239,41 @@ async def _all_ready(api: aiohttp.ClientSession, size: int) -> bool:
     return found == wanted
 
 
+async def _all_looked_at(api: aiohttp.ClientSession) -> bool:
+    """Whether the pods of the cluster were looked through since the last Registry came; InUse says so."""
+    await asyncio.sleep(5)
+    async with api.get("/apis/roadstead.dev/v1alpha1/registries", params={"resourceVersion": "0"}) as answer:
+        items = (await answer.json())["items"]
+    said = ({found["type"]: found["status"] for found in one["status"]["conditions"]} for one in items)
+    return all(found.get("InUse", "Unknown") != "Unknown" for found in said)
+
+
+async def _broken(api: aiohttp.ClientSession) -> bool:
+    """Whether the fault has reached the Registry: a spec that changed is no fault yet."""
+    await asyncio.sleep(1)
+    found = await _get(api, declared.registry(0))
+    return _is(found, "StorageReady", found["metadata"]["generation"], "False")
+
+
+async def _ready(api: aiohttp.ClientSession, wanted: Object) -> bool:
+    await asyncio.sleep(1)
+    found = await _get(api, wanted)
+    return _is(found, "Ready", found["metadata"]["generation"])
+
+
 async def _judged(api: aiohttp.ClientSession, wanted: Object, generation: int) -> bool:
+    return _is(await _get(api, wanted), "Ready", generation)
+
+
+async def _get(api: aiohttp.ClientSession, wanted: Object) -> Object:
     async with api.get(_path(wanted)) as answer:
-        return _is(await answer.json(), "Ready", generation)
+        found: Object = await answer.json()
+        return found
 
 
-def _is(one: Object, condition: str, generation: int) -> bool:
+def _is(one: Object, condition: str, generation: int, status: str = "True") -> bool:
     return any(
-        found["type"] == condition and found["status"] == "True" and found["observedGeneration"] == generation
+        (found["type"], found["status"], found["observedGeneration"]) == (condition, status, generation)
         for found in one.get("status", {}).get("conditions", ())
     )
 

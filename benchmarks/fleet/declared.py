@@ -38,14 +38,15 @@ def storage(number: int, credentials: dict[str, str], ca: str) -> Iterator[Objec
     yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": ca}}
 
 
-def registry(number: int, bucket: str = "harbour") -> Object:
-    """Three replicas over three zones, on a prefix of its own."""
+def registry(number: int, **other: str) -> Object:
+    """Three replicas over three zones, on a prefix of its own; `other` fields of its storage."""
     s3 = {
-        "bucket": bucket,
+        "bucket": "harbour",
         "prefix": f"{tenant(number)}/",
         "endpoint": "https://s3.s3-system.svc:7070",
         "credentialsSecretRef": {"name": "s3"},
         "caBundleRef": {"name": "s3"},
+        **other,
     }
     spec = {
         "hostname": f"{tenant(number)}.roadstead.test",

@@ -14,30 +14,39 @@ READS = frozenset({"get", "list", "watch"})
 
 @dataclass(frozen=True)
 class Requests:
-    """To the API server, since the operator's start; without the Lease's."""
+    """To the API server, since the operator's start or another moment; without the Lease's."""
 
-    by_verb: Mapping[str, float]
+    counts: Mapping[tuple[str, str], float]  # by verb and resource
 
     @property
     def all(self) -> float:
-        return sum(self.by_verb.values())
+        return sum(self.counts.values())
 
     @property
     def writes(self) -> float:
-        return sum(count for verb, count in self.by_verb.items() if verb not in READS)
+        return sum(count for (verb, _), count in self.counts.items() if verb not in READS)
+
+    @property
+    def written(self) -> str:
+        """What was written, and how often."""
+        found = {place: round(count) for place, count in self.counts.items() if place[0] not in READS}
+        return ", ".join(f"{count} {verb} {what}" for (verb, what), count in sorted(found.items()) if count)
+
+    def since(self, before: Requests) -> Requests:
+        return Requests({place: count - before.counts.get(place, 0) for place, count in self.counts.items()})
 
 
 def requests(stage: Platform) -> Requests:
-    found: dict[str, float] = {}
+    found: dict[tuple[str, str], float] = {}
     for series in REQUESTS.finditer(scrape(stage)):
         labels = dict(re.findall(r'(\w+)="([^"]*)"', series["labels"]))
         if labels["resource"] != "leases":
-            found[labels["verb"]] = found.get(labels["verb"], 0) + float(series["value"])
+            place = labels["verb"], labels["resource"]
+            found[place] = found.get(place, 0) + float(series["value"])
     return Requests(found)
 
 
 def scrape(stage: Platform) -> str:
-    name, namespace = OPERATOR
-    (pod,) = stage.kubectl.list("pod", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8081/proxy/metrics"
+    (pod,) = stage.operators()
+    path = f"/api/v1/namespaces/{OPERATOR[1]}/pods/{pod['metadata']['name']}:8081/proxy/metrics"
     return stage.kubectl("get", "--raw", path)

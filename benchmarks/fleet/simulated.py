@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local_cluster.layout import CONTROL_PLANE_ADDRESS, ZONES
 from local_cluster.parts import BENCHMARKS, build
-from tests.e2e.platform import OPERATOR, Platform
+from tests.e2e.platform import Platform
 from tests.operator.operator_process import free_port
 
 ADDRESSES = "198.18.0.0/15"  # for benchmarks (RFC 2544)
@@ -54,16 +54,27 @@ def simulated(stage: Platform) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def real(stage: Platform) -> Iterator[None]:
+    """In the block new pods run on real nodes only."""
+    simulated = [f"simulated-{zone}" for zone in ZONES]
+    others = [node["metadata"]["name"] for node in stage.kubectl.list("node")]
+    others = [name for name in others if name not in simulated]
+    stage.kubectl("cordon", *simulated)
+    stage.kubectl("uncordon", *others)
+    try:
+        yield
+    finally:
+        stage.kubectl("cordon", *others)
+        stage.kubectl("uncordon", *simulated)
+
+
 def _open(stage: Platform) -> None:
-    """The way to the simulated pods, and no NetworkPolicy on it: the rules name each pod that is known."""
+    """The way to the simulated pods."""
     cluster = stage.cluster
     cluster.exec("control-plane", ["ip", "route", "add", "local", ADDRESSES, "dev", "lo"])
     for zone in ZONES:
         cluster.exec(zone, ["ip", "route", "add", ADDRESSES, "via", CONTROL_PLANE_ADDRESS])
-    name, namespace = OPERATOR
-    stage.kubectl("delete", "networkpolicy", "--all", "-n", namespace)
-    stage.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=1")
-    stage.kubectl.until_rolled_out([name], namespace)
 
 
 def _node(zone: str) -> dict[str, object]:

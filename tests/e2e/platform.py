@@ -24,6 +24,7 @@ from tests.e2e.client import Answer, Client
 API = "roadstead.dev/v1alpha1"
 REPLICA = f"app.kubernetes.io/instance={REGISTRY},app.kubernetes.io/name=registry"
 OPERATOR = ("roadstead-operator", "roadstead-system")
+OPERATORS = f"app.kubernetes.io/name={OPERATOR[0]}"
 FIRST = 10  # of the addresses that tests give away; below it are the domains of the story
 
 
@@ -87,6 +88,10 @@ class Platform:
         """The zone that the (first) chosen pod runs in."""
         return self._zone(self.kubectl.list("pod", "-n", namespace, "-l", selector)[0])
 
+    def operators(self) -> list[Object]:
+        """The pods of the operator, whichever leads."""
+        return self.kubectl.list("pod", "-n", OPERATOR[1], "-l", OPERATORS)
+
     def zone_of_leader(self) -> str:
         """The zone of the operator that works."""
         self.kubectl.until("an operator leads", lambda: self._leader() is not None)
@@ -110,13 +115,12 @@ class Platform:
     def move_operator(self, zone: str) -> str:
         """The leader, and whoever waits, into this zone; returns it."""
         name, namespace = OPERATOR
-        selector = f"app.kubernetes.io/name={name}"
         nodes = self.kubectl.list("node", "-l", f"topology.kubernetes.io/zone!={zone}")
         others = [node["metadata"]["name"] for node in nodes]
         if self.zone_of_leader() != zone:
             self.kubectl("cordon", *others)
             try:
-                self.kubectl("delete", "pod", "-n", namespace, "-l", selector)
+                self.kubectl("delete", "pod", "-n", namespace, "-l", OPERATORS)
                 self.kubectl.until_rolled_out([name], namespace)
             finally:
                 self.kubectl("uncordon", *others)
@@ -185,14 +189,7 @@ class Platform:
         name, namespace = OPERATOR
         self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=0")
         self.kubectl(
-            "wait",
-            "pod",
-            "-n",
-            namespace,
-            "-l",
-            f"app.kubernetes.io/name={name}",
-            "--for=delete",
-            "--timeout=60s",
+            *("wait", "pod", "-n", namespace, "-l", OPERATORS, "--for=delete", "--timeout=60s"),
         )
         try:
             yield

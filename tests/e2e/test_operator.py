@@ -10,7 +10,7 @@ import pytest
 
 from quickstart.kubectl import Object
 from quickstart.story import REGISTRY, TENANT
-from tests.e2e.platform import OPERATOR, Platform
+from tests.e2e.platform import OPERATOR, OPERATORS, Platform
 
 pytestmark = pytest.mark.cluster
 OWNED = "app.kubernetes.io/managed-by=roadstead"
@@ -58,14 +58,7 @@ def test_the_operator_killed_in_the_middle_is_completed_by_the_next(platform: Pl
             platform.kubectl.apply(platform.token(f"killed-{round_}-{number}"))
         time.sleep(random.uniform(0, 0.5))
         platform.kubectl(
-            "delete",
-            "pod",
-            "-n",
-            namespace,
-            "-l",
-            f"app.kubernetes.io/name={name}",
-            "--grace-period=0",
-            "--force",
+            *("delete", "pod", "-n", namespace, "-l", OPERATORS, "--grace-period=0", "--force"),
         )
     platform.kubectl.until_rolled_out([name], namespace)
     for round_ in range(3):
