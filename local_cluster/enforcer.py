@@ -38,9 +38,12 @@ def enforce(mirror: Mirror, layout: Layout, cgroups: Cgroups) -> None:
     written: dict[str, tuple[int, str]] = {}
     errors: dict[str, str] = {}
     rules: dict[str, str] = {}
+    took = 0.0
     while True:
-        if mirror.changed.wait(LOOK_SECONDS):
-            time.sleep(GATHER_SECONDS)
+        changed = mirror.changed.wait(LOOK_SECONDS)
+        time.sleep(max(GATHER_SECONDS, took) if changed else 0)  # a large cluster's rules need a second
+        began = time.monotonic()
+        if changed:
             mirror.changed.clear()
             rules = wanted(mirror, layout) if mirror.complete else rules
         for machine in machines:
@@ -53,6 +56,7 @@ def enforce(mirror: Mirror, layout: Layout, cgroups: Cgroups) -> None:
             elif errors.get(name) != error:
                 errors[name] = error
                 print(f"{name}: {error}\n{rules[name]}", flush=True)
+        took = time.monotonic() - began
 
 
 def write(pid: int, rules: str) -> str:

@@ -7,8 +7,10 @@ to its own node (DNS), is never held up. The forward hook comes after kube-proxy
 those of pods.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 TABLE = "inet local-cluster-policy"
@@ -24,30 +26,35 @@ class Seen:
     pods: tuple[Object, ...]
     namespaces: tuple[Object, ...]
 
-    def labels_of_namespace(self, name: str) -> dict[str, str]:
-        return next((labels(each) for each in self.namespaces if each["metadata"]["name"] == name), {})
-
-    def networked(self) -> Iterator[Object]:
+    @cached_property
+    def networked(self) -> list[Object]:
         """The pods with an address of their own."""
-        for pod in self.pods:
-            status = pod.get("status", {})
-            if (
-                status.get("podIP")
-                and status.get("phase") not in ENDED
-                and not pod["spec"].get("hostNetwork")
-            ):
-                yield pod
+        return [pod for pod in self.pods if has_address(pod)]
+
+    @cached_property
+    def networked_in(self) -> dict[str, list[Object]]:
+        """The same, by namespace."""
+        return by_namespace(self.networked)
+
+    @cached_property
+    def policies_in(self) -> dict[str, list[Object]]:
+        return by_namespace(self.policies)
+
+    def chosen(self, selector: Object) -> list[str]:
+        """Names of namespaces."""
+        return [each["metadata"]["name"] for each in self.namespaces if selects(selector, labels(each))]
 
 
 def script(seen: Seen, node: str) -> str:
     """For `nft -f -`: replaces the node's table as one act."""
     chains: list[str] = []
     jumps: dict[str, list[str]] = {"saddr": [], "daddr": []}
-    for pod in seen.networked():
+    for pod in seen.networked:
         if pod["spec"].get("nodeName") != node:
             continue
+        own = seen.policies_in.get(pod["metadata"]["namespace"], [])
         for direction, side in (("Egress", "saddr"), ("Ingress", "daddr")):
-            policies = [each for each in seen.policies if isolates(each, pod, direction)]
+            policies = [each for each in own if isolates(each, pod, direction)]
             if policies:
                 address = pod["status"]["podIP"]
                 chain = f"{direction.lower()}-{address}"
@@ -60,17 +67,28 @@ def script(seen: Seen, node: str) -> str:
     return f"table {TABLE}\ndelete table {TABLE}\n{table}\n"
 
 
+def has_address(pod: Object) -> bool:
+    status = pod.get("status", {})
+    ended = status.get("phase") in ENDED
+    return bool(status.get("podIP")) and not ended and not pod["spec"].get("hostNetwork")
+
+
+def by_namespace(things: Iterable[Object]) -> dict[str, list[Object]]:
+    found: defaultdict[str, list[Object]] = defaultdict(list)
+    for each in things:
+        found[each["metadata"]["namespace"]].append(each)
+    return found
+
+
 def block(head: str, lines: Iterable[str]) -> str:
     return "\n".join([f"{head} {{", *lines, "}"])
 
 
 def isolates(policy: Object, pod: Object, direction: str) -> bool:
-    """Whether the policy selects the pod, and speaks of the direction."""
+    """Whether the policy, of the pod's own namespace, selects the pod, and speaks of the direction."""
     spec = policy["spec"]
-    return (
-        direction in spec.get("policyTypes", ["Ingress"])
-        and policy["metadata"]["namespace"] == pod["metadata"]["namespace"]
-        and selects(spec.get("podSelector") or {}, labels(pod))
+    return direction in spec.get("policyTypes", ["Ingress"]) and selects(
+        spec.get("podSelector") or {}, labels(pod)
     )
 
 
@@ -99,7 +117,7 @@ class Peer:
 
 def peers(given: list[Object], namespace: str, side: str, seen: Seen) -> Iterator[Peer]:
     if not given:
-        yield Peer("", tuple(seen.networked()))
+        yield Peer("", tuple(seen.networked))
     for peer in given:
         if ":" in peer.get("ipBlock", {}).get("cidr", ""):
             continue  # nobody here has an IPv6 address
@@ -109,20 +127,18 @@ def peers(given: list[Object], namespace: str, side: str, seen: Seen) -> Iterato
             match = joined(inside, f"ip {side} != {{ {', '.join(outside)} }}") if outside else inside
             yield Peer(match, ())
         else:
-            pods = tuple(pod for pod in seen.networked() if is_peer(pod, peer, namespace, seen))
+            pods = tuple(pods_of(peer, namespace, seen))
             if pods:
                 yield Peer(f"ip {side} {addresses(pods)}", pods)
 
 
-def is_peer(pod: Object, peer: Object, namespace: str, seen: Seen) -> bool:
+def pods_of(peer: Object, namespace: str, seen: Seen) -> Iterator[Object]:
     """Both selectors must hold; without one for namespaces, the policy's own is meant."""
-    home = pod["metadata"]["namespace"]
-    at_home = (
-        selects(peer["namespaceSelector"], seen.labels_of_namespace(home))
-        if "namespaceSelector" in peer
-        else home == namespace
-    )
-    return at_home and selects(peer.get("podSelector") or {}, labels(pod))
+    homes = seen.chosen(peer["namespaceSelector"]) if "namespaceSelector" in peer else [namespace]
+    for home in homes:
+        for pod in seen.networked_in.get(home, []):
+            if selects(peer.get("podSelector") or {}, labels(pod)):
+                yield pod
 
 
 def port_rules(

@@ -5,6 +5,7 @@ by way of the nodes would break connections to a live zone when another one is l
 with it the relays on the host, has these rules: for each connection a random ready endpoint of any zone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,10 @@ Object = dict[str, Any]
 
 def script(services: tuple[Object, ...], slices: tuple[Object, ...]) -> str:
     """For `nft -f -`: replaces the table as one act."""
-    rules = [rule for service in services for rule in service_rules(service, slices)]
+    behind: defaultdict[tuple[str, str], list[Object]] = defaultdict(list)
+    for each in slices:
+        behind[service_of(each)].append(each)
+    rules = [rule for service in services for rule in service_rules(service, behind[identity(service)])]
     lines = [
         f"table {TABLE}",
         f"delete table {TABLE}",
@@ -36,12 +40,11 @@ def script(services: tuple[Object, ...], slices: tuple[Object, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def service_rules(service: Object, slices: tuple[Object, ...]) -> Iterator[str]:
+def service_rules(service: Object, own: list[Object]) -> Iterator[str]:
     """A rule for each port of a Service that has a ClusterIP, and ready endpoints behind the port."""
     address = service["spec"].get("clusterIP")
     if not address or address == "None":
         return
-    own = [each for each in slices if belongs(each, service)]
     for port in service["spec"].get("ports") or []:
         backends = sorted({backend for each in own for backend in backends_of(each, port)})
         if backends:
@@ -53,10 +56,13 @@ def service_rules(service: Object, slices: tuple[Object, ...]) -> Iterator[str]:
             )
 
 
-def belongs(endpoint_slice: Object, service: Object) -> bool:
+def identity(service: Object) -> tuple[str, str]:
+    return service["metadata"]["namespace"], service["metadata"]["name"]
+
+
+def service_of(endpoint_slice: Object) -> tuple[str, str]:
     meta = endpoint_slice["metadata"]
-    owner = (meta.get("labels") or {}).get(OWNER)
-    return (meta["namespace"], owner) == (service["metadata"]["namespace"], service["metadata"]["name"])
+    return meta["namespace"], (meta.get("labels") or {}).get(OWNER, "")
 
 
 def backends_of(endpoint_slice: Object, service_port: Object) -> Iterator[str]:
