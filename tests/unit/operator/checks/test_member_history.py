@@ -165,10 +165,11 @@ class History(RuleBasedStateMachine):
         )
         holds = self.claim_holds()
         status = namespace.judge(seen).document()
+        known = self.is_known(self.claim)
         self.claim.write(status, format_time(self.now), holds=holds, fault=self.claim_fault())
         if self.claim_fault():
             assert self.claim.read == "Failed"
-        if holds and self.policy is not None and set(PODS) <= self.asked:
+        if holds and known:
             assert self.claim.read == "Current", status
 
     @rule()
@@ -187,8 +188,9 @@ class History(RuleBasedStateMachine):
             return
         holds = self.token_holds()
         status = access_token.judge(seen, SETTINGS).document()
+        known = self.is_known(self.token)
         self.token.write(status, format_time(self.now), holds=holds, fault=self.token_fault())
-        if holds and self.policy is not None and set(PODS) <= self.asked:
+        if holds and known:
             assert self.token.read == "Current", status
 
     @rule(error=ERRORS, which=st.booleans())
@@ -250,6 +252,15 @@ class History(RuleBasedStateMachine):
         if part and self.policy is not None and set(self.has.values()) == {self.policy.revision}:
             self.was[name] = told.generation
         return self.was.get(name) == told.generation and (part or self.policy is None)
+
+    def is_known(self, told: Told) -> bool:
+        """Whether the operator can know what is in force: each replica has this policy, or it knew before.
+
+        Whether a token that was refused for another reason is in a policy that is gone, nobody remembers.
+        """
+        if self.policy is None or not set(PODS) <= self.asked:
+            return False
+        return set(self.has.values()) == {self.policy.revision} or told.read == "Current"
 
     def claim_fault(self) -> bool:
         """Another owner's: this account was made again since it won the name."""
