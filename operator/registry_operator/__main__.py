@@ -21,8 +21,8 @@ from registry_operator.metrics import Metrics
 from registry_operator.models import Key
 from registry_operator.settings import Settings
 
-# Bytes that asyncio reserves for each TLS connection. Its 256 KiB are for bulk; each namespace has an idle
-# one, and there are a thousand of them.
+# Bytes that asyncio reserves for each TLS connection. Its 256 KiB are for bulk; 150 replicas have an idle one
+# each, and so has each of a thousand namespaces where the API server does not speak HTTP/2.
 TLS_BUFFER = 4 * 1024
 log = logging.getLogger("registry_operator")
 

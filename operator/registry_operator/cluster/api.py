@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-import aiohttp
 from yarl import URL
 
 from registry_operator.cluster.credentials import Credentials
 from registry_operator.cluster.resources import BY_CONSENT, LEASES, NAMESPACES, SECRETS, Resource, resource_of
+from registry_operator.cluster.wire import NO_ANSWER, Answer, Wire
 from registry_operator.errors import (
     AdmissionDenied,
     ClusterError,
@@ -32,10 +32,8 @@ HOLDER = "roadstead-handover"
 REQUESTS = 12  # at a time: a connection for each child of each Registry would cost 20 MiB
 LISTS = 6  # at a time, beside these: a start has one for each namespace, and answers of megabytes
 PAGE = 100  # objects of one page of a list
-REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 QUIET_SECONDS = 75  # a watch has a bookmark each minute: longer silence is a dead connection
 LONGEST_REST = 30.0  # seconds, whatever an answer asks for
-CHUNK = 256 * 1024
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 METADATA = "application/json;as={kind};v=v1;g=meta.k8s.io"
@@ -116,15 +114,7 @@ class Cluster:
         self.may_write = may_write
         self._slots = asyncio.Semaphore(REQUESTS)
         self._lists = asyncio.Semaphore(LISTS)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context()),
-            # The API server would compress what is larger than 128 KiB, for longer than it takes to send it.
-            headers={
-                "User-Agent": "roadstead-operator",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-            },
-        )
+        self._wire = Wire(credentials)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,7 +122,7 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._wire.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """Raises NotFound, NotPermitted, Unavailable."""
@@ -240,12 +230,11 @@ class Cluster:
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         } | scope.query
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=QUIET_SECONDS)
         namespace = scope.namespace
         place, path = resource.place(namespace, None), resource.path(namespace)
-        asked = self._ask("watch", resource, path, place, namespace, query=query, timeout=timeout)
-        async with asked as response:
-            async for line in _lines(response.content):
+        asked = self._ask("watch", resource, path, place, namespace, query=query, quiet=QUIET_SECONDS)
+        async with asked as answer:
+            async for line in _lines(answer.chunks()):
                 yield _event(line, place)
                 del line  # a thousand streams wait for hours: what came last must not wait with them
 
@@ -289,8 +278,9 @@ class Cluster:
         body: Any = None,
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-        timeout: aiohttp.ClientTimeout = REQUEST,  # noqa: ASYNC109 - of the connection, not of this call
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        quiet: float | None = None,
+    ) -> AsyncIterator[Answer]:
+        """`quiet`: of what lasts, how many seconds it may be silent."""
         if method != "GET" and resource is not LEASES and not self.may_write():
             raise Unavailable(f"{place}: not written: this operator leads no longer", place)
         sent = {"Content-Type": "application/json"} | (headers or {})
@@ -300,18 +290,17 @@ class Cluster:
         code = 0
         try:
             data = None if body is None else json.dumps(body).encode()
-            async with self._session.request(
-                method, url, data=data, headers=sent, timeout=timeout, allow_redirects=False
-            ) as response:
-                code = response.status
+            lasts = None if quiet is None else self._wire.watch(url, sent, quiet)
+            async with lasts or self._wire.request(method, url, data, sent) as answer:
+                code = answer.status
                 if code >= 300:  # noqa: PLR2004 - the API server redirects nothing
-                    error = _fault(code, await _status(response), place, Asked(verb, resource, namespace))
+                    error = _fault(code, await _status(answer), place, Asked(verb, resource, namespace))
                     if isinstance(error, Unavailable):
-                        error.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+                        error.retry_after = _retry_after(answer.headers.get("retry-after", ""))
                     raise error
                 self._count(verb, resource.plural, code)
-                yield response
-        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+                yield answer
+        except (*NO_ANSWER, json.JSONDecodeError) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"{place}: no answer of the API server: {reason}", place) from error
         finally:
@@ -339,12 +328,12 @@ def _over(obj: Mapping[str, Any], seen: Seen | None) -> Object:
     return {**obj, "metadata": {**obj.get("metadata", {}), **meant}}
 
 
-async def _status(response: aiohttp.ClientResponse) -> Object:
+async def _status(answer: Answer) -> Object:
     try:
-        answer = json.loads(await response.read())
+        said = json.loads(await answer.read())
     except ValueError:
         return {}
-    return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+    return said if isinstance(said, dict) and said.get("kind") == "Status" else {}
 
 
 def _retry_after(header: str) -> float:
@@ -387,10 +376,10 @@ def _denied(message: str) -> type[ClusterError] | None:
     return None if missing or message.endswith("HTTP 403") else AdmissionDenied
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and a Secret may have 1 MiB."""
     begun: list[bytes] = []  # of a line that has not ended; to join it for each chunk would be quadratic
-    async for chunk in content.iter_chunked(CHUNK):
+    async for chunk in chunks:
         *ended, rest = chunk.split(b"\n")
         if ended:
             ended[0] = b"".join((*begun, ended[0]))
