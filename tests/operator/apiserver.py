@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,48 +98,61 @@ class ApiServer:
 @contextmanager
 def apiserver(folder: Path) -> Iterator[ApiServer]:
     """Both processes for the time of the block; everything they write lies in `folder`."""
-    parts = Parts(Path(os.environ.get("ROADSTEAD_CACHE", Path.home() / ".cache" / "roadstead")))
-    etcd, peer, port = (_free_port() for _ in range(3))
-    token = secrets.token_hex(16)
-    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    with etcd(folder) as store, kube_apiserver(folder, store, _free_port()) as api:
+        yield api
+
+
+@contextmanager
+def etcd(folder: Path) -> Iterator[str]:
+    """Its URL, for an API server, or for one after the other."""
+    client, peer = _free_port(), _free_port()
+    (folder / "tokens.csv").write_text(f"{secrets.token_hex(16)},admin,admin,system:masters\n")
     _service_account_key(folder / "sa.key")
     (folder / "audit.json").write_text(json.dumps(AUDITED))
-    with ExitStack() as stack:
-        stack.enter_context(
-            _running(
-                folder / "etcd.log",
-                str(parts.binary("etcd")),
-                f"--data-dir={folder / 'etcd'}",
-                f"--listen-client-urls=http://127.0.0.1:{etcd}",
-                f"--advertise-client-urls=http://127.0.0.1:{etcd}",
-                f"--listen-peer-urls=http://127.0.0.1:{peer}",
-                "--unsafe-no-fsync",
-            )
-        )
-        server = stack.enter_context(
-            _running(
-                folder / "apiserver.log",
-                str(parts.binary("kube-apiserver")),
-                f"--etcd-servers=http://127.0.0.1:{etcd}",
-                f"--cert-dir={folder / 'certs'}",
-                "--bind-address=127.0.0.1",
-                "--advertise-address=192.0.2.1",  # of no machine; nobody follows it
-                "--endpoint-reconciler-type=none",
-                f"--secure-port={port}",
-                "--service-cluster-ip-range=10.96.0.0/16",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={folder / 'sa.key'}",
-                f"--service-account-signing-key-file={folder / 'sa.key'}",
-                "--authorization-mode=RBAC",
-                f"--token-auth-file={folder / 'tokens.csv'}",
-                "--disable-admission-plugins=ServiceAccount",
-                f"--audit-policy-file={folder / 'audit.json'}",
-                f"--audit-log-path={folder / AUDIT_LOG}",
-            )
-        )
-        certificate = folder / "certs" / "apiserver.crt"
-        api = _wait(server, certificate, f"https://127.0.0.1:{port}", token)
-        yield api
+    with _running(
+        folder / "etcd.log",
+        str(_parts().binary("etcd")),
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ):
+        yield f"http://127.0.0.1:{client}"
+
+
+@contextmanager
+def kube_apiserver(folder: Path, store: str, port: int, patience: float = 15) -> Iterator[ApiServer]:
+    """Over an etcd; one that comes after it at the same port is the same to its clients.
+
+    It would end its watches within a minute: after `patience`, in seconds, it is killed.
+    """
+    with _running(
+        folder / "apiserver.log",
+        str(_parts().binary("kube-apiserver")),
+        f"--etcd-servers={store}",
+        f"--cert-dir={folder / 'certs'}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=192.0.2.1",  # of no machine; nobody follows it
+        "--endpoint-reconciler-type=none",
+        f"--secure-port={port}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={folder / 'sa.key'}",
+        f"--service-account-signing-key-file={folder / 'sa.key'}",
+        "--authorization-mode=RBAC",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--disable-admission-plugins=ServiceAccount",
+        f"--audit-policy-file={folder / 'audit.json'}",
+        f"--audit-log-path={folder / AUDIT_LOG}",
+        patience=patience,
+    ) as server:
+        token = (folder / "tokens.csv").read_text().partition(",")[0]
+        yield _wait(server, folder / "certs" / "apiserver.crt", f"https://127.0.0.1:{port}", token)
+
+
+def _parts() -> Parts:
+    return Parts(Path(os.environ.get("ROADSTEAD_CACHE", Path.home() / ".cache" / "roadstead")))
 
 
 def _wait(server: subprocess.Popen[bytes], certificate: Path, url: str, token: str) -> ApiServer:
@@ -159,14 +172,14 @@ def _wait(server: subprocess.Popen[bytes], certificate: Path, url: str, token: s
 
 
 @contextmanager
-def _running(log: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(log: Path, *argv: str, patience: float = 15) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output) as process:
         try:
             yield process
         finally:
             process.terminate()
             try:
-                process.wait(15)
+                process.wait(patience)
             except subprocess.TimeoutExpired:
                 process.kill()
 
