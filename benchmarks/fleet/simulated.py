@@ -23,6 +23,7 @@ def simulated(stage: Platform) -> Iterator[None]:
     wanted = [part for part in BENCHMARKS if part.name == "kwok"]
     kwok = build(stage.cluster.parts.root, print, wanted).binary("kwok")
     _open(stage)
+    _rest(stage)
     with ExitStack() as stack:
         port = free_port()
         proxy = [
@@ -75,6 +76,15 @@ def _open(stage: Platform) -> None:
     cluster.exec("control-plane", ["ip", "route", "add", "local", ADDRESSES, "dev", "lo"])
     for zone in ZONES:
         cluster.exec(zone, ["ip", "route", "add", ADDRESSES, "via", CONTROL_PLANE_ADDRESS])
+
+
+def _rest(stage: Platform) -> None:
+    """What pods of the real nodes ask for stays where it is, and so do the rules that lead there.
+
+    To write those of thousands of simulated Services each second takes kube-proxy a quarter of two cores.
+    """
+    for node in stage.cluster.nodes:
+        node.daemons.stop("kube-proxy")
 
 
 def _node(zone: str) -> dict[str, object]:
