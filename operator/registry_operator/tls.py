@@ -24,6 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=90)
 BACKDATED = timedelta(minutes=5)  # clocks of clients differ
+NOTICE = timedelta(days=7)
+SECOND = timedelta(seconds=1)
 
 PrivateKey = ec.EllipticCurvePrivateKey
 
@@ -37,10 +39,14 @@ class Usage(Enum):
 
 @dataclass(frozen=True)
 class Renewal:
-    """When one CA follows another: when it is due, and when `generation` is another than the CA's."""
+    """When one CA follows another: when it is due, and when `generation` is another than the CA's.
 
-    generation: int = 1
-    notice: timedelta = timedelta(days=7)  # in the bundle before it signs, and after it signed
+    Where clients do not get the bundle, another CA would be `unseen`: it is due as late as it may be.
+    """
+
+    generation: int | None = None  # None asks for no other one
+    notice: timedelta | None = None  # in the bundle before it signs, and after it signed; None: as before
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Authority:
     before: tuple[x509.Certificate, ...] = ()
     generation: int = 1
     turns: datetime | None = None  # when it is another, if nothing is asked
+    notice: timedelta = NOTICE
 
     @classmethod
     def ensure(
@@ -77,18 +84,21 @@ class Authority:
         """What the values of its Secret say, after the step that is due. Without a usable CA a new one."""
         kept, renewal = kept or {}, renewal or Renewal()
         signs, follows = _issuer(kept, "ca"), _issuer(kept, "next")
-        generation = _number(kept.get("generation"))
+        generation = _number(kept.get("generation"), 1)
+        wanted = generation if renewal.generation is None else renewal.generation
+        notice = renewal.notice or timedelta(seconds=_number(kept.get("notice"), NOTICE // SECOND))
         if signs is None or not _valid(signs.certificate, now):
-            signs, follows, generation = Issuer.make(name, now), None, renewal.generation
-        if follows is None and (_due(signs.certificate, now) or generation != renewal.generation):
-            follows, generation = Issuer.make(name, now), renewal.generation
-        if follows is not None and now >= follows.made + renewal.notice:
+            signs, follows, generation = Issuer.make(name, now), None, wanted
+        due = _ending(signs.certificate, now) if renewal.unseen else _due(signs.certificate, now)
+        if follows is None and (due or generation != wanted):
+            follows, generation = Issuer.make(name, now), wanted
+        if follows is not None and now >= follows.made + notice:
             signs, follows = follows, None
-        ends = signs.made + 2 * renewal.notice
+        ends = signs.made + 2 * notice
         named = {one.certificate for one in (signs, follows) if one}
         before = tuple(one for one in _alive(kept, now) if one not in named) if now < ends else ()
-        turns = follows.made + renewal.notice if follows else ends if before else None
-        return cls(signs, follows, before, generation, turns)
+        turns = follows.made + notice if follows else ends if before else None
+        return cls(signs, follows, before, generation, turns, notice)
 
     @property
     def bundle(self) -> bytes:
@@ -107,6 +117,8 @@ class Authority:
     def secret(self) -> dict[str, bytes]:
         values = {"ca.crt": self.bundle, "ca.key": _key_pem(self.signs.key)}
         values["generation"] = str(self.generation).encode()
+        if self.turns:  # a change ends as it began, whatever the spec says no more
+            values["notice"] = str(self.notice // SECOND).encode()
         if self.follows:
             values["next.crt"] = _pem(self.follows.certificate)
             values["next.key"] = _key_pem(self.follows.key)
@@ -209,9 +221,9 @@ def _issuer(values: Mapping[str, bytes], name: str) -> Issuer | None:
     return Issuer(*found) if found else None
 
 
-def _number(value: bytes | None) -> int:
-    """Of a Secret that was written before there were generations, too."""
-    return int(value) if value and value.isdigit() else 1
+def _number(value: bytes | None, default: int) -> int:
+    """Of a Secret that was written before there were such numbers, too."""
+    return int(value) if value and value.isdigit() else default
 
 
 def _valid(certificate: x509.Certificate, now: datetime) -> bool:
@@ -229,6 +241,11 @@ def _is_issued_by(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
 def _due(certificate: x509.Certificate, now: datetime) -> bool:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return not begin <= now < begin + (end - begin) * 2 / 3
+
+
+def _ending(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether it cannot sign a leaf for the whole of its life any more."""
+    return now >= certificate.not_valid_after_utc - LEAF_LIFE
 
 
 def _alive(kept: Mapping[str, bytes], now: datetime) -> list[x509.Certificate]:

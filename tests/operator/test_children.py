@@ -117,16 +117,22 @@ def test_a_pod_is_told_that_a_mounted_secret_changed(cluster: Cluster) -> None:
 
 
 def test_the_bundle_of_an_own_ca_goes_with_it(cluster: Cluster, tmp_path: Path) -> None:
-    """Who brings certificates leaves no CA behind that clients would go on to trust, once they are there."""
+    """Who brings certificates leaves no CA behind that clients would go on to trust, once they are there.
+
+    And who comes back finds the very CA that clients were told of, not another one.
+    """
     cluster.namespace("bundles")
-    cluster.registry("bundles")
-    wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle"))
+    cluster.registry("bundles", tls={"selfSigned": {"caGeneration": 2}})
+    own = wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle"))["data"]
     cluster.registry("bundles", tls={"secretRef": {"name": "public"}})
     hosts = ("harbour.example.com", "private.harbour.example.com")
     issued = Authority(tmp_path / "authority").issue(tmp_path / "public", *hosts)
     values = {name: (issued / name).read_text() for name in ("tls.crt", "tls.key")}
     cluster.secret("bundles", "public", **values)
     wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle") is None)
+    cluster.registry("bundles", tls={"selfSigned": {}})
+    back = wait(lambda: cluster.get("ConfigMap", "bundles", "harbour-ca-bundle"))
+    assert back["data"] == own
 
 
 def test_what_a_token_may_reaches_the_policy_and_leaves_it(cluster: Cluster) -> None:

@@ -165,7 +165,7 @@ def test_another_kind_of_certificate_turns_no_client_away(cluster: Cluster, tmp_
     cluster.namespace("turns")
     cluster.consent("turns", CERTIFICATES_ROLE)
     authority(cluster, "turns")
-    cluster.registry("turns", tls={"selfSigned": {}})
+    cluster.registry("turns", tls={"selfSigned": {"caGeneration": 2}})
     wait(lambda: cluster.get("Deployment", "turns", "harbour"))
     root = wait(lambda: values(cluster, "turns", "root-ca").get("tls.crt"), LONG)
     user = Authority(tmp_path / "ca")
@@ -201,6 +201,7 @@ def test_another_kind_of_certificate_turns_no_client_away(cluster: Cluster, tmp_
     cluster.registry("turns", tls={"selfSigned": {}})
     until_another()
     wait(lambda: "by the Registry's CA" in said(cluster, "turns").get("message", ""))
+    assert values(cluster, "turns", "harbour-ca")["ca.crt"] == own  # of which nothing else was asked
 
 
 @pytest.mark.usefixtures("installed")

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from registry_operator import names
 from registry_operator.models import Key, Registry
 from registry_operator.models.base import seconds
+from registry_operator.models.tls import SelfSigned
 from registry_operator.observed import RegistryObserved, SecretData
 from registry_operator.tls import Authority, Certificate, Renewal, Usage, signing_key
 
@@ -65,9 +66,14 @@ def certificates(observed: RegistryObserved) -> Certificates:
 
 
 def renewal(registry: Registry) -> Renewal:
-    """When the own CA is followed by another; it signs the replicas' internal certificates in any case."""
-    own = registry.spec.tls.self_signed
-    return Renewal(own.ca_generation, timedelta(seconds=seconds(own.ca_notice))) if own else Renewal()
+    """When the own CA is followed by another; it signs the replicas' internal certificates in any case.
+
+    While somebody else's certificate is wanted nothing is asked of it: who comes back meets that of before.
+    """
+    if not _is_self_signed(registry):
+        return Renewal(unseen=True)
+    own = registry.spec.tls.self_signed or SelfSigned()
+    return Renewal(own.ca_generation, timedelta(seconds=seconds(own.ca_notice)))
 
 
 def hosts(registry: Registry) -> tuple[str, ...]:

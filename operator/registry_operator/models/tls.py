@@ -16,13 +16,16 @@ class SelfSigned(Value):
     """A CA of the Registry's own, and certificates that are renewed."""
 
     ca_generation: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             le=1_000_000,
-            description="Another number has a new CA made, which follows the present one after caNotice.",
+            description=(
+                "Another number than before has a new CA made, which follows the present one after caNotice."
+                " The first CA is 1 unless said otherwise; without a number the present one stays."
+            ),
         ),
-    ] = 1
+    ] = None
     ca_notice: Annotated[
         str,
         Field(

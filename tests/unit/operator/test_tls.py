@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from registry_operator.tls import CA_LIFE, LEAF_LIFE, Authority, Certificate, Renewal, Usage, signing_key
+from registry_operator.tls import (
+    CA_LIFE,
+    LEAF_LIFE,
+    NOTICE,
+    Authority,
+    Certificate,
+    Renewal,
+    Usage,
+    signing_key,
+)
 
 from tests.unit.operator.harbour import NOW
 
@@ -31,7 +40,7 @@ def test_a_good_ca_is_kept_to_the_byte(authority: Authority) -> None:
 
 def test_a_ca_is_announced_before_it_signs_and_the_old_one_leaves_after(authority: Authority) -> None:
     """At two thirds of its life: for a notice clients trust both, and so again when the new one signs."""
-    notice, due = Renewal().notice, NOW + CA_LIFE * 2 / 3
+    notice, due = NOTICE, NOW + CA_LIFE * 2 / 3
     assert Authority.ensure(authority.secret, NAME, due - timedelta(days=1)).secret == authority.secret
     told = Authority.ensure(authority.secret, NAME, due)
     assert told.follows
@@ -63,6 +72,27 @@ def test_another_generation_has_another_ca_once(authority: Authority) -> None:
     done = Authority.ensure(told.secret, NAME, NOW + timedelta(minutes=2), asked)
     assert trusted(done) == [told.follows.certificate] if told.follows else False
     assert Authority.ensure(done.secret, NAME, NOW + timedelta(days=1), asked).secret == done.secret
+
+
+def test_a_change_that_was_asked_for_ends_with_its_own_notice(authority: Authority) -> None:
+    """Where the spec does not speak of the CA any more, too: those who were told trust both."""
+    notice, gone = timedelta(days=30), Renewal(unseen=True)
+    told = Authority.ensure(authority.secret, NAME, NOW, Renewal(2, notice))
+    assert told.follows
+    assert Authority.ensure(told.secret, NAME, NOW + notice - SECOND, gone).secret == told.secret
+    turned = Authority.ensure(told.secret, NAME, NOW + notice, gone)
+    assert trusted(turned) == [told.follows.certificate, authority.signs.certificate]
+    done = Authority.ensure(turned.secret, NAME, NOW + 2 * notice, gone)
+    assert trusted(done) == [told.follows.certificate]
+    assert Authority.ensure(done.secret, NAME, NOW + 3 * notice, Renewal(2, notice)).secret == done.secret
+
+
+def test_a_ca_that_nobody_would_be_told_of_comes_as_late_as_it_may(authority: Authority) -> None:
+    """Who trusts the present one is served by it again, as long as it can sign a leaf for its whole life."""
+    gone, last = Renewal(unseen=True), authority.signs.certificate.not_valid_after_utc - LEAF_LIFE
+    assert Authority.ensure(authority.secret, NAME, last - SECOND, gone).secret == authority.secret
+    assert Authority.ensure(authority.secret, NAME, last, gone).follows
+    assert Authority.ensure(authority.secret, NAME, last - SECOND, Renewal()).follows
 
 
 def test_a_ca_that_is_not_usable_is_replaced_at_once(authority: Authority) -> None:

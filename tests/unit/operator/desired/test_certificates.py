@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from registry_operator.models import Key, Registry
 from registry_operator.observed import Absence, RegistryObserved, Rollout, SecretData, SecretView
 
 from tests.certificates import Authority
-from tests.unit.operator.harbour import NOW, SETTINGS, observed, registry, running
+from tests.unit.operator.harbour import NOW, SETTINGS, observed, registry, running, secrets_of
 
 HOSTS = ("harbour.test", "private.harbour.test")
 TLS = Key("harbour", "harbour-tls")
@@ -135,3 +136,30 @@ def test_no_certificate_is_asked_for_in_vain() -> None:
     foreign = replace(seen, secrets=SecretView({**seen.secrets.found, TLS: SecretData({"mine": b"1"})}))
     assert render(foreign, SETTINGS).child("Certificate", TLS) is None
     assert foreign.now == NOW
+
+
+SECOND_CA = {"selfSigned": {"caGeneration": 2, "caNotice": "30d"}}
+
+
+@pytest.mark.parametrize("away", [ISSUER, GIVEN])
+@pytest.mark.parametrize("back", [SECOND_CA, {"selfSigned": {}}, {}])
+def test_who_goes_and_comes_back_has_the_ca_that_clients_trust(
+    other: dict[str, bytes], away: Mapping[str, object], back: Mapping[str, object]
+) -> None:
+    """A spec without a number of the CA asks for no other one, however long it is so."""
+    seen = later(served(registry(tls=SECOND_CA)), timedelta(0))
+    trusted = certificates(seen).ca
+    there = {"public": SecretData(other), "harbour-tls": written(other)}
+    seen = turned(seen, away, **there)
+    for days in (0, 8, 400):
+        seen = later(seen, timedelta(days=days))
+        assert certificates(seen).ca == trusted
+    seen = later(turned(seen, back), timedelta(days=8))
+    assert certificates(seen).bundle == trusted["ca.crt"]
+
+
+def later(seen: RegistryObserved, passed: timedelta) -> RegistryObserved:
+    """After this time, with all applied that was to be."""
+    seen = replace(seen, now=seen.now + passed)
+    made = [child for child in render(seen, SETTINGS).children if "data" in child]
+    return replace(seen, secrets=SecretView({**seen.secrets.found, **secrets_of(made)}))
