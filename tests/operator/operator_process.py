@@ -65,9 +65,18 @@ def install(server: ApiServer) -> None:
 
 
 def is_served(server: ApiServer, name: str) -> bool:
+    """Whether a list is answered: one that is established may have a storage that is not there yet."""
     crd = server.ask("GET", f"{CRDS}/{name}")
     conditions = {one["type"]: one["status"] for one in crd.get("status", {}).get("conditions") or ()}
-    return conditions.get("Established") == "True"
+    if conditions.get("Established") != "True":
+        return False
+    spec = crd["spec"]
+    version = next(one["name"] for one in spec["versions"] if one["served"])
+    try:
+        server.ask("GET", f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1")
+    except Refusal:
+        return False
+    return True
 
 
 def wait(true: Callable[[], Any], seconds: float = 30, sentence: str = "") -> Any:

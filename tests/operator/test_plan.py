@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as some
 from registry_operator.cluster.resources import KNOWN
 from registry_operator.models import Key
+from registry_operator.names import ANY_ACCOUNT, CERTIFICATES_ROLE, REGISTRY_ROLE, ROUTES_ROLE
 from registry_operator.plan.changes import both, diff
+from registry_operator.plan.outcome import CERTAIN
 from registry_operator.plan.owned import applied
 from registry_operator.plan.rehearsal import Write
 
@@ -29,6 +31,7 @@ from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.policy import Action, Policy
 from tests.operator.apiserver import Object, Refusal
 from tests.operator.commanding import Caller
+from tests.operator.installed import crds
 from tests.operator.operator_process import (
     RBAC,
     ROOT,
@@ -88,7 +91,7 @@ def harbour(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """With a garbage collector, as in a cluster."""
     cluster, folder = Cluster(operator.server), tmp_path_factory.mktemp("plan")
     for namespace in ("port", *TARGETS):
-        cluster.namespace(namespace)
+        cluster.namespace(namespace, takes="" if namespace == "yard" else ANY_ACCOUNT)
     cluster.secret("port", "s3", accessKeyID="id", secretAccessKey="key")
     caller = Caller.by_token(operator, folder, operator.server.token)
     with controllers(operator.server, operator.certificate, folder, "garbage-collector-controller"):
@@ -209,11 +212,12 @@ changes = some.builds(
 )
 @given(edit=changes)
 def test_the_plan_equals_the_later_apply(harbour: Harbour, edit: Edit) -> None:
-    """Objects, what of them changes, and who loses or gains access; and planning itself changes nothing."""
+    """Objects, what of them changes, who loses or gains access, what is faulty; a plan changes nothing."""
     there = harbour.cluster.list("AccessToken", "port")
     declared = {one["metadata"]["name"] for one in edit.declared if one["kind"] == "AccessToken"}
     deleted = [name for name in edit.deleted if name in there and name not in declared]
     before, policy, named = harbour.snapshot(), harbour.cluster.policy("port"), harbour.names()
+    faulty = faults(before)
     words = [word for name in deleted for word in ("--delete", f"at/port/{name}")]
     text = "---\n".join(yaml.safe_dump(one) for one in edit.declared)
     planned = harbour.caller.document("plan", "-f", "-", *words, "--image", IMAGE, stdin=text)
@@ -242,6 +246,19 @@ def test_the_plan_equals_the_later_apply(harbour: Harbour, edit: Edit) -> None:
     templates = [one[deployment]["spec"]["template"] for one in (before, after)]
     assert rolls == (templates[0] != templates[1])
     compare(planned, policy, harbour.cluster.policy("port"), named | harbour.names())
+    foreseen = {(one["kind"], one["name"], one["reason"]) for one in planned["conditions"]}
+    assert foreseen == faults(after) - faulty
+
+
+def faults(there: Snapshot) -> set[tuple[str, str, str]]:
+    """Reasons, certain before anything runs, for which a condition is False."""
+    return {
+        (kind, name, condition["reason"])
+        for (kind, _, name), obj in there.items()
+        if obj["apiVersion"] == API
+        for condition in obj.get("status", {}).get("conditions") or ()
+        if (condition["status"], condition["reason"] in CERTAIN) == ("False", True)
+    }
 
 
 def as_planned(place: tuple[str, str, str], verb: str) -> tuple[str, str, str]:
@@ -391,6 +408,65 @@ class ApiAs:
         except Refusal as refusal:
             return "may plan, and change nothing" in refusal.message
         return False
+
+
+def test_a_consent_that_is_missing_is_foreseen_with_its_command(harbour: Harbour) -> None:
+    """For Certificates and routes, which have their own; those of the files count, and the apply agrees."""
+    cluster, namespace = harbour.cluster, harbour.cluster.namespace("quay", consent="")
+    cluster.secret(namespace, "s3", accessKeyID="id", secretAccessKey="key")
+    cluster.registry(namespace)
+    wait(lambda: cluster.condition("Registry", namespace, "harbour", "Ready").get("status") == "False")
+    route = {"gateway": {"parentRefs": [{"name": "edge"}], "kind": "HTTPRoute"}}
+    wanted = registry(tls={"issuerRef": {"name": "own"}}, exposure=route)
+    wanted["metadata"]["namespace"] = namespace
+
+    def planned(*roles: str) -> Any:
+        text = "---\n".join(map(yaml.safe_dump, (wanted, *(binding(namespace, role) for role in roles))))
+        return harbour.caller.document("plan", "-f", "-", "--image", IMAGE, stdin=text)
+
+    missing = planned(REGISTRY_ROLE)
+    assert reasons(missing) == {
+        ("TLSReady", "CertManagerNotInstalled"),
+        ("Exposed", "GatewayApiNotInstalled"),
+    }
+    for project in ("cert-manager", "gateway-api"):
+        crds(cluster.server, project)
+    none = planned(REGISTRY_ROLE)
+    assert reasons(none) == {("TLSReady", "NotPermitted"), ("Exposed", "NotPermitted")}
+    assert not BY_CONSENT & {one["kind"] for one in none["changes"]}
+    every = planned(REGISTRY_ROLE, ROUTES_ROLE, CERTIFICATES_ROLE)
+    assert (every["refused"], reasons(every)) == ([], set())
+    assert {one["kind"] for one in every["changes"]} >= BY_CONSENT
+
+    cluster.consent(namespace)
+    harbour.apply(wanted)
+    for one in none["conditions"]:
+        seen = partial(cluster.condition, "Registry", namespace, "harbour", one["type"])
+        wait(lambda seen=seen, one=one: said(seen()) == said(one), 60, f"not {one}")  # type: ignore[misc]
+
+
+BY_CONSENT = {"Certificate", "HTTPRoute", "BackendTLSPolicy"}
+
+
+def binding(namespace: str, role: str) -> Object:
+    """What the command of a condition makes."""
+    account = {"kind": "ServiceAccount", "namespace": "roadstead-system", "name": "roadstead-operator"}
+    whole = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": role, "namespace": namespace},
+        "roleRef": whole,
+        "subjects": [account],
+    }
+
+
+def reasons(planned: Any) -> set[tuple[str, str]]:
+    return {(one["type"], one["reason"]) for one in planned["conditions"] if one["namespace"] == "quay"}
+
+
+def said(condition: Object) -> tuple[Any, ...]:
+    return tuple(condition.get(name) for name in ("status", "reason", "message"))
 
 
 def install_plan(harbour: Harbour) -> None:

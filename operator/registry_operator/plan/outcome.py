@@ -10,6 +10,7 @@ from registry_operator.models import Key
 from registry_operator.plan.changes import Change, Roll
 from registry_operator.plan.clients import Right, Shift
 
+NOT_PERMITTED = "NotPermitted"
 # Reasons that are certain before anything runs; docs/conditions.md has the remedy of each.
 CERTAIN = frozenset(
     {
@@ -24,7 +25,8 @@ CERTAIN = frozenset(
         *("SecretsNotPermitted", "SecretNotFound", "SecretKeyMissing", "KeyInvalid", "EncryptionKeyMissing"),
         *("CABundleNotFound", "CABundleKeyMissing", "CertificateInvalid", "CertificateExpired"),
         *("HostNotCovered", "PolicyTooLarge", "NameConflict", "TargetNotConsenting"),
-        *("ServiceAccountNotFound", "Expired", "InvalidResource", "NotPermitted"),
+        *("ServiceAccountNotFound", "Expired", "InvalidResource", NOT_PERMITTED),
+        *("CertManagerNotInstalled", "GatewayApiNotInstalled"),
     }
 )
 OF_SECRETS = frozenset(

@@ -27,7 +27,7 @@ from registry_operator.errors import InvalidResource, NotFound, NotPermitted, Op
 from registry_operator.events import Recorder
 from registry_operator.models import AccessToken, Key, Namespace, Registry
 from registry_operator.observed import Absence, Consent, Endpoint, SecretData, Unreadable
-from registry_operator.plan.edits import DryRuns
+from registry_operator.plan.consents import Consents
 from registry_operator.plan.rehearsal import Rehearsal
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.reconcile.access import Access
@@ -59,8 +59,8 @@ class Nobody:
 class Primed:
     """`at` and `access` are what the reconciles get. While it is muted nothing that is seen becomes work."""
 
-    def __init__(self, rehearsal: Rehearsal, asking: DryRuns, settings: Settings, now: datetime) -> None:
-        self._asking = asking
+    def __init__(self, rehearsal: Rehearsal, consents: Consents, settings: Settings, now: datetime) -> None:
+        self._consents = consents
         self._time = 0.0
         self._muted = True
         self._read: set[str] = set()
@@ -81,6 +81,7 @@ class Primed:
         self.access = Access(self.at)
         self.runs: Counter[Work] = Counter()
         self.failures: dict[Work, OperatorError] = {}
+        self.unread: set[str] = set()  # kinds that the caller may not read, though the operator may
 
     async def prime(self) -> None:
         """One list of each kind. Raises NotPermitted with what the caller may not read."""
@@ -110,6 +111,7 @@ class Primed:
             self.cache.see_api(resource.kind, Absence.MISSING)
             return
         except NotPermitted:
+            self.unread.add(resource.kind)
             self.cache.see_api(resource.kind, Absence.NOT_PERMITTED)
             return
         for obj in found:
@@ -124,6 +126,7 @@ class Primed:
         if resource is NAMESPACES:
             return self.cache.see_account(key.name, seen.account(obj))
         if resource is ROLE_BINDINGS:
+            self._consents.see(key, obj)
             return self._see_consent(key, seen.consent(obj))
         if resource is SERVICE_ACCOUNTS:
             return self.cache.see_service_account(key, seen.service_account(obj))
@@ -151,10 +154,10 @@ class Primed:
     async def read_secrets(self) -> None:
         """Of the namespaces of interest that were not read yet, as far as operator and caller may."""
         for namespace in sorted(self.cache.namespaces_of_interest() - self._read):
-            self._read.add(namespace)
-            if not await self._consents(namespace):
-                self.secrets.refuse(namespace)
+            if not await self._consents.given("list", SECRETS, namespace):
+                self.secrets.refuse(namespace)  # for now: a file may have the consent
                 continue
+            self._read.add(namespace)
             self.secrets.listed(namespace, await self._secrets_of(namespace))
 
     async def settle(self, works: Iterable[Work]) -> None:
@@ -204,17 +207,6 @@ class Primed:
     async def _all(self, resource: Resource, labels: str = "") -> list[Object]:
         scope = Scope(labels=labels)
         return [obj async for page in self.cluster.pages(resource, scope) for obj in page.items]
-
-    async def _consents(self, namespace: str) -> bool:
-        """Whether the operator may use the Secrets there; by RoleBindings where that may not be asked."""
-        settings = self.at.settings
-        user = f"system:serviceaccount:{settings.namespace}:{settings.service_account}"
-        try:
-            if await self._asking.may(user, "list", SECRETS, namespace):
-                return True
-        except NotPermitted:
-            pass
-        return namespace in self.cache.consents
 
     async def _secrets_of(self, namespace: str) -> dict[Key, SecretData]:
         found: dict[Key, SecretData] = {}

@@ -16,6 +16,7 @@ from registry_operator.cluster import Cluster, Credentials, Resource, Seen, Vers
 from registry_operator.cluster.resources import SECRETS, resource_of
 from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.models import Key
+from registry_operator.plan.consents import Consents
 
 Object = dict[str, Any]
 Verb = Literal["create", "change", "delete"]
@@ -41,8 +42,9 @@ class Write:
 class Rehearsal(Cluster):
     """`unread` are Kubernetes namespaces whose Secrets the caller may not read, though the operator may."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, consents: Consents) -> None:
         super().__init__(credentials, lambda *_: None, may_write=lambda: False)
+        self._consents = consents
         self._now: dict[Place, Object | None] = {}
         self._before: dict[Place, Object | None] = {}
         self._after: dict[Place, Object | None] = {}
@@ -87,6 +89,7 @@ class Rehearsal(Cluster):
         there = await self._look(resource, key)
         if there is not None and (seen is None or there["metadata"].get("uid") != seen.uid):
             raise WriteConflict(f"{resource.place(*key)}: it is another than the one that was seen")
+        await self._consents.need("patch", resource, key)
         return self._write(resource, key, obj)
 
     async def hold(self, obj: Mapping[str, Any], seen: Seen) -> Object:
@@ -119,6 +122,7 @@ class Rehearsal(Cluster):
         key = Key(namespace or "", name)
         found = await self._look(resource, key)
         if found is not None and found["metadata"].get("uid") == seen.uid:
+            await self._consents.need("delete", resource, key)
             self.gone(resource, key)
 
     def gone(self, resource: Resource, key: Key) -> None:

@@ -14,15 +14,17 @@ from registry_operator.cluster.resources import (
     SECRETS,
 )
 from registry_operator.desired.draft import draft
+from registry_operator.desired.exposure import kinds_of
 from registry_operator.desired.policy import in_force
 from registry_operator.models import AccessToken, Key, Registry
 from registry_operator.observed import SecretData
 from registry_operator.plan import clients
 from registry_operator.plan.changes import Change, Roll, change, roll
+from registry_operator.plan.consents import Consents
 from registry_operator.plan.edits import DryRuns
 from registry_operator.plan.intent import Asked, Intent
 from registry_operator.plan.manifests import OURS
-from registry_operator.plan.outcome import CERTAIN, OF_SECRETS, Foreseen, Plan, Refusal
+from registry_operator.plan.outcome import CERTAIN, NOT_PERMITTED, OF_SECRETS, Foreseen, Plan, Refusal
 from registry_operator.plan.primed import Primed
 from registry_operator.plan.rehearsal import Rehearsal, Write
 from registry_operator.queue import Kind, Work
@@ -35,11 +37,10 @@ PROGRESS = frozenset({"Reconciling", "Stalled"})
 
 async def plan(credentials: Credentials, settings: Settings, asked: Asked, now: datetime) -> Plan:
     """Raises ClusterError where not enough may be read."""
-    async with (
-        Rehearsal(credentials) as rehearsal,
-        DryRuns(credentials, lambda *_: None) as asking,
-    ):
-        primed = Primed(rehearsal, asking, settings, now)
+    asking = DryRuns(credentials, lambda *_: None)
+    consents = Consents(asking, settings)
+    async with asking, Rehearsal(credentials, consents) as rehearsal:
+        primed = Primed(rehearsal, consents, settings, now)
         await primed.prime()
         await primed.read_secrets()
         before = {key: policy_of(primed, one) for key, one in primed.cache.registries.objects.items()}
@@ -97,6 +98,8 @@ def _outcome(primed: Primed, intent: Intent, shifts: Mapping[Key, clients.Shift]
         f"Secrets of {namespace} may not be read by you: theirs, and what is made of them, is not known"
         for namespace in sorted(primed.cluster.unread)
     ]
+    wanted = frozenset[str]().union(*map(kinds_of, primed.cache.registries.objects.values()))
+    unread += [f"{kind}: may not be read by you, and is left out" for kind in sorted(primed.unread & wanted)]
     return Plan(
         changes=(*own, *children),
         rolls=tuple(sorted(_rolls(primed, writes))),
@@ -168,23 +171,33 @@ def _hosts(primed: Primed) -> dict[Key, set[str]]:
 
 
 def _foreseen(primed: Primed) -> list[Foreseen]:
-    """One of each reason: Ready repeats that of another condition."""
-    found: dict[tuple[str, Key, str], Foreseen] = {}
+    """Each sentence once: others may repeat it, and Ready the reason of another condition."""
+    found: dict[tuple[str, Key, str, str], Foreseen] = {}
     for (resource, key), status in primed.cluster.statuses.items():
         if key not in primed.cache.table(Kind(resource.kind)).objects:
             continue
         said = primed.cluster.said_before(resource, key)
         before = {one["type"]: (one["status"], one["reason"]) for one in said}
-        for one in status.get("conditions") or ():
-            kind, reason = one["type"], one["reason"]
-            hidden = reason in OF_SECRETS and key.namespace in primed.cluster.unread
-            certain = one["status"] == "False" and reason in CERTAIN and not hidden and kind not in PROGRESS
-            if certain and before.get(kind) != ("False", reason):
-                known = found.get((resource.kind, key, reason))
-                if known is None or known.type == "Ready":
-                    message = str(one.get("message", ""))
-                    found[resource.kind, key, reason] = Foreseen(resource.kind, key, kind, reason, message)
+        told: set[str] = set()
+        for one in sorted(status.get("conditions") or (), key=lambda one: one["type"] == "Ready"):
+            kind, reason, message = one["type"], one["reason"], str(one.get("message", ""))
+            certain = one["status"] == "False" and reason in CERTAIN and not _unknown(primed, key, reason)
+            if not certain or kind in PROGRESS or before.get(kind) == ("False", reason):
+                continue
+            if kind != "Ready" or reason not in told:
+                told.add(reason)
+                one_of_it = Foreseen(resource.kind, key, kind, reason, message)
+                found.setdefault((resource.kind, key, reason, message), one_of_it)
     return list(found.values())
+
+
+def _unknown(primed: Primed, key: Key, reason: str) -> bool:
+    """Whether it is said of what the caller may not read, though the operator may."""
+    registry = primed.cache.registries.objects.get(key)
+    blind = registry is not None and bool(kinds_of(registry) & primed.unread)
+    return (reason in OF_SECRETS and key.namespace in primed.cluster.unread) or (
+        reason == NOT_PERMITTED and blind
+    )
 
 
 def _names(primed: Primed) -> dict[str, str]:
