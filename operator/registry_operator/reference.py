@@ -62,13 +62,14 @@ begins with the condition, as in `StorageReady=False: the bucket harbour refuses
 | Registry | `Upgrading` | Normal | `Upgrade` | its pods change to another release; the note has both |
 | Registry | `Released` | Normal | `Delete` | what was deleted, what stays ([deletion](deletion.md)) |
 
-## When another hand changed a child of a Registry
-The note says which object, which fields and, where it is known, whose hand; never a value
-([upgrades](upgrades.md#drift)).
+## When another hand changed a child
+On the Registry whose child it is, or on the AccessToken: a Secret with its password, a ServiceAccount that
+names its pull secret. The note says which object, which fields and, where it is known, whose hand; never a
+value ([upgrades](upgrades.md#drift)). A Namespace has no children.
 
 | Reason | Type | Action | |
 |---|---|---|---|
-| `DriftRepaired` | Normal | `Repair` | it is as it was |
+| `DriftRepaired` | Normal | `Repair` | it is as it was, or a password that was lost is another one |
 | `DriftContested` | Warning | `Repair` | five times within ten minutes: told once a minute, with a count |
 
 ## When somebody is refused

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from tests.operator.apiserver import Object, apiserver
 from tests.operator.operator_process import Cluster, Operator, install, running, settled, wait
@@ -265,7 +266,45 @@ def test_drift_is_told(operator: Operator, cluster: Cluster) -> None:
     wait(lambda: "DriftContested" in drift(cluster).values())
 
 
-def drift(cluster: Cluster) -> dict[str, str]:
-    """Notes of Events on the Registry, and their reasons."""
-    events = cluster.server.ask("GET", EVENTS.format("told"))["items"]
+def test_drift_of_a_tokens_secrets_is_told_on_the_token(operator: Operator, cluster: Cluster) -> None:
+    """Of the password, of the pull secret, of the ServiceAccount that names it; never of our own writes."""
+    for name in ("robots", "robots-app"):
+        cluster.namespace(name, consent=SECRETS_ROLE if name.endswith("app") else REGISTRY_ROLE)
+    cluster.server.ask(
+        "POST", "/api/v1/namespaces/robots-app/serviceaccounts", {"metadata": {"name": "builder"}}
+    )
+    cluster.registry("robots")
+    cluster.token(
+        "robots", "robot", pullSecrets={"namespaces": ["robots-app"], "serviceAccounts": ["builder"]}
+    )
+    pulls = cluster.path("Secret", "robots-app", "robot-pull")
+    builder = cluster.path("ServiceAccount", "robots-app", "builder")
+    wait(lambda: cluster.server.ask("GET", builder).get("imagePullSecrets"))
+    cluster.registry("robots", exposure={"hosts": ["more.example.com"]})
+    settled(operator)
+    assert drift(cluster, "robots") == {}
+
+    cluster.server.ask("DELETE", pulls)
+    theirs = {"data": {"username": "dGhlaXJz"}}
+    password = f"{cluster.path('Secret', 'robots', 'robot')}?fieldManager=someones-hand"
+    cluster.server.ask("PATCH", password, theirs, MERGE)
+    cluster.server.ask("PATCH", builder, {"imagePullSecrets": []}, MERGE)
+    wait(lambda: len(drift(cluster, "robots")) == 3, sentence=f"{drift(cluster, 'robots')}")
+    cluster.delete("Secret", "robots", "robot")
+    wait(lambda: len(drift(cluster, "robots")) == 4, sentence=f"{drift(cluster, 'robots')}")
+    settled(operator)
+    assert set(drift(cluster, "robots")) == {
+        "Secret robots-app/robot-pull was deleted by another hand; it was made again",
+        "Secret robots/robot: data.username was changed by someones-hand; it is as it was",
+        "ServiceAccount robots-app/builder: imagePullSecrets was changed by another hand; it is as it was",
+        "Secret robots/robot was deleted by another hand; another password was made",
+    }
+    events = cluster.server.ask("GET", EVENTS.format("robots"))["items"]
+    whose = {one["regarding"]["kind"] for one in events if one["reason"] == "DriftRepaired"}
+    assert whose == {"AccessToken"}
+
+
+def drift(cluster: Cluster, namespace: str = "told") -> dict[str, str]:
+    """Notes of Events on what is there, and their reasons."""
+    events = cluster.server.ask("GET", EVENTS.format(namespace))["items"]
     return {one["note"]: one["reason"] for one in events if one["reason"].startswith("Drift")}

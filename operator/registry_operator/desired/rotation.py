@@ -85,6 +85,17 @@ def read(token: AccessToken, secret: SecretData | Absence) -> Passwords | None:
     return _read(token_id(token.meta.uid), token.meta.created, *values)
 
 
+def spoiled(token: AccessToken, secret: SecretData) -> tuple[tuple[str, str], ...]:
+    """Fields by which another hand took the password out of the token's Secret: `read` does not take them."""
+    if read(token, secret) is not None:
+        return ()
+    if token.meta.uid not in secret.owners:
+        return (("metadata", "ownerReferences"),)
+    text = secret.values.get(PASSWORD, b"").decode(errors="replace")
+    known = _password(token_id(token.meta.uid), text)
+    return (("data", PASSWORD), ("data", MEMORY)) if known else (("data", PASSWORD),)
+
+
 @dataclass(frozen=True)
 class Moment:
     """What a step is decided by.

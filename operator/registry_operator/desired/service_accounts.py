@@ -32,6 +32,12 @@ class Edit:
     placed: PlacedEntry | None
 
     @property
+    def is_repair(self) -> bool:
+        """Whether another hand took out what the token had placed."""
+        before = self.seen.placed.get(self.token)
+        return before is not None and before == self.placed and before.secret not in self.seen.pull_secrets
+
+    @property
     def patch(self) -> dict[str, Any]:
         """A merge patch of the ServiceAccount that was seen."""
         mark = f"{self.placed.secret} {self.placed.owner}" if self.placed else None

@@ -10,9 +10,10 @@ from typing import Any
 
 from registry_operator import names, seen
 from registry_operator.cache import Child as Seen
+from registry_operator.cluster import Resource, Version
 from registry_operator.cluster import Seen as Known
-from registry_operator.cluster import Version
 from registry_operator.cluster.resources import KNOWN, SECRETS, resource_of
+from registry_operator.desired import rotation
 from registry_operator.desired.certificates import is_written
 from registry_operator.desired.rendered import Child, fingerprint, identity
 from registry_operator.errors import ClusterError, NotFound, WriteConflict
@@ -47,7 +48,7 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     if there is not None and owner.meta.uid not in there.owners and not adopted(there.document, owner):
         return Conflict(kind, key)
     if there is not None:
-        at.made.add((owner.meta.uid, kind, key))
+        at.made.add(_made(at, owner, *identity(child)))
         if is_up_to_date(at, there, child):
             return None
     try:
@@ -81,7 +82,7 @@ async def _mend(
     """Writes, and tells if another hand is the reason."""
     drift = None if unlabelled and not there else await _drift(at, owner, child, there)
     applied = await _write(at, owner, child, there, unlabelled)
-    at.made.add((owner.meta.uid, *identity(child)))
+    at.made.add(_made(at, owner, *identity(child)))
     if there is None or applied is None or applied.content != there.content:
         tell(at, owner, drift)
 
@@ -89,38 +90,39 @@ async def _mend(
 async def _drift(at: Context, owner: Owner, child: Child, there: Seen | None) -> Drift | None:
     """What another hand changed: the object says of itself that it is what is wanted now, and it is not."""
     if there is None:
-        return _deleted(at, owner, child, None)
+        return _deleted(at, owner, child)
     if there.rendered != fingerprint(child):
         return None
     fields = tuple(differences(there.document, bare(child)))
-    return await _by(at, child, fields)
+    return await changed_by(at, resource_of(child), identity(child)[1], fields)
 
 
-def _deleted(at: Context, owner: Owner, child: Child, there: Seen | SecretData | None) -> Drift | None:
+def _deleted(at: Context, owner: Owner, child: Child) -> Drift | None:
     """Of a child that is not there, and was."""
-    kind, key = identity(child)
-    return Drift(kind, key) if there is None and (owner.meta.uid, kind, key) in at.made else None
+    return Drift(*identity(child)) if _made(at, owner, *identity(child)) in at.made else None
 
 
-async def _by(at: Context, child: Child, fields: tuple[Path, ...]) -> Drift:
+def _made(at: Context, owner: Owner, kind: str, key: Key) -> tuple[str, str, str, Key]:
+    """An entry of `Context.made`. What was in a Kubernetes namespace of before is not missed in a new one."""
+    account = at.cache.accounts.get(key.namespace)
+    return owner.meta.uid, account.uid if account else "", kind, key
+
+
+async def changed_by(at: Context, resource: Resource, key: Key, fields: tuple[Path, ...]) -> Drift:
     """Who it was is worth a request, but no failure."""
-    kind, key = identity(child)
     managed: list[dict[str, Any]] = []
     with suppress(ClusterError):
-        metadata = (await at.cluster.get(resource_of(child), *key))["metadata"]
+        metadata = (await at.cluster.get(resource, *key))["metadata"]
         managed = metadata.get("managedFields") or []
-    return Drift(kind, key, fields, who(managed, fields))
+    return Drift(resource.kind, key, fields, who(managed, fields))
 
 
 def tell(at: Context, owner: Owner, drift: Drift | None) -> None:
-    """In an Event of the Registry, which has no values, and in the log.
-
-    Of an AccessToken nothing: to delete its Secret is how one asks for another password.
-    """
-    if drift is None or not isinstance(owner, Registry):
+    """In an Event of the owner, which has no values, and in the log."""
+    if drift is None:
         return
     log.warning("drift repaired", extra={"drift": str(drift)})
-    note = at.repairs.note(drift, time.monotonic())
+    note = at.repairs.note(drift, time.monotonic(), owner.KIND)
     if note is not None:
         at.recorder.record(owner, [note])
 
@@ -189,20 +191,33 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
             raise WriteConflict(f"Secret {key}: it is being deleted")
         if not owns(owner, there) and not (isinstance(owner, Registry) and is_written(there, owner)):
             return Conflict(kind, key)
-        at.made.add((owner.meta.uid, kind, key))
+        at.made.add(_made(at, owner, *identity(child)))
         if owns(owner, there) and is_same(there, child):
             return None
-    fields = changed(there, child) if there else ()
-    drift = await _by(at, child, fields) if fields else _deleted(at, owner, child, there)
+    drift = await _drift_of_secret(at, owner, child, there)
     try:
         at.secrets.put(key, read(await at.cluster.apply(child, there)))
     except WriteConflict:
         if there is None:
             at.secrets.put(key, read(await at.cluster.get(SECRETS, *key)))
         raise
-    at.made.add((owner.meta.uid, kind, key))
+    at.made.add(_made(at, owner, *identity(child)))
     tell(at, owner, drift)
     return None
+
+
+async def _drift_of_secret(at: Context, owner: Owner, child: Child, there: SecretData | None) -> Drift | None:
+    """As `_drift`; where a token's password is lost, or was written over, what is wanted now is another."""
+    _, key = identity(child)
+    token = owner if isinstance(owner, AccessToken) and owner.secret == key else None
+    if there is None:
+        gone = _deleted(at, owner, child)
+        return gone and gone._replace(anew=token is not None)
+    spoiled = rotation.spoiled(token, there) if token else ()
+    fields = spoiled or changed(there, child)
+    if not fields:
+        return None
+    return (await changed_by(at, SECRETS, key, fields))._replace(anew=bool(spoiled))
 
 
 def changed(there: SecretData, child: Child) -> tuple[Path, ...]:
@@ -239,7 +254,7 @@ def is_same(there: SecretData, child: Child) -> bool:
 
 async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
     """Deletes a child that is wanted no longer, if it is ours. Raises WriteConflict where it changed."""
-    at.made.discard((owner.meta.uid, kind, key))
+    at.made.discard(_made(at, owner, kind, key))
     if kind == SECRETS.kind:
         secret = at.secrets.view.get(key)
         if isinstance(secret, SecretData) and owns(owner, secret):

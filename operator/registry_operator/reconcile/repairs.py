@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from registry_operator.cluster.api import MANAGER
 from registry_operator.events import Note
-from registry_operator.models import Key
+from registry_operator.models import Key, Registry
 from registry_operator.reconcile.drift import Path, text
 
 REPAIRED, CONTESTED = "DriftRepaired", "DriftContested"  # reasons of Events
@@ -18,12 +18,16 @@ FORGOTTEN = 1024  # objects after which old ones are dropped
 
 
 class Drift(NamedTuple):
-    """What another hand did to a child: in which fields, none where it was deleted; `who`, where known."""
+    """What another hand did to a child: in which fields, none where it was deleted; `who`, where known.
+
+    `anew`: it had a password that is lost, or is no way in, and has another one now.
+    """
 
     kind: str
     key: Key
     fields: tuple[Path, ...] = ()
     who: str = ""
+    anew: bool = False
 
     def __str__(self) -> str:
         by = f" by {self.who}" if self.who else " by another hand"
@@ -31,6 +35,13 @@ class Drift(NamedTuple):
             return f"{self.kind} {self.key} was deleted{by}"
         more = f" and {len(self.fields) - SHOWN} more" if len(self.fields) > SHOWN else ""
         return f"{self.kind} {self.key}: {', '.join(map(text, self.fields[:SHOWN]))}{more} was changed{by}"
+
+    @property
+    def mended(self) -> str:
+        """What came of it."""
+        if self.anew:
+            return "another password was made"
+        return "it is as it was" if self.fields else "it was made again"
 
 
 @dataclass
@@ -48,8 +59,8 @@ class Repairs:
     def __init__(self) -> None:
         self._past: dict[tuple[str, Key], _Past] = {}
 
-    def note(self, drift: Drift, now: float) -> Note | None:
-        """The Event of this repair; None where one of the same fight was told just now."""
+    def note(self, drift: Drift, now: float, owner: str) -> Note | None:
+        """The Event of this repair; None where one of the same fight was told just now. `owner` is a kind."""
         place = drift.kind, drift.key
         past = self._past.pop(place, None) or _Past()
         self._past[place] = past  # the last ones stay
@@ -58,13 +69,13 @@ class Repairs:
         past.times = [*(one for one in past.times if one > now - PERIOD), now][-100:]
         if len(past.times) < FIGHT:
             past.told = now
-            mended = "it is as it was" if drift.fields else "it was made again"
-            return Note("Normal", REPAIRED, "Repair", f"{drift}; {mended}")
+            return Note("Normal", REPAIRED, "Repair", f"{drift}; {drift.mended}")
         past.silent += 1
         if len(past.times) > FIGHT and past.told > now - EVERY:
             return None
         count, past.silent, past.told = past.silent, 0, now
-        why = f"{drift}, and repaired, again and again: stop the other one, or pause this Registry"
+        pause = ", or pause this Registry" if owner == Registry.KIND else ""
+        why = f"{drift}, and repaired, again and again: stop the other one{pause}"
         return Note("Warning", CONTESTED, "Repair", why, count)
 
 

@@ -9,14 +9,16 @@ from registry_operator.cluster.resources import SERVICE_ACCOUNTS
 from registry_operator.desired.service_accounts import Edit, edit, edits
 from registry_operator.errors import NotFound
 from registry_operator.models import AccessToken, Key
+from registry_operator.reconcile.apply import changed_by, tell
 from registry_operator.reconcile.context import Context
 
+LIST = (("imagePullSecrets",),)
 log = logging.getLogger(__name__)
 
 
 async def name(at: Context, token: AccessToken) -> None:
     """As the token wants it. Raises ClusterError; WriteConflict where a ServiceAccount changed meanwhile."""
-    await _write(at, edits(at.observe_token(token)))
+    await _write(at, edits(at.observe_token(token)), token)
 
 
 async def forget(at: Context, uid: str, keys: Iterable[Key]) -> None:
@@ -26,15 +28,16 @@ async def forget(at: Context, uid: str, keys: Iterable[Key]) -> None:
     await _write(at, [one for one in made if one is not None])
 
 
-async def _write(at: Context, wanted: Iterable[Edit]) -> None:
+async def _write(at: Context, wanted: Iterable[Edit], token: AccessToken | None = None) -> None:
     """All at a time. The first error is raised when every one has ended, so that none keeps others back."""
-    results = await asyncio.gather(*(_patch(at, one) for one in wanted), return_exceptions=True)
+    results = await asyncio.gather(*(_patch(at, one, token) for one in wanted), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
 
 
-async def _patch(at: Context, one: Edit) -> None:
+async def _patch(at: Context, one: Edit, token: AccessToken | None) -> None:
+    drift = await changed_by(at, SERVICE_ACCOUNTS, one.key, LIST) if token and one.is_repair else None
     try:
         answer = await at.cluster.merge(SERVICE_ACCOUNTS, *one.key, one.patch, one.seen)
     except NotFound:
@@ -42,3 +45,5 @@ async def _patch(at: Context, one: Edit) -> None:
     at.cache.see_service_account(one.key, seen.service_account(answer))
     fields = {"service_account": str(one.key), "names": one.placed is not None}
     log.info("pull secret of a service account", extra=fields)
+    if token:
+        tell(at, token, drift)

@@ -156,6 +156,19 @@ def test_a_password_that_somebody_wrote_is_no_way_in() -> None:
     assert found.next is None
 
 
+def test_what_another_hand_took_the_password_out_by_is_known() -> None:
+    """The fields, for an Event; of a Secret that is read, and of one from before rotation, none."""
+    good = held(Passwords(made(), NOW))
+    text = {rotation.PASSWORD: made().text.encode()}
+    assert rotation.spoiled(ROBOT, good) == ()
+    assert rotation.spoiled(ROBOT, replace(good, values=text)) == ()
+    foreign = {**good.values, rotation.PASSWORD: b"theirs"}
+    assert rotation.spoiled(ROBOT, replace(good, values=foreign)) == (("data", "password"),)
+    other = replace(good, values={**good.values, **text})
+    assert rotation.spoiled(ROBOT, other) == (("data", "password"), ("data", "rotation.json"))
+    assert rotation.spoiled(ROBOT, replace(good, owners=frozenset())) == (("metadata", "ownerReferences"),)
+
+
 @pytest.mark.parametrize("memory", [b"", b"{", b"\xff", b"[]", b'{"current": "x"}'])
 def test_a_secret_of_before_rotation_is_taken_as_it_is(memory: bytes) -> None:
     """Its password is as old as the token may be; what cannot be read is nothing."""

@@ -68,6 +68,9 @@ def test_an_entry_that_somebody_took_out_comes_back() -> None:
     """As any other drift."""
     made = only(seen({DEFAULT: account("regcred", ours=OURS)}))
     assert made.pull_secrets == ("regcred", OURS.secret)
+    assert made.is_repair
+    assert not only(seen({DEFAULT: account("regcred")})).is_repair
+    assert not only(seen({DEFAULT: account(OURS.secret, ours=OURS)}, name="pier")).is_repair
 
 
 def test_an_entry_goes_when_it_is_wanted_no_longer() -> None:

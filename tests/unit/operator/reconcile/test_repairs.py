@@ -57,11 +57,11 @@ def test_the_manager_of_a_field_is_known(field: tuple[str | int, ...], found: st
 
 def test_one_repair_is_told_with_object_fields_and_hand() -> None:
     """The sentence is what an operator looks for at night."""
-    note = Repairs().note(SERVICE, 0)
+    note = Repairs().note(SERVICE, 0, "Registry")
     assert note
     assert (note.type, note.reason) == ("Normal", REPAIRED)
     assert note.note == "Service harbour/harbour: spec.type was changed by kubectl-edit; it is as it was"
-    gone = Repairs().note(Drift("Secret", Key("harbour", "harbour-ca")), 0)
+    gone = Repairs().note(Drift("Secret", Key("harbour", "harbour-ca")), 0, "Registry")
     assert gone
     assert gone.note == "Secret harbour/harbour-ca was deleted by another hand; it was made again"
 
@@ -69,7 +69,7 @@ def test_one_repair_is_told_with_object_fields_and_hand() -> None:
 def test_a_fight_is_named_and_does_not_flood() -> None:
     """Of a thousand repairs in a thousand seconds one a minute is told, and none is lost from the count."""
     repairs = Repairs()
-    told = [(now, note) for now in range(1000) if (note := repairs.note(SERVICE, now))]
+    told = [(now, note) for now in range(1000) if (note := repairs.note(SERVICE, now, "Registry"))]
     fights = [(now, note) for now, note in told if note.reason == CONTESTED]
     assert len(told) - len(fights) == FIGHT - 1
     assert all(note.type == "Warning" and "kubectl-edit" in note.note for _, note in fights)
@@ -77,12 +77,23 @@ def test_a_fight_is_named_and_does_not_flood() -> None:
     assert sum(note.count for _, note in fights) == fights[-1][0] - (FIGHT - 1) + 1
 
 
+def test_a_password_that_is_another_is_told_as_such() -> None:
+    """Who deletes a token's Secret asks for another; and what has no pause is not told to be paused."""
+    secret = Drift("Secret", Key("harbour", "deployer"), anew=True)
+    repairs = Repairs()
+    told = [repairs.note(secret, now, "AccessToken") for now in range(FIGHT)]
+    assert told[0]
+    assert told[0].note == ("Secret harbour/deployer was deleted by another hand; another password was made")
+    assert told[-1]
+    assert told[-1].note.endswith("again and again: stop the other one")
+
+
 def test_seldom_repairs_are_no_fight() -> None:
     """Each is told for itself, and of another object the count begins anew."""
     repairs = Repairs()
-    seldom = [repairs.note(SERVICE, number * PERIOD) for number in range(10)]
+    seldom = [repairs.note(SERVICE, number * PERIOD, "Registry") for number in range(10)]
     assert {note.reason for note in seldom if note} == {REPAIRED}
     assert len(seldom) == 10
     many = [Drift("Service", Key("a", str(number)), (("spec",),)) for number in range(2000)]
-    others = [repairs.note(drift, 0) for drift in many]
+    others = [repairs.note(drift, 0, "Registry") for drift in many]
     assert all(note and note.reason == REPAIRED for note in others)
