@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry_runtime.api.access import AccessLog
 from registry_runtime.contract.exposition import Values
-from registry_runtime.contract.state import SelfCheckReason, StorageReason
+from registry_runtime.contract.state import REVISION_DIGITS, SelfCheckReason, StorageReason
 from registry_runtime.listener import Listener
 from registry_runtime.metrics import Metrics
 from registry_runtime.policy import PolicyFollower
@@ -34,6 +34,7 @@ def read(metrics: Metrics, of: Sources) -> None:
     )
     metrics.self_check.reads(lambda: _self_check(board))
     metrics.policy_since.reads_one(lambda: policy.since if policy.revision is not None else None)
+    metrics.policy_hash.reads_one(lambda: _hash(policy.revision))
     metrics.policy_entries.reads(
         lambda: {
             ("namespaces",): len(policy.policy().namespaces),
@@ -54,6 +55,11 @@ def read(metrics: Metrics, of: Sources) -> None:
     metrics.rewrapping.reads(lambda: _rewrapping(board))
     metrics.log_lost.reads_one(lambda: of.access.lost)
     metrics.log_waiting.reads_one(lambda: of.access.waiting)
+
+
+def _hash(revision: str | None) -> float | None:
+    """As a value, since as a label each policy would begin a series (docs/decisions/0051)."""
+    return None if revision is None else float(int(revision[:REVISION_DIGITS], 16))
 
 
 def _self_check(board: StateBoard) -> Values:

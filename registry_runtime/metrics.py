@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from registry_runtime.contract.exposition import Counter, Families, Family, Gauge, Histogram
 from registry_runtime.contract.process import Process
+from registry_runtime.contract.state import REVISION_DIGITS
 
 
 class Metrics(Families):
@@ -77,6 +78,10 @@ class Metrics(Families):
         self.ready = Gauge("roadstead_ready", "1 while requests may be sent here.")
         self.policy_since = Gauge(
             "roadstead_policy_timestamp_seconds", "When the policy in force came into force."
+        )
+        self.policy_hash = Gauge(
+            "roadstead_policy_hash",
+            f"The policy in force: the first {REVISION_DIGITS} hex digits of its revision, as a number.",
         )
         self.policy_entries = Gauge("roadstead_policy_entries", "What the policy in force holds.", ("kind",))
         self.policy_watched = Gauge(

@@ -13,6 +13,8 @@ from pydantic import Field
 
 from registry_runtime.contract.config import Told
 
+REVISION_DIGITS = 12  # of a policy's revision, in a metric: as many as a float has exactly
+
 
 class StorageReason(StrEnum):
     """What the storage check found; these become reasons of the Registry's condition StorageReady."""

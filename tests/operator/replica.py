@@ -33,6 +33,7 @@ from tests.operator.apiserver import Object
 from tests.operator.operator_process import Cluster, wait
 
 PORT = 8443  # of the public domain, in plain HTTP
+PROBES = 8080  # of probes and metrics
 ADDRESSES = "198.51.100."
 
 
@@ -140,7 +141,7 @@ def _mount(cluster: Cluster, of: Key, home: Path, address: str) -> None:
     for name, value in made["data"].items():
         (home / "internal" / name).write_bytes(base64.b64decode(value))
     document = json.loads(config["data"]["config.json"].replace(str(MOUNTS), str(home)))
-    document["listeners"] = {"address": address, "public": PORT, "private": None, "probes": None}
+    document["listeners"] = {"address": address, "public": PORT, "private": None, "probes": PROBES}
     document["storage"] = {"kind": "directory", "path": str(home / "content")}
     document["cache"] = document["tls"]["server"] = None
     (home / "config.json").write_text(json.dumps(document))

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from registry_operator.command.redaction import forms
 from tests.operator.apiserver import Object
 from tests.operator.commanding import Caller
 from tests.operator.operator_process import SYSTEM, Cluster, Operator, settled, wait
+from tests.operator.replica import replicas
 
 pytestmark = pytest.mark.cluster
 DOCS = Path(__file__).parents[2] / "docs"
@@ -184,6 +186,50 @@ def test_a_report_has_what_support_needs_and_no_secret(
     (registry,) = json.loads(files["resources/registries.roadstead.dev.json"])
     assert registry["spec"]["hostname"] == "harbour.example.com"
     assert registry["status"]["conditions"], "the conditions are what support reads first"
+
+
+def test_a_report_says_what_each_replica_says_of_itself(
+    admin: Caller, operator: Operator, tmp_path: Path
+) -> None:
+    """Of one that answers, through the API server; of one that cannot be asked why, and the rest is there."""
+    cluster = Cluster(operator.server)
+    cluster.namespace("pier")
+    cluster.registry("pier")
+    with replicas(cluster, "pier", operator.folder, 60) as (one,):
+        for name, address in ((one.pod, one.address), ("harbour-lost", "")):
+            pod(cluster, "pier", name, address)
+        wait(lambda: acknowledged(cluster, "pier"), sentence="the policy did not come there")
+        code, text, errors = admin.run("report", "-n", "pier", "-f", tmp_path / "report.tar.gz")
+    assert (code, errors) == (0, ""), text
+    files = unpacked(tmp_path / "report.tar.gz")
+    found = {one["pod"]: one for one in json.loads(files["namespaces/pier/replicas.json"])}
+    (registry,) = json.loads(files["resources/registries.roadstead.dev.json"])
+    said = found[one.pod]
+    assert (said["version"], said["zone"]) == (version("roadstead"), "zone-a")
+    assert registry["status"]["policyRevision"].startswith(said["policyRevision"].rstrip("…"))
+    assert (said["storage"], "selfCheck" in said, "ready" in said) == ("Ready", True, True)
+    assert found["harbour-lost"].keys() == {"pod", "unreachable"}
+    assert found["harbour-lost"]["unreachable"] in files["README.txt"]
+    cluster.delete("Registry", "pier", "harbour")
+    wait(lambda: cluster.get("Registry", "pier", "harbour") is None)
+
+
+def acknowledged(cluster: Cluster, namespace: str) -> list[str]:
+    found = cluster.get("Registry", namespace, "harbour") or {}
+    return list(found.get("status", {}).get("policyAcknowledgedBy") or ())
+
+
+def pod(cluster: Cluster, namespace: str, name: str, address: str) -> None:
+    """One of Registry harbour, which no kubelet runs; without an address it cannot be asked."""
+    labels = {"app.kubernetes.io/name": "registry", "app.kubernetes.io/instance": "harbour"}
+    labels["app.kubernetes.io/managed-by"] = "roadstead"
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    containers = [{"name": "registry", "image": "registry.test/any"}]
+    made = {"metadata": {"name": name, "labels": labels}, "spec": {"containers": containers}}
+    cluster.server.ask("POST", path, made)
+    if address:
+        status = {"status": {"podIP": address, "podIPs": [{"ip": address}]}}
+        cluster.server.ask("PATCH", f"{path}/{name}/status", status, "application/merge-patch+json")
 
 
 def unpacked(bundle: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ from registry_operator.cluster.resources import (
 from registry_operator.command.connection import FINE, Connection
 from registry_operator.command.printing import Printer
 from registry_operator.command.redaction import Scrubber, secret, values
+from registry_operator.command.replicas import state
 from registry_operator.errors import ClusterError, NotPermitted, OperatorError
 from registry_operator.models import Key
 from registry_operator.watches import CHILDREN, OURS
@@ -114,6 +115,7 @@ class Report:
     async def _pods(self, namespace: str, labels: str) -> None:
         pods = await self._all(PODS, namespace, labels)
         component = "operator" if labels is OPERATOR else "replicas"
+        states: list[Object] = []
         self._add(f"namespaces/{namespace}/pods-of-{component}", pods)
         for pod in pods:
             name = pod["metadata"]["name"]
@@ -127,17 +129,21 @@ class Report:
             for kind, port, wanted in METRICS:
                 if wanted is labels:
                     proxy = Key(namespace, f"{name}:{port}")
-                    await self._text(
-                        f"namespaces/{namespace}/metrics/{kind}-{name}.txt", proxy, "proxy/metrics", {}
-                    )
+                    path = f"namespaces/{namespace}/metrics/{kind}-{name}.txt"
+                    said = await self._text(path, proxy, "proxy/metrics", {})
+                    if labels is OURS:
+                        states.append({"pod": name, **_state(said)})
+        self._add(f"namespaces/{namespace}/replicas", states)
 
-    async def _text(self, path: str, pod: Key, subresource: str, query: dict[str, str]) -> None:
+    async def _text(self, path: str, pod: Key, subresource: str, query: dict[str, str]) -> str | ClusterError:
+        """Raises nothing: what is missing is named, and the rest goes on."""
         try:
             text = await self._cluster.text(PODS, pod.namespace, pod.name, subresource, query)
         except ClusterError as error:
             self._lacks(error)
-        else:
-            self.files[path] = self._scrubber.text(text)
+            return error
+        self.files[path] = self._scrubber.text(text)
+        return text
 
     async def _add_versions(self) -> None:
         try:
@@ -188,6 +194,11 @@ def pack(place: Path, files: dict[str, str], now: datetime) -> None:
             entry = tarfile.TarInfo(f"roadstead-report/{path}")
             entry.size, entry.mtime, entry.mode = len(content), int(time.mktime(now.timetuple())), 0o600
             archive.addfile(entry, io.BytesIO(content))
+
+
+def _state(said: str | ClusterError) -> Object:
+    """What a replica says of itself, or why it could not be asked."""
+    return {"unreachable": said.message} if isinstance(said, ClusterError) else state(said)
 
 
 def _json(objects: list[Object]) -> str:
