@@ -61,7 +61,9 @@ class History(RuleBasedStateMachine):
         self.policy: Policy | None = None
         self.has: dict[str, str] = dict.fromkeys(PODS, "")
         self.asked: set[str] = set()
-        self.was: dict[str, int] = {}  # the generation of which each was once in force everywhere
+        self.was: dict[
+            str, tuple[int, str]
+        ] = {}  # generation and password that were once in force everywhere
 
     # What users do.
 
@@ -171,6 +173,7 @@ class History(RuleBasedStateMachine):
             assert self.claim.read == "Failed"
         if holds and known:
             assert self.claim.read == "Current", status
+        self.taken_back()
 
     @rule()
     def look_at_the_token(self) -> None:
@@ -192,6 +195,7 @@ class History(RuleBasedStateMachine):
         self.token.write(status, format_time(self.now), holds=holds, fault=self.token_fault())
         if holds and known:
             assert self.token.read == "Current", status
+        self.taken_back()
 
     @rule(error=ERRORS, which=st.booleans())
     def fail(self, error: OperatorError, which: bool) -> None:
@@ -202,6 +206,7 @@ class History(RuleBasedStateMachine):
         before = kind.model_validate(told.status)
         status = failure.judge(before, told.generation, error, self.now, SETTINGS).document()
         told.write(status, format_time(self.now), holds=False, fault=not isinstance(error, PASSING))
+        self.taken_back()
 
     @invariant()
     def are_never_more_than_true(self) -> None:
@@ -247,11 +252,20 @@ class History(RuleBasedStateMachine):
 
     # What is so, said slowly.
 
-    def in_force(self, told: Told, name: str, *, part: bool) -> bool:
-        """Part of the policy now, and of this generation once on every replica that serves."""
+    def in_force(self, told: Told, name: str, *, part: bool, password: str = "") -> bool:
+        """Part of the policy now, and of this generation once on every replica that serves.
+
+        With this password: one that took the place of a Secret that was deleted is another.
+        """
         if part and self.policy is not None and set(self.has.values()) == {self.policy.revision}:
-            self.was[name] = told.generation
-        return self.was.get(name) == told.generation and (part or self.policy is None)
+            self.was[name] = told.generation, password
+        return self.was.get(name) == (told.generation, password) and (part or self.policy is None)
+
+    def taken_back(self) -> None:
+        """What is said to be Ready no longer has to be in force everywhere once more."""
+        for name, told in (("claim", self.claim), ("token", self.token)):
+            if told.read != "Current":
+                self.was.pop(name, None)
 
     def is_known(self, told: Told) -> bool:
         """Whether the operator can know what is in force: each replica has this policy, or it knew before.
@@ -287,7 +301,7 @@ class History(RuleBasedStateMachine):
             and bool(password)
             and Password.parse(password).sha256 in found.hashes
         )
-        in_force = self.in_force(self.token, "token", part=part)
+        in_force = self.in_force(self.token, "token", part=part, password=password)
         return self.there and not self.token_fault() and {MINE, PULL} <= self.secrets.keys() and in_force
 
 
