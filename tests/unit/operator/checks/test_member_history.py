@@ -61,9 +61,7 @@ class History(RuleBasedStateMachine):
         self.policy: Policy | None = None
         self.has: dict[str, str] = dict.fromkeys(PODS, "")
         self.asked: set[str] = set()
-        self.was: dict[
-            str, tuple[int, str]
-        ] = {}  # generation and password that were once in force everywhere
+        self.was: dict[str, tuple[int, str]] = {}  # generation and password, once in force everywhere
 
     # What users do.
 
@@ -167,11 +165,10 @@ class History(RuleBasedStateMachine):
         )
         holds = self.claim_holds()
         status = namespace.judge(seen).document()
-        known = self.is_known(self.claim)
         self.claim.write(status, format_time(self.now), holds=holds, fault=self.claim_fault())
         if self.claim_fault():
             assert self.claim.read == "Failed"
-        if holds and known:
+        if holds and self.policy is not None and set(PODS) <= self.asked:
             assert self.claim.read == "Current", status
         self.taken_back()
 
@@ -191,9 +188,8 @@ class History(RuleBasedStateMachine):
             return
         holds = self.token_holds()
         status = access_token.judge(seen, SETTINGS).document()
-        known = self.is_known(self.token)
         self.token.write(status, format_time(self.now), holds=holds, fault=self.token_fault())
-        if holds and known:
+        if holds and self.policy is not None and set(PODS) <= self.asked:
             assert self.token.read == "Current", status
         self.taken_back()
 
@@ -262,19 +258,14 @@ class History(RuleBasedStateMachine):
         return self.was.get(name) == (told.generation, password) and (part or self.policy is None)
 
     def taken_back(self) -> None:
-        """What is said to be Ready no longer has to be in force everywhere once more."""
-        for name, told in (("claim", self.claim), ("token", self.token)):
-            if told.read != "Current":
-                self.was.pop(name, None)
+        """What is said to be Ready no longer has to be in force everywhere once more.
 
-    def is_known(self, told: Told) -> bool:
-        """Whether the operator can know what is in force: each replica has this policy, or it knew before.
-
-        Whether a token that was refused for another reason is in a policy that is gone, nobody remembers.
+        Whether a token that was refused meanwhile is in a policy that is gone, nobody remembers.
         """
-        if self.policy is None or not set(PODS) <= self.asked:
-            return False
-        return set(self.has.values()) == {self.policy.revision} or told.read == "Current"
+        for name, told in (("claim", self.claim), ("token", self.token)):
+            said = {one["type"]: one["status"] for one in told.status.get("conditions", ())}
+            if said.get("Ready") != "True":
+                self.was.pop(name, None)
 
     def claim_fault(self) -> bool:
         """Another owner's: this account was made again since it won the name."""
