@@ -41,7 +41,7 @@ from registry_operator.relations import (
 )
 from registry_operator.service_accounts import ServiceAccounts
 from registry_operator.settling import Settling
-from registry_operator.tables import Table, Tokens, declared, unchanged
+from registry_operator.tables import Parts, Table, Tokens, declared, unchanged
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
@@ -113,9 +113,9 @@ class Cache:
     tokens: Tokens = field(default_factory=Tokens)
     accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
-    pods: dict[Key, Pod] = field(default_factory=dict)
-    slices: dict[Key, Slice] = field(default_factory=dict)
-    requests: dict[Key, Request] = field(default_factory=dict)
+    pods: Parts[Pod] = field(default_factory=Parts)
+    slices: Parts[Slice] = field(default_factory=Parts)
+    requests: Parts[Request] = field(default_factory=Parts)
     bundles: dict[Key, Mapping[str, str] | Absence] = field(default_factory=dict)  # ConfigMaps of users
     unserved: dict[str, Absence] = field(default_factory=dict)  # kinds that the API server does not serve
     consents: dict[str, dict[str, Consent]] = field(default_factory=dict)  # by namespace, then RoleBinding
@@ -264,7 +264,7 @@ class Cache:
             one = self.children.get((kind, key))
             found |= {kind: one.reported} if one and one.reported else {}
         if "Certificate" in found:
-            requests = (one.reported for one in self.requests.values() if one.registry == registry.key)
+            requests = (one.reported for one in self.requests.of(registry.key).values())
             newest = max(requests, key=lambda one: one.made, default=None)
             found |= {"CertificateRequest": newest} if newest else {}
         return found
@@ -288,7 +288,7 @@ class Cache:
         return {
             Work(Kind.REGISTRY, *one)
             for one, registry in self.registries.objects.items()
-            if bundle_of(registry) == key
+            if one.namespace == key.namespace and bundle_of(registry) == key
         }
 
     def see_consent(self, key: Key, seen: Consent | None) -> Consent | None:
@@ -466,11 +466,9 @@ class Cache:
 S = TypeVar("S", Pod, Slice, Request)
 
 
-def see(table: dict[Key, S], key: Key, seen: S | None) -> set[Work]:
+def see(parts: Parts[S], key: Key, seen: S | None) -> set[Work]:
     """What `see_pod`, `see_slice` and `see_request` have in common."""
-    before = table.pop(key, None)
-    if seen is not None:
-        table[key] = seen
+    before = parts.put(key, seen)
     return set() if before == seen else works_of(before, seen)
 
 

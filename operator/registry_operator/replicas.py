@@ -102,7 +102,7 @@ class Replicas:
         brief = aiohttp.TCPConnector(limit=0, force_close=True)
         self._visiting = aiohttp.ClientSession(connector=brief, timeout=TIMEOUT)
         self._trusts: dict[Key, Trust] = {}
-        self._polls: dict[tuple[Key, str, str], asyncio.Task[None]] = {}  # by Registry, pod, address
+        self._polls: dict[Key, dict[tuple[str, str], asyncio.Task[None]]] = {}  # by Registry, pod and address
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,7 +110,7 @@ class Replicas:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = list(self._polls.values())
+        tasks = [task for polls in self._polls.values() for task in polls.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,7 +118,7 @@ class Replicas:
 
     @property
     def followed(self) -> int:
-        return len(self._polls)
+        return sum(map(len, self._polls.values()))
 
     def attend(self, registry: Key) -> None:
         """Something of this Registry is about to change: what its replicas say of it is wanted at once."""
@@ -129,15 +129,18 @@ class Replicas:
     ) -> None:
         """From now on these replicas of this Registry, and no others."""
         trust = self._trust(registry, server, secret)
-        wanted = {(registry, one.pod, one.address) for one in endpoints if one.address} if trust else set()
-        for poll in [poll for poll in self._polls if poll[0] == registry and poll not in wanted]:
-            self._polls.pop(poll).cancel()
-            if not any(other[:2] == poll[:2] for other in wanted):
-                self._report(registry, poll[1], None)
-        for poll in wanted - self._polls.keys():
+        wanted = {(one.pod, one.address) for one in endpoints if one.address} if trust else set()
+        polls = self._polls.setdefault(registry, {})
+        for poll in polls.keys() - wanted:
+            polls.pop(poll).cancel()
+            if not any(pod == poll[0] for pod, _ in wanted):
+                self._report(registry, poll[0], None)
+        for poll in wanted - polls.keys():
             self._turns.attend(registry)
-            self._polls[poll] = asyncio.create_task(self._follow(*poll), name=f"state of {poll[1]}")
-        self._turns.followed = len(self._polls)
+            polls[poll] = asyncio.create_task(self._follow(registry, *poll), name=f"state of {poll[0]}")
+        if not polls:
+            del self._polls[registry]
+        self._turns.followed = self.followed
         if not wanted and secret is None:
             self._trusts.pop(registry, None)
             self._turns.forget(registry)

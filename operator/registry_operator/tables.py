@@ -4,7 +4,7 @@ A Registry may have ten thousand AccessTokens: a change of one Secret must not c
 """
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from registry_operator.index import Index
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
@@ -12,6 +12,36 @@ from registry_operator.relations import may_place, registries_of
 from registry_runtime.contract.credential import token_id
 
 R = TypeVar("R", Registry, Namespace, AccessToken)
+
+
+class Part(Protocol):
+    """What is there because of a Registry."""
+
+    @property
+    def registry(self) -> Key: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+class Parts(Generic[P]):
+    """Found by name and by the Registry."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, P] = {}
+        self._registries: Index[P, Key] = Index(lambda one: (one.registry,))
+
+    def of(self, registry: Key) -> Mapping[Key, P]:
+        """By name. Not to be kept: it changes."""
+        return self._registries.get(registry)
+
+    def put(self, key: Key, part: P | None) -> P | None:
+        """Returns what was there before."""
+        before = self.objects.pop(key, None)
+        if part is not None:
+            self.objects[key] = part
+        self._registries.move(key, before, part)
+        return before
 
 
 class Table(Generic[R]):

@@ -128,10 +128,16 @@ class Watches:
             self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
         for resource in OPTIONAL:
             self._watch_optional(resource, *self._child_of(resource.kind), seen.child)
-        self._watch_optional(CERTIFICATE_REQUESTS, cache.see_request, lambda: cache.requests, seen.request)
-        self._watch(PODS, cache.see_pod, lambda: cache.pods, seen.pod, Scope(labels=OURS))
+        self._watch_optional(
+            CERTIFICATE_REQUESTS, cache.see_request, lambda: cache.requests.objects, seen.request
+        )
+        self._watch(PODS, cache.see_pod, lambda: cache.pods.objects, seen.pod, Scope(labels=OURS))
         self._watch(
-            ENDPOINT_SLICES, cache.see_slice, lambda: cache.slices, seen.endpoint_slice, Scope(labels=OURS)
+            ENDPOINT_SLICES,
+            cache.see_slice,
+            lambda: cache.slices.objects,
+            seen.endpoint_slice,
+            Scope(labels=OURS),
         )
         self._watch(ROLE_BINDINGS, self._see_consent, self._bindings, seen.consent, Scope())
         there = cache.service_accounts.objects

@@ -127,10 +127,10 @@ def _hidden(primed: Primed, write: Write) -> bool:
 
 
 def _rolls(primed: Primed, writes: list[Write]) -> list[Roll]:
-    slices = primed.cache.slices.values()
     found = []
     for write in writes:
-        pods = {one.pod: one for each in slices if each.registry == write.key for one in each.endpoints}
+        slices = primed.cache.slices.of(write.key).values()
+        pods = {one.pod: one for each in slices for one in each.endpoints}
         rolled = roll(write, tuple(pods[pod] for pod in sorted(pods)))
         found += [rolled] if rolled is not None else []
     return found

@@ -95,11 +95,7 @@ class Context:
             endpoints=endpoints,
             replicas=dict(cache.replicas.get(key, {})),
             running=cache.running.get(key),
-            waiting={
-                pod.name: one.waiting
-                for pod, one in cache.pods.items()
-                if one.registry == key and one.waiting
-            },
+            waiting={pod.name: one.waiting for pod, one in cache.pods.of(key).items() if one.waiting},
             conflicts=tuple(conflicts),
             held=held,
             turn=turn,
@@ -133,8 +129,8 @@ class Context:
     def endpoints(self, registry: Registry) -> tuple[Endpoint, ...]:
         """The pods behind the public Service; one may stand in two slices for a moment."""
         found: dict[str, Endpoint] = {}
-        for one in self.cache.slices.values():
-            if one.registry == registry.key and one.service == registry.meta.name:
+        for one in self.cache.slices.of(registry.key).values():
+            if one.service == registry.meta.name:
                 found |= {endpoint.pod: endpoint for endpoint in one.endpoints}
         return tuple(found[pod] for pod in sorted(found))
 

@@ -26,9 +26,8 @@ async def refresh(at: Context, registry: Registry) -> None:
     revision = revision_of(at, registry)
     before = at.mounted.get(registry.key)
     if before not in {None, revision}:
-        for key, pod in list(at.cache.pods.items()):
-            if pod.registry == registry.key:
-                await _annotate(at, key, pod, revision)
+        for key, pod in list(at.cache.pods.of(registry.key).items()):
+            await _annotate(at, key, pod, revision)
     at.mounted[registry.key] = revision
 
 
