@@ -355,8 +355,8 @@ class Cache:
 
     def _affected(self, registry: Key, before: Propagation, seen: Propagation) -> set[Work]:
         """Namespaces that the policy says something else of, and all who waited for it."""
-        arrived = before.everywhere != seen.everywhere
-        old, new = before.policy.namespaces, seen.policy.namespaces
+        arrived, changed = before.everywhere != seen.everywhere, before.revision != seen.revision
+        old, new = (one.policy.namespaces if changed else {} for one in (before, seen))
         work = set()
         for claim in self.claims.of(registry):
             name = claim.spec.name
@@ -369,9 +369,9 @@ class Cache:
 
     def _changed(self, before: Propagation, seen: Propagation) -> set[Key]:
         """Tokens that the policy says something else of."""
-        old, new = before.policy.tokens, seen.policy.tokens
         if before.revision == seen.revision:
             return set()
+        old, new = before.policy.tokens, seen.policy.tokens
         # Of thousands almost all are the same objects: what those are like need not be looked at.
         others = (id_ for id_, one in new.items() if (was := old.get(id_)) is not one and was != one)
         return self._named({*others, *(old.keys() - new.keys())})

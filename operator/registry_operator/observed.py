@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Key, Namespace, Registry, Release
-from registry_runtime.contract.policy import Policy
+from registry_runtime.contract.policy import Policy, packed
 from registry_runtime.contract.state import ReplicaState
+
+SMALL = 200  # entries of a policy
 
 HALTED = "UpgradeHalted"
 
@@ -236,14 +238,37 @@ class RegistryObserved:
         return self.registry.spec.replicas
 
 
+def is_small(policy: Policy) -> bool:
+    """Whether it is better made anew, in less than a millisecond, than kept as it is."""
+    return len(policy.tokens) + len(policy.namespaces) <= SMALL
+
+
 @dataclass(frozen=True)
 class Propagation:
-    """How far the newest policy of one Registry has come: what each ready replica reports."""
+    """How far the newest policy of one Registry has come: what each ready replica reports.
 
-    policy: Policy
+    It is kept for as long as the Registry is there: a thousand small policies as they are would be 11 MiB.
+    """
+
+    kept: Policy | bytes  # packed, where it is small
     revision: str
     reported: Mapping[str, str | None]  # by ready pod; None: it did not answer, or has no policy
     unasked: frozenset[str] = frozenset()  # ready pods that were not asked yet
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        revision: str,
+        reported: Mapping[str, str | None],
+        unasked: frozenset[str] = frozenset(),
+    ) -> Self:
+        kept = packed(policy.encode()) if is_small(policy) else policy
+        return cls(kept, revision, reported, unasked)
+
+    @property
+    def policy(self) -> Policy:
+        return Policy.decode(self.kept) if isinstance(self.kept, bytes) else self.kept
 
     @property
     def behind(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Frugal(BaseModel):
         object.__setattr__(self, "__pydantic_fields_set__", _SAID)
 
 
-class Told(BaseModel):
+class Told(Frugal):
     """What a replica tells. What a newer one tells beyond that is ignored by an operator that is older."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

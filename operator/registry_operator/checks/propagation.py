@@ -23,7 +23,7 @@ def propagation(observed: RegistryObserved, rendered: Rendered) -> Propagation:
     for pod in sorted(pods & observed.replicas.keys()):
         state = observed.replicas[pod]
         reported[pod] = state.policy_revision if state else None
-    return Propagation(
+    return Propagation.of(
         rendered.draft.policy, rendered.draft.revision, reported, frozenset(pods - reported.keys())
     )
 

@@ -10,13 +10,12 @@ from registry_operator.cluster.resources import CONFIG_MAPS
 from registry_operator.desired.draft import Draft, Drafts
 from registry_operator.errors import NotFound
 from registry_operator.models import Key, Registry
-from registry_operator.observed import Conflict
+from registry_operator.observed import Conflict, is_small
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.apply import apply, apply_all, is_in_place
 from registry_operator.reconcile.context import Context
 
-SMALL = 200  # entries: to draft so many from nothing takes milliseconds, to remember them 5 KiB each
-SMALL_KEPT = 16  # Registries that have no more, of which the last drafts are kept
+SMALL_KEPT = 16  # Registries with a small policy, of which the last drafts are kept
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Access:
     def _keep_few(self, key: Key, draft: Draft) -> None:
         """Of small Registries only those that were drafted last are remembered."""
         self._small.pop(key, None)
-        if len(draft.policy.tokens) + len(draft.policy.namespaces) <= SMALL:
+        if is_small(draft.policy):
             self._small[key] = None
             while len(self._small) > SMALL_KEPT:
                 self._forget(next(iter(self._small)))

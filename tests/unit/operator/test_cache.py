@@ -198,14 +198,14 @@ def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache
     """Of two hundred tokens only the new one is judged again when its policy goes out."""
     claim = harbour.claim()
     policy = Policy()
-    first = cache.see_propagation(REGISTRY, Propagation(policy, "1", {}))
+    first = cache.see_propagation(REGISTRY, Propagation.of(policy, "1", {}))
     assert first == work((Kind.NAMESPACE, *claim.key), (Kind.ACCESS_TOKEN, *harbour.token().key))
-    assert cache.see_propagation(REGISTRY, Propagation(policy, "1", {})) == set()
-    arrived = cache.see_propagation(REGISTRY, Propagation(policy, "1", {"pod": "1"}))
+    assert cache.see_propagation(REGISTRY, Propagation.of(policy, "1", {})) == set()
+    arrived = cache.see_propagation(REGISTRY, Propagation.of(policy, "1", {"pod": "1"}))
     assert arrived == first  # both wait for it
     seen, rendered = harbour.running(harbour.observed(namespaces=(claim,)))
     changed = cache.see_propagation(
-        REGISTRY, Propagation(rendered.draft.policy, rendered.draft.revision, {"pod": "1"})
+        REGISTRY, Propagation.of(rendered.draft.policy, rendered.draft.revision, {"pod": "1"})
     )
     assert Work(Kind.NAMESPACE, *claim.key) in changed
     assert seen.registry.key == REGISTRY
@@ -226,7 +226,7 @@ def test_a_token_is_looked_at_again_when_its_change_is_in_force(cache: Cache) ->
             token_id(one.meta.uid): entry(one, account, tuple(hashes.get(one.meta.name, "1")))
             for one in (robot, other)
         }
-        return Propagation(Policy(tokens=tokens), revision, {"pod": reported})
+        return Propagation.of(Policy(tokens=tokens), revision, {"pod": reported})
 
     cache.see_claim(harbour.claim().key, None)
     cache.see_propagation(REGISTRY, saying("1", "1"))

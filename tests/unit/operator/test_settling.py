@@ -16,7 +16,7 @@ ONE, OTHER = Key("harbour", "one"), Key("harbour", "other")
 def seen(revision: str, *reported: str, unasked: str = "") -> Propagation:
     """What replicas report of the policy whose newest revision this is."""
     pods = {f"pod-{number}": one or None for number, one in enumerate(reported)}
-    return Propagation(Policy(), revision, pods, frozenset({unasked} - {""}))
+    return Propagation.of(Policy(), revision, pods, frozenset({unasked} - {""}))
 
 
 def test_a_token_is_settled_when_each_replica_has_its_change_or_a_later_one() -> None:

@@ -232,7 +232,7 @@ class History(RuleBasedStateMachine):
         if self.policy is None:
             return None
         reported: dict[str, str | None] = {pod: self.has[pod] for pod in PODS if pod in self.asked}
-        return Propagation(self.policy, self.policy.revision, reported, frozenset(PODS) - reported.keys())
+        return Propagation.of(self.policy, self.policy.revision, reported, frozenset(PODS) - reported.keys())
 
     def token_seen(self) -> TokenObserved:
         reached = self.propagation()

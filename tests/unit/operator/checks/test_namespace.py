@@ -135,7 +135,8 @@ def test_ready_waits_for_every_replica_once() -> None:
     assert said(replace(behind, namespace=written(seen).namespace))["Ready"] == ("True", "InForce")
 
     absent = replace(
-        written(seen), propagation=Propagation(registry_policy_without_claims(seen), "r", {"harbour-0": "r"})
+        written(seen),
+        propagation=Propagation.of(registry_policy_without_claims(seen), "r", {"harbour-0": "r"}),
     )
     assert said(absent)["Ready"] == ("False", "Propagating")
 

@@ -182,7 +182,9 @@ def settled(one: TokenObserved, **changes: Any) -> TokenObserved:
     assert known is not None
     account = one.kubernetes_namespaces["harbour"]
     policy = Policy(tokens={known.current.id: entry(one.token, account, known.hashes)})
-    reached = {key: Propagation(policy, policy.revision, {"pod": policy.revision}) for key in one.registries}
+    reached = {
+        key: Propagation.of(policy, policy.revision, {"pod": policy.revision}) for key in one.registries
+    }
     everywhere = frozenset(one.registries)
     return replace(one, secrets=view(secrets), propagations=reached, settled=everywhere, **changes)
 

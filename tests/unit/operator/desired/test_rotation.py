@@ -278,7 +278,7 @@ class Rotations(RuleBasedStateMachine):
         policy, robot = self.written[key], self.token
         reported = {f"pod-{number}": one.revision for number, one in enumerate(self.replicas[key])}
         before = self.propagations.get(key)
-        self.propagations[key] = seen = Propagation(policy, policy.revision, reported)
+        self.propagations[key] = seen = Propagation.of(policy, policy.revision, reported)
         id_ = token_id(robot.meta.uid)
         now = policy.tokens.get(id_)
         changed = now and (before.policy.tokens.get(id_) != now if before else len(now.hashes) > 1)

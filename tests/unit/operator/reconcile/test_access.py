@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
-from registry_operator import names
+from registry_operator import names, observed
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
 from registry_operator.models import Key, Registry
@@ -107,7 +107,7 @@ async def test_of_small_registries_the_last_drafts_are_kept(monkeypatch: pytest.
         assert again.draft.revision == first.draft.revision
         assert found.writes == 1 + names.POLICY_SHARDS, "nothing is written again"
 
-        monkeypatch.setattr(access, "SMALL", 0)
+        monkeypatch.setattr(observed, "SMALL", 0)
         large = await found.access.written(REGISTRY)
         assert await found.access.written(REGISTRY) is large
 
