@@ -66,6 +66,12 @@ class Pair:
         self.leader, self.waiting = self.waiting, self._start()
         return at
 
+    def until_one_leads(self) -> None:
+        """A Lease that was given back is free for the one that has just begun, too."""
+        wait(lambda: any(map(_leads, (self.leader, self.waiting))), _PATIENCE)
+        if not _leads(self.leader):
+            self.leader, self.waiting = self.waiting, self.leader
+
     def settle(self) -> None:
         wait(lambda: '"message": "started"' in self.leader.log.read_text(), _PATIENCE)
         self._until_it_waits()
@@ -91,6 +97,10 @@ class Pair:
         assert operator.process
         self._stack.callback(_end, operator.process)
         return operator
+
+
+def _leads(operator: Operator) -> bool:
+    return '"message": "leading"' in operator.log.read_text()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -127,7 +137,7 @@ def _round(pair: Pair, cluster: Cluster, name: str, how: signal.Signals) -> tupl
     """Seconds until the next one has the Lease, and until what was wanted meanwhile is there."""
     began = pair.change(how)
     cluster.registry("fleet", name)
-    wait(lambda: '"message": "leading"' in pair.leader.log.read_text(), _PATIENCE)
+    pair.until_one_leads()
     leads = time.monotonic() - began
     wait(lambda: cluster.get("Deployment", "fleet", name) is not None, _PATIENCE)
     works = time.monotonic() - began
