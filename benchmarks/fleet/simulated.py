@@ -59,8 +59,8 @@ def simulated(stage: Platform) -> Iterator[None]:
 def real(stage: Platform) -> Iterator[None]:
     """In the block new pods run on real nodes only."""
     simulated = [f"simulated-{zone}" for zone in ZONES]
-    others = [node["metadata"]["name"] for node in stage.kubectl.list("node")]
-    others = [name for name in others if name not in simulated]
+    nodes = [node["metadata"]["name"] for node in stage.kubectl.list("node")]
+    others = [name for name in nodes if name not in simulated]
     stage.kubectl("cordon", *simulated)
     stage.kubectl("uncordon", *others)
     try:

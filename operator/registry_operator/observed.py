@@ -13,8 +13,7 @@ from registry_operator.models import AccessToken, Key, Namespace, Registry, Rele
 from registry_runtime.contract.policy import Policy, packed
 from registry_runtime.contract.state import ReplicaState
 
-SMALL = 200  # entries of a policy
-
+SMALL = 100  # entries of a policy
 HALTED = "UpgradeHalted"
 
 
@@ -239,7 +238,7 @@ class RegistryObserved:
 
 
 def is_small(policy: Policy) -> bool:
-    """Whether it is better made anew, in less than a millisecond, than kept as it is."""
+    """Whether it is better made anew, in half a millisecond at most, than kept as it is."""
     return len(policy.tokens) + len(policy.namespaces) <= SMALL
 
 

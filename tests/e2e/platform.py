@@ -188,9 +188,7 @@ class Platform:
         """The operator is gone for the time of the block, and back and ready after it."""
         name, namespace = OPERATOR
         self.kubectl("scale", "deployment", name, "-n", namespace, "--replicas=0")
-        self.kubectl(
-            *("wait", "pod", "-n", namespace, "-l", OPERATORS, "--for=delete", "--timeout=60s"),
-        )
+        self.kubectl("wait", "pod", "-n", namespace, "-l", OPERATORS, "--for=delete", "--timeout=60s")
         try:
             yield
         finally:

@@ -65,9 +65,7 @@ def test_the_operator_killed_in_the_middle_is_completed_by_the_next(platform: Pl
         for number in range(5):
             platform.kubectl.apply(platform.token(f"killed-{round_}-{number}"))
         time.sleep(random.uniform(0, 0.5))
-        platform.kubectl(
-            *("delete", "pod", "-n", namespace, "-l", OPERATORS, "--grace-period=0", "--force"),
-        )
+        platform.kubectl("delete", "pod", "-n", namespace, "-l", OPERATORS, "--grace-period=0", "--force")
     platform.kubectl.until_rolled_out([name], namespace)
     for round_ in range(3):
         for number in range(5):

@@ -1,7 +1,7 @@
 """Watches of many namespaces at a real API server: few connections, and none of them is lost for good."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -14,10 +14,12 @@ from registry_operator.errors import ClusterError
 
 from tests.operator.apiserver import ApiServer, etcd, kube_apiserver
 from tests.operator.operator_process import free_port
+from tests.unit.operator.scripted import eventually
 
 pytestmark = pytest.mark.cluster
 
 MANY = 150  # namespaces; an API server allows a connection 100 streams
+PATIENCE = 90  # seconds
 
 
 class Heard:
@@ -52,12 +54,6 @@ def connections(port: int) -> int:
             ours.add(str(file.readlink()))
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in ours for row in rows)
-
-
-async def eventually(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(90):
-        while not true():
-            await asyncio.sleep(0.02)
 
 
 async def put(server: ApiServer, said: str) -> dict[str, str]:
@@ -106,14 +102,14 @@ async def test_watches_of_many_namespaces_share_two_connections(tmp_path: Path) 
             cluster = await stack.enter_async_context(Cluster(known, count))
             tasks = await running(server, cluster, heard)
             stack.push_async_callback(ended, tasks)
-            await eventually(lambda: watching == MANY)
+            await eventually(lambda: watching == MANY, PATIENCE)
             assert connections(port) == 2
 
             said = await put(server, "Zmlyc3Q=")
-            await eventually(lambda: heard.values == said)
+            await eventually(lambda: heard.values == said, PATIENCE)
             assert connections(port) == 2
             await asyncio.to_thread(first.close)
 
         server = await asyncio.to_thread(stack.enter_context, kube_apiserver(tmp_path, store, port, 1))
         said = await put(server, "c2Vjb25k")
-        await eventually(lambda: heard.values == said)
+        await eventually(lambda: heard.values == said, PATIENCE)

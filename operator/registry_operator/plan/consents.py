@@ -26,9 +26,8 @@ class Consents:
         self._asking = asking
         self._settings = settings
         self._user = f"system:serviceaccount:{settings.namespace}:{settings.service_account}"
-        self._bound: set[tuple[str, str]] = (
-            set()
-        )  # namespaces, each with a role that it binds to the operator
+        # Namespaces, each with a role that it binds to the operator.
+        self._bound: set[tuple[str, str]] = set()
         self._said: dict[tuple[str, Resource, str], bool] = {}
 
     def see(self, key: Key, binding: Object) -> None:

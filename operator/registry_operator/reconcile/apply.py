@@ -48,7 +48,7 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     if there is not None and owner.meta.uid not in there.owners and not adopted(there.document, owner):
         return Conflict(kind, key)
     if there is not None:
-        at.made.add(_made(at, owner, *identity(child)))
+        at.made.add(_made(at, owner, kind, key))
         if is_up_to_date(at, there, child):
             return None
     try:
@@ -99,7 +99,8 @@ async def _drift(at: Context, owner: Owner, child: Child, there: Seen | None) ->
 
 def _deleted(at: Context, owner: Owner, child: Child) -> Drift | None:
     """Of a child that is not there, and was."""
-    return Drift(*identity(child)) if _made(at, owner, *identity(child)) in at.made else None
+    kind, key = identity(child)
+    return Drift(kind, key) if _made(at, owner, kind, key) in at.made else None
 
 
 def _made(at: Context, owner: Owner, kind: str, key: Key) -> tuple[str, str, str, Key]:
@@ -191,7 +192,7 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
             raise WriteConflict(f"Secret {key}: it is being deleted")
         if not owns(owner, there) and not (isinstance(owner, Registry) and is_written(there, owner)):
             return Conflict(kind, key)
-        at.made.add(_made(at, owner, *identity(child)))
+        at.made.add(_made(at, owner, kind, key))
         if owns(owner, there) and is_same(there, child):
             return None
     drift = await _drift_of_secret(at, owner, child, there)
@@ -201,7 +202,7 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
         if there is None:
             at.secrets.put(key, read(await at.cluster.get(SECRETS, *key)))
         raise
-    at.made.add(_made(at, owner, *identity(child)))
+    at.made.add(_made(at, owner, kind, key))
     tell(at, owner, drift)
     return None
 

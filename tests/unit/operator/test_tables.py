@@ -7,9 +7,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from registry_operator.cache import Pod
 from registry_operator.models import Key
 from registry_operator.relations import may_place
-from registry_operator.tables import Tokens
+from registry_operator.tables import Parts, Tokens
 
 from registry_runtime.contract.credential import token_id
 from tests.unit.operator import harbour
@@ -55,6 +56,18 @@ def test_an_index_finds_what_a_look_at_each_would_find(
         assert set(table.with_password(key)) == {token.key for token in there if token.secret == key}
         placing = {token.key for token in there if token.spec.pull_secrets and may_place(token, key)}
         assert set(table.with_pull_secret(key)) == placing
+
+
+def test_a_part_is_found_by_the_registry_that_it_is_of() -> None:
+    """Also after its label named another, and until it is gone."""
+    parts: Parts[Pod] = Parts()
+    one, other, pod = Key("harbour", "one"), Key("harbour", "other"), Key("harbour", "pod")
+    assert parts.put(pod, Pod(one)) is None
+    assert parts.put(pod, Pod(other)) == Pod(one)
+    assert parts.of(one) == {}
+    assert parts.of(other) == parts.objects == {pod: Pod(other)}
+    assert parts.put(pod, None) == Pod(other)
+    assert parts.of(other) == parts.objects == {}
 
 
 def test_what_is_found_may_be_changed_while_it_is_looked_at() -> None:
