@@ -214,6 +214,16 @@ class Cache:
                 registry = self.registries.objects.get(key)
                 return self.see_registry(key, None) if registry and registry.meta.uid != uid else set()
 
+    def unanswered(self) -> set[Work]:
+        """What was declared while no operator was there: whose status does not speak of it yet."""
+        work = set()
+        for kind in (Kind.REGISTRY, Kind.NAMESPACE, Kind.ACCESS_TOKEN):
+            for key, one in self.table(kind).objects.items():
+                if one.status.observed_generation != one.meta.generation:
+                    work.add(Work(kind, *key))
+                    work |= {policy for registry in registries_of(one) for policy in access(registry)}
+        return work
+
     def see_account(self, name: str, seen: KubernetesNamespace | None, uid: str = "") -> set[Work]:
         """A core/v1 Namespace: an account, and maybe a target of pull secrets."""
         before = self.accounts.get(name)

@@ -64,6 +64,7 @@ class Controller:
         self._activities = Activities(self._cache, self._queue, self._context.recorder)
         self._look = Look(self._context)
         self._sweep = Sweep(self._context, self._see, metrics)
+        self._primed: dict[Resource, str] = {}  # versions that nobody watches from yet
         self._watchdog = Watchdog(self._see, self._news, credentials, metrics.restarts.add)
         gauges.read(metrics, self._cache, self._queue, self._watches, self._replicas)
         self.started = False  # whether all was read once, and work is being done
@@ -78,13 +79,15 @@ class Controller:
         access = Access(self._context)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._replicas)
-            await self._prime()
+            self._primed = await self._prime()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             group.create_task(self._watchdog.run(), name="kopf watchdog")
             started = asyncio.Event()
             group.create_task(self._watches.run(started), name="watches")
             await started.wait()
             _keep_for_good()
+            for work in self._cache.unanswered():
+                self._queue.add(work)  # once more, as the newest: somebody waits for it
             self.started = True
             log.info("started", extra={"registries": len(self._cache.registries.objects)})
             pace = Pace()
@@ -96,7 +99,7 @@ class Controller:
             group.create_task(self._context.recorder.run(), name="events")
             group.create_task(self._activities.run(), name="activity")
 
-    async def _prime(self) -> None:
+    async def _prime(self) -> dict[Resource, str]:
         wait = 0.25
         while True:
             try:
@@ -139,7 +142,12 @@ class Controller:
         return found is not None and found.meta.resource_version == version
 
     async def _news(self, resource: Resource) -> Page:
-        """What there is now of these and was not seen so. Raises ClusterError."""
+        """What there is now of these and was not seen so. Raises ClusterError.
+
+        The first time nothing is listed again: the watch tells what came since all was read.
+        """
+        if primed := self._primed.pop(resource, ""):
+            return Page([], primed)
         news: list[dict[str, Any]] = []
         version = ""
         async for page in self._context.cluster.pages(resource, Scope()):

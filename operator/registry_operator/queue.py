@@ -1,15 +1,17 @@
 """The work queue: each key once, one key at a time, urgent keys first, none never, failures later and later.
 
+Where much waits, such as all that there is after a start, the newest and the oldest are taken in turn: what
+somebody changes now, and what follows from it, is not kept waiting by what was only listed.
+
 `Backlog` decides what is due, without tasks or clocks of its own; `Queue` lets workers wait for it.
 """
 
 import asyncio
 import heapq
-import itertools
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -59,7 +61,7 @@ PACES = {Kind.POLICY: 0.05, Kind.ACCESS_TOKEN: 0.1, Kind.NAMESPACE: 0.1, Kind.RE
 LONG = frozenset({Kind.POLICY, Kind.REGISTRY})
 AS_LONG = 0.5  # seconds: what takes so long rests as long
 LONGEST_REST = 0.5  # seconds
-FAIR = 8  # each so many-th run is of the slowest lane that waits: the first ones may never be empty
+FAIR = 4  # each so many-th run is of a later lane, of these in turn: the first ones may never be empty
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 
@@ -95,9 +97,8 @@ class Backlog:
     def __init__(self, slow: int, jitter: Callable[[], float] = random.random) -> None:
         self._slow = slow  # how many keys of the slow lane may run at a time
         self._jitter = jitter  # 0 ≤ x < 1
-        self._order = itertools.count()
-        self._due: dict[Work, int] = {}  # in the order of arrival; the value marks the live heap entry
-        self._lanes: dict[Lane, list[tuple[int, Work]]] = {lane: [] for lane in Lane}
+        self._due: dict[Lane, OrderedDict[Work, None]] = {lane: OrderedDict() for lane in Lane}  # newest last
+        self._newest = dict.fromkeys(Lane, True)  # whether that is the next to be taken
         self._later: dict[Work, float] = {}
         self._times: list[tuple[float, Work]] = []
         self._running: dict[Work, bool] = {}  # True: came again meanwhile
@@ -105,18 +106,18 @@ class Backlog:
         self._runs = 0
 
     def add(self, key: Work) -> None:
-        """The key is due now; at most once, and again after it if it is running."""
+        """The key is due now, as the newest; at most once, and again after it if it is running."""
         self._later.pop(key, None)
         if key in self._running:
             self._running[key] = True
-        elif key not in self._due:
-            number = next(self._order)
-            self._due[key] = number
-            heapq.heappush(self._lanes[LANES[key.kind]], (number, key))
+        else:
+            due = self._due[LANES[key.kind]]
+            due[key] = None
+            due.move_to_end(key)
 
     def add_at(self, key: Work, when: float) -> None:
         """The key is due at `when` at the latest; an earlier time that is already set stays."""
-        if key in self._due or self._later.get(key, float("inf")) <= when:
+        if key in self._due[LANES[key.kind]] or self._later.get(key, float("inf")) <= when:
             return
         self._later[key] = when
         heapq.heappush(self._times, (when, key))
@@ -124,16 +125,14 @@ class Backlog:
     def pop(self, now: float) -> Work | None:
         """The next key to run, or None when nothing that may run is due."""
         self._wake(now)
-        lanes = list(self._lanes.items())
-        self._runs += 1
-        for lane, entries in lanes if self._runs % FAIR else reversed(lanes):
-            if lane is Lane.SLOW and self._running_slow() >= self._slow:
+        for lane in self._order():
+            due = self._due[lane]
+            if not due or (lane is Lane.SLOW and self._running_slow() >= self._slow):
                 continue
-            if entries:
-                _, key = heapq.heappop(entries)
-                del self._due[key]
-                self._running[key] = False
-                return key
+            key, _ = due.popitem(last=self._newest[lane])
+            self._newest[lane] = not self._newest[lane]
+            self._running[key] = False
+            return key
         return None
 
     def done(self, key: Work) -> None:
@@ -152,7 +151,8 @@ class Backlog:
 
     def awaits(self, key: Work) -> bool:
         """Whether it is to run, other than the run that may be on its way."""
-        return key in self._due or key in self._later or self._running.get(key, False)
+        due = self._due[LANES[key.kind]]
+        return key in due or key in self._later or self._running.get(key, False)
 
     def next_at(self) -> float | None:
         """When the next waiting key is due."""
@@ -163,7 +163,7 @@ class Backlog:
     @property
     def depth(self) -> int:
         """How many keys are due and not running."""
-        return len(self._due)
+        return sum(map(len, self._due.values()))
 
     @property
     def failing(self) -> Mapping[Kind, int]:
@@ -173,7 +173,14 @@ class Backlog:
     @property
     def idle(self) -> bool:
         """Nothing is due and nothing runs."""
-        return not self._due and not self._running
+        return not self.depth and not self._running
+
+    def _order(self) -> Iterable[Lane]:
+        self._runs += 1
+        turn, among = divmod(self._runs, FAIR)
+        if among:
+            return Lane
+        return (Lane.ACCESS, Lane.POLICY, Lane.SLOW) if turn % 2 else reversed(Lane)
 
     def _wake(self, now: float) -> None:
         while (when := self.next_at()) is not None and when <= now:

@@ -83,6 +83,8 @@ class Access:
         if self._revisions.get(key) != draft.revision:
             self._at.replicas.attend(key)
             self._revisions[key] = draft.revision
+            if key not in self._at.cache.propagations:  # its replicas are not followed before its first look
+                self._at.queue.add(Work(Kind.REGISTRY, *key))
         written = Written(draft, [*([conflict] if conflict else []), *others])
         if not written.conflicts:
             self._last[key] = written

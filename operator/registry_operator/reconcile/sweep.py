@@ -43,13 +43,19 @@ class Sweep:
         """Whether several rounds are missing."""
         return time.monotonic() - self.done_at > 4 * self._period
 
-    async def prime(self) -> None:
-        """Fills the cache before anything is reconciled: an empty one must not look like an empty cluster."""
+    async def prime(self) -> dict[Resource, str]:
+        """Fills the cache before anything is reconciled: an empty one must not look like an empty cluster.
+
+        Returns for each kind the version to watch from.
+        """
+        versions: dict[Resource, str] = {}
         for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
             async for page in self._at.cluster.pages(resource, Scope()):
+                versions[resource] = page.version
                 for obj in page.items:
                     self._see(resource, obj, False)
         self.done_at = time.monotonic()
+        return versions
 
     async def run(self) -> None:
         """Returns only by cancellation."""

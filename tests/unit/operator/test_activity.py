@@ -15,7 +15,7 @@ from registry_operator.checks.access_token import judge
 from registry_operator.events import Note, Recorder
 from registry_operator.models import AccessToken, Key, Namespace
 from registry_operator.observed import TokenActivity, TokenObserved
-from registry_operator.queue import Kind, Queue, Work
+from registry_operator.queue import Queue
 
 from registry_runtime.contract.activity import Activity, Refusal
 from registry_runtime.contract.credential import token_id
@@ -68,9 +68,9 @@ class World:
         self.clock += seconds
         self.now += timedelta(seconds=seconds)
         self.activities.tell(self.clock)
-        for key in list(self.cache.tokens.objects):
-            if self.queue._backlog._due.pop(Work(Kind.ACCESS_TOKEN, *key), None) is not None:
-                self.reconcile(key)
+        while (work := self.queue.poll()) is not None:
+            self.queue.done(work)
+            self.reconcile(Key(work.namespace, work.name))
 
     def reconcile(self, key: Key) -> None:
         """Judges and writes where it differs, as `reconcile.access_token` and `reconcile.status` do."""

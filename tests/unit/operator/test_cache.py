@@ -62,6 +62,18 @@ def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
     assert cache.registries.versions() == {REGISTRY: "8"}
 
 
+def test_what_was_declared_while_nobody_was_there_is_known_by_its_generation(cache: Cache) -> None:
+    """Nobody waits for what is judged already, or changed in its metadata alone."""
+    said: dict[str, Any] = {"observedGeneration": 1}
+    token = harbour.token(meta=newer("8"), status=said)
+    for one in (harbour.registry(newer("8"), said), harbour.claim(status=said, resourceVersion="8"), token):
+        cache.table(Kind(one.KIND)).put(one.key, one)  # type: ignore[arg-type]
+    assert cache.unanswered() == set()
+    changed = harbour.token(meta={**newer("9"), "generation": 2}, status=said)
+    cache.see_token(token.key, changed)
+    assert cache.unanswered() == work((Kind.ACCESS_TOKEN, *token.key), (Kind.POLICY, *REGISTRY))
+
+
 def test_the_same_version_concerns_nobody(cache: Cache) -> None:
     """What our own write returned comes back as an event."""
     assert cache.see_registry(REGISTRY, harbour.registry()) == set()

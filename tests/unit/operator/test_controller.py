@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from registry_operator.cluster import Page
 from registry_operator.cluster.resources import ACCESS_TOKENS
 from registry_operator.controller import Controller
 from registry_operator.metrics import Metrics
@@ -82,6 +83,20 @@ async def test_a_list_tells_only_what_is_news() -> None:
             assert found.version == "10"
             at._see(ACCESS_TOKENS, first[1] | {"spec": "not looked at"}, False)
             assert not at._cache.unreadable
+
+
+async def test_the_first_list_is_what_was_read_at_the_start() -> None:
+    """kopf watches from there: what changed since is told at once, not after another list of everything."""
+    api = ScriptedApi()
+    api.on(ACCESS_TOKENS.path(), listing(stored("1", "pull")))
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            at._primed = {ACCESS_TOKENS: "7"}
+            assert await at._news(ACCESS_TOKENS) == Page([], "7")
+            assert api.asked == []
+            found = await at._news(ACCESS_TOKENS)
+            assert [one["metadata"]["resourceVersion"] for one in found.items] == ["1"]
 
 
 async def test_work_that_waits_for_nothing_lets_others_run() -> None:

@@ -177,7 +177,7 @@ async def test_who_waits_for_the_lease_is_not_late(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(time, "monotonic", lambda: now + 100_000)
         assert not sweep.late
         monkeypatch.undo()
-        await sweep.prime()
+        assert set((await sweep.prime()).values()) == {"10"}
         monkeypatch.setattr(time, "monotonic", lambda: now + 100_000)
         assert sweep.late
         monkeypatch.undo()

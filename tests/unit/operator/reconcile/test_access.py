@@ -13,12 +13,14 @@ from registry_operator import names, observed
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
 from registry_operator.models import Key, Registry
+from registry_operator.observed import Propagation
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.reconcile import access
 from registry_operator.reconcile.access import Access
 from registry_operator.reconcile.context import Context
 from registry_operator.secrets import Secrets
 
+from registry_runtime.contract.policy import Policy
 from tests.unit.operator import harbour
 from tests.unit.operator.scripted import ScriptedApi, context, scripted, status
 from tests.unit.operator.test_sweep import Nobody
@@ -95,8 +97,21 @@ async def test_a_report_of_a_replica_drafts_no_policy() -> None:
         await found.access.reconcile(REGISTRY)
 
 
+async def test_a_registry_that_was_not_looked_at_is_so_after_its_policy() -> None:
+    """Whoever changed a token while no operator was there waits for what the replicas say of it."""
+    async with world(harbour.registry()) as found:
+        await found.access.reconcile(REGISTRY)
+        assert await found.at.queue.take() == Work(Kind.REGISTRY, *REGISTRY)
+        found.at.queue.done(Work(Kind.REGISTRY, *REGISTRY))
+
+        found.at.cache.see_propagation(REGISTRY, Propagation.of(Policy(), "1", {}))
+        found.apply_token("2", suspended=True)
+        await found.access.reconcile(REGISTRY)
+        assert not found.at.queue.awaits(Work(Kind.REGISTRY, *REGISTRY))
+
+
 async def test_of_small_registries_the_last_drafts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand of them would be 50 MiB; what was forgotten is drafted again, and is what it was."""
+    """A thousand of them would be 40 MiB; what was forgotten is drafted again, and is what it was."""
     monkeypatch.setattr(access, "SMALL_KEPT", 0)
     async with world(harbour.registry()) as found:
         first = await found.access.written(REGISTRY)
