@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from registry_operator import names
 from registry_operator.desired.exposure import kinds_of
+from registry_operator.gone import Gone
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
 from registry_operator.observed import (
     Absence,
@@ -59,7 +60,7 @@ class Child:
     registry: Key
     rendered: str  # annotation `names.RENDERED`
     content: bytes = field(repr=False)
-    owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
+    owners: tuple[str, ...] = ()  # UIDs of ownerReferences
     rollout: Rollout | None = None  # of a Deployment
     autoscaler: Autoscaler | None = None  # of a HorizontalPodAutoscaler
     resource_version: str = field(default="", compare=False)
@@ -113,6 +114,7 @@ class Cache:
     tokens: Tokens = field(default_factory=Tokens)
     accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
+    gone: Gone = field(default_factory=Gone)
     pods: Parts[Pod] = field(default_factory=Parts)
     slices: Parts[Slice] = field(default_factory=Parts)
     requests: Parts[Request] = field(default_factory=Parts)
@@ -254,7 +256,20 @@ class Cache:
         self.children.pop((kind, key), None)
         if seen is not None:
             self.children[kind, key] = seen
+        self._went((kind, key), before.owners if before else (), there=seen is not None)
         return set() if before == seen else works_of(before, seen)
+
+    def see_secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> set[Work]:
+        """A Secret was made, changed or removed."""
+        owners = (*before.owners, before.labels.get(names.OWNER_UID, "")) if before else ()
+        self._went(("Secret", key), owners, there=after is not None)
+        return self.secret_changed(key, [data for data in (before, after) if data is not None])
+
+    def _went(self, place: tuple[str, Key], owners: tuple[str, ...], *, there: bool) -> None:
+        if there:
+            self.gone.forget(place)
+        elif owners:
+            self.gone.see(place, owners, self.accounts.get(place[1].namespace))
 
     def see_api(self, kind: str, seen: Absence | None) -> set[Work]:
         """Whether a kind that a cluster may lack is there (None): who wants it is looked at again."""

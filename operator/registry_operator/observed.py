@@ -33,7 +33,7 @@ class SecretData:
     resource_version: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    owners: frozenset[str] = frozenset()  # UIDs of ownerReferences
+    owners: tuple[str, ...] = ()  # UIDs of ownerReferences
     deleting: bool = False
 
 

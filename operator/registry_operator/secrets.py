@@ -20,6 +20,7 @@ from registry_operator.errors import ClusterError, NotPermitted
 from registry_operator.index import Index
 from registry_operator.models import Key, is_older
 from registry_operator.observed import SecretData, SecretView
+from registry_operator.seen import owners
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 Keep = Callable[[dict[str, Any]], SecretData | None]
@@ -211,7 +212,7 @@ def read(obj: Mapping[str, Any]) -> SecretData:
         resource_version=metadata["resourceVersion"],
         labels=_shared(metadata.get("labels") or {}),
         annotations=_shared(metadata.get("annotations") or {}),
-        owners=frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ()),
+        owners=owners(obj),
         deleting="deletionTimestamp" in metadata,
     )
 

@@ -1,6 +1,7 @@
 """Objects of the API server → what the operator keeps of them. Everything else is dropped at once."""
 
 import json
+import sys
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -63,8 +64,9 @@ def _deflated(document: Object) -> bytes:
     return zlib.compress(json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), 1)
 
 
-def owners(obj: Object) -> frozenset[str]:
-    return frozenset(owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ())
+def owners(obj: Object) -> tuple[str, ...]:
+    """UIDs, of which each is one text in memory: a Registry has twenty children, a set has 216 bytes."""
+    return tuple(sys.intern(owner["uid"]) for owner in obj["metadata"].get("ownerReferences") or ())
 
 
 def reported(obj: Object) -> Reported:

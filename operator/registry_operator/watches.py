@@ -183,7 +183,7 @@ class Watches:
         self._refollow.set()
 
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
-        for work in self._cache.secret_changed(key, [data for data in (before, after) if data is not None]):
+        for work in self._cache.see_secret(key, before, after):
             self._queue.add(work)
 
     def consent(self, namespace: str) -> None:

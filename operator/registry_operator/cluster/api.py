@@ -259,6 +259,13 @@ class Cluster:
             answer: Object = json.loads(await response.read())
             return answer
 
+    def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        """Not to be kept by what lasts: a thousand watches would have a thousand tokens in memory."""
+        sent = {"Content-Type": "application/json"} | dict(more or {})
+        if authorization := self._credentials.authorization():
+            sent["Authorization"] = authorization
+        return sent
+
     def _slot(self, verb: str, resource: Resource) -> AbstractAsyncContextManager[None]:
         """A thousand lists may wait: what is written waits for none of them, and the Lease for nothing."""
         if resource is LEASES:
@@ -283,15 +290,12 @@ class Cluster:
         """`quiet`: of what lasts, how many seconds it may be silent."""
         if method != "GET" and resource is not LEASES and not self.may_write():
             raise Unavailable(f"{place}: not written: this operator leads no longer", place)
-        sent = {"Content-Type": "application/json"} | (headers or {})
-        if authorization := self._credentials.authorization():
-            sent["Authorization"] = authorization
         url = URL(f"{self._credentials.server}{path}").with_query(query or {})
         code = 0
         try:
             data = None if body is None else json.dumps(body).encode()
-            lasts = None if quiet is None else self._wire.watch(url, sent, quiet)
-            async with lasts or self._wire.request(method, url, data, sent) as answer:
+            lasts = None if quiet is None else self._wire.watch(url, self._headers(headers), quiet)
+            async with lasts or self._wire.request(method, url, data, self._headers(headers)) as answer:
                 code = answer.status
                 if code >= 300:  # noqa: PLR2004 - the API server redirects nothing
                     error = _fault(code, await _status(answer), place, Asked(verb, resource, namespace))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
+from http import HTTPStatus
 from typing import Protocol
 
 import aiohttp
@@ -80,8 +81,11 @@ class Wire:
         """What lasts, until nothing was heard for `quiet` seconds."""
         exchange = await self._connections.get(url, ALWAYS | dict(headers), quiet)
         if exchange:
+            del headers
             with closing(exchange):
                 await exchange.answered()
+                if exchange.status < HTTPStatus.MULTIPLE_CHOICES:
+                    exchange.headers.clear()  # a thousand watches last for hours, and nobody asks
                 yield exchange
             return
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=quiet)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from registry_operator.models.base import (
+    ALIKE,
     DURATION,
     Key,
     NamespaceName,
@@ -179,11 +180,11 @@ class AccessTokenSpec(Value):
     )
 
     registry_refs: Annotated[
-        tuple[RegistryRef, ...],
+        tuple[Annotated[RegistryRef, ALIKE], ...],
         Field(min_length=1, max_length=16, description="Registries in which the one password is valid."),
     ]
     permissions: Annotated[
-        tuple[Permission, ...],
+        tuple[Annotated[Permission, ALIKE], ...],
         Field(max_length=32, description="What is allowed; nothing unless it stands here."),
     ] = ()
     expires_after: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -87,6 +87,14 @@ Time = Annotated[
 SHARED = AfterValidator(sys.intern)  # equal texts are one in memory
 
 
+@lru_cache(1 << 10)
+def _known(value: Hashable) -> Hashable:
+    return value
+
+
+ALIKE = AfterValidator(_known)  # equal values are one, where they are read one soon after the other
+
+
 class Value(Frugal):
     """A part of a spec or status. The API server prunes unknown fields, so they are ignored here."""
 
@@ -128,7 +136,7 @@ class OwnStatus(Value):
         int, Field(description="The generation that this status speaks of; -1 before the first look.")
     ] = -1
     conditions: Annotated[
-        tuple[Condition, ...],
+        tuple[Annotated[Condition, ALIKE], ...],
         Field(
             description="What is known, one condition a type.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
@@ -223,7 +231,7 @@ class Meta:
         return cls(
             name=metadata["name"],
             namespace=sys.intern(metadata["namespace"]),
-            uid=metadata["uid"],
+            uid=sys.intern(metadata["uid"]),
             generation=metadata["generation"],
             created=parse_time(metadata["creationTimestamp"]),
             resource_version=metadata.get("resourceVersion", ""),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from registry_operator.models.access import Access
-from registry_operator.models.base import Key, OwnStatus, Resource, Value, rules
+from registry_operator.models.base import ALIKE, Key, OwnStatus, Resource, Value, rules
 from registry_operator.models.reference import RegistryRef
 
 # A first component of a repository name (OCI distribution-spec, "Pulling manifests"), without dots.
@@ -21,6 +21,7 @@ class NamespaceSpec(Value):
 
     registry_ref: Annotated[
         RegistryRef,
+        ALIKE,
         Field(
             description="The Registry.",
             json_schema_extra=rules(("self == oldSelf", "spec.registryRef is immutable")),

@@ -241,4 +241,4 @@ def _unopened(*_: object) -> Stream[SecretData]:
 def _unread(token: AccessToken) -> SecretData:
     """In the place of a Secret that may not be read: the token has some password."""
     password = Password.generate(token_id(token.meta.uid))
-    return SecretData({"password": password.text.encode()}, owners=frozenset({token.meta.uid}))
+    return SecretData({"password": password.text.encode()}, owners=(token.meta.uid,))

@@ -68,10 +68,10 @@ def _collect(primed: Primed, intent: Intent) -> None:
     owners = {write.before["metadata"]["uid"] for write in intent.gone if write.before}
     kinds = {resource.kind: resource for resource in KNOWN.values() if resource.group != REGISTRIES.group}
     for (kind, key), child in sorted(primed.cache.children.items()):
-        if owners & child.owners:
+        if owners.intersection(child.owners):
             primed.cluster.gone(kinds[kind], key)
     for key, secret in sorted(primed.secrets.view.found.items()):
-        if owners & secret.owners:
+        if owners.intersection(secret.owners):
             primed.cluster.gone(SECRETS, key)
 
 

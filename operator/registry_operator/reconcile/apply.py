@@ -47,10 +47,8 @@ async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:
     there = at.cache.children.get((kind, key))
     if there is not None and owner.meta.uid not in there.owners and not adopted(there.document, owner):
         return Conflict(kind, key)
-    if there is not None:
-        at.made.add(_made(at, owner, kind, key))
-        if is_up_to_date(at, there, child):
-            return None
+    if there is not None and is_up_to_date(at, there, child):
+        return None
     try:
         await _mend(at, owner, child, there)
     except WriteConflict:  # somebody wrote it since, or it is there and has no label of ours: look
@@ -82,7 +80,6 @@ async def _mend(
     """Writes, and tells if another hand is the reason."""
     drift = None if unlabelled and not there else await _drift(at, owner, child, there)
     applied = await _write(at, owner, child, there, unlabelled)
-    at.made.add(_made(at, owner, *identity(child)))
     if there is None or applied is None or applied.content != there.content:
         tell(at, owner, drift)
 
@@ -99,14 +96,8 @@ async def _drift(at: Context, owner: Owner, child: Child, there: Seen | None) ->
 
 def _deleted(at: Context, owner: Owner, child: Child) -> Drift | None:
     """Of a child that is not there, and was."""
-    kind, key = identity(child)
-    return Drift(kind, key) if _made(at, owner, kind, key) in at.made else None
-
-
-def _made(at: Context, owner: Owner, kind: str, key: Key) -> tuple[str, str, str, Key]:
-    """An entry of `Context.made`. What was in a Kubernetes namespace of before is not missed in a new one."""
-    account = at.cache.accounts.get(key.namespace)
-    return owner.meta.uid, account.uid if account else "", kind, key
+    place = identity(child)
+    return Drift(*place) if at.cache.gone.misses(place, owner.meta.uid, at.cache.accounts) else None
 
 
 async def changed_by(at: Context, resource: Resource, key: Key, fields: tuple[Path, ...]) -> Drift:
@@ -192,7 +183,6 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
             raise WriteConflict(f"Secret {key}: it is being deleted")
         if not owns(owner, there) and not (isinstance(owner, Registry) and is_written(there, owner)):
             return Conflict(kind, key)
-        at.made.add(_made(at, owner, kind, key))
         if owns(owner, there) and is_same(there, child):
             return None
     drift = await _drift_of_secret(at, owner, child, there)
@@ -202,7 +192,6 @@ async def _apply_secret(at: Context, owner: Owner, child: Child) -> Conflict | N
         if there is None:
             at.secrets.put(key, read(await at.cluster.get(SECRETS, *key)))
         raise
-    at.made.add(_made(at, owner, kind, key))
     tell(at, owner, drift)
     return None
 
@@ -255,14 +244,12 @@ def is_same(there: SecretData, child: Child) -> bool:
 
 async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
     """Deletes a child that is wanted no longer, if it is ours. Raises WriteConflict where it changed."""
-    at.made.discard(_made(at, owner, kind, key))
+    secret, there = at.secrets.view.get(key), at.cache.children.get((kind, key))
     if kind == SECRETS.kind:
-        secret = at.secrets.view.get(key)
         if isinstance(secret, SecretData) and owns(owner, secret):
             await at.cluster.delete(SECRETS, *key, secret)
             at.secrets.put(key, None)
-        return
-    there = at.cache.children.get((kind, key))
-    if there is not None and owner.meta.uid in there.owners:
+    elif there is not None and owner.meta.uid in there.owners:
         await at.cluster.delete(KINDS[kind], *key, there)
         at.cache.see_child(kind, key, None)
+    at.cache.gone.forget((kind, key))  # that was no other hand

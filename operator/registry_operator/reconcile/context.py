@@ -46,8 +46,7 @@ class Follower(Protocol):
 class Context:
     """`now` is the wall clock. `normal` are children that the API server stores in another form than ours;
 
-    `mounted` are the revisions of mounted Secrets that pods were last told of; `made` are children that were
-    there, with the UIDs of owner and Kubernetes namespace: one that is missing was deleted by another hand.
+    `mounted` are the revisions of mounted Secrets that pods were last told of.
     """
 
     cluster: Cluster
@@ -63,7 +62,6 @@ class Context:
     propagations: Propagations = field(default_factory=lambda: Propagations(lambda _: None))
     fleet: Fleet = field(default_factory=Fleet)
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)  # of upgrades
-    made: set[tuple[str, str, str, Key]] = field(default_factory=set)
     repairs: Repairs = field(default_factory=Repairs)
 
     def observe_registry(

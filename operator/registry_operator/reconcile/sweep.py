@@ -69,7 +69,7 @@ class Sweep:
         at = self._at
         at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
         owners = {one.meta.uid for table in self._owners() for one in table.objects.values()}
-        at.made = {made for made in at.made if made[0] in owners}
+        at.cache.gone.keep(owners)
         for work in self._all():
             self._at.queue.add_after(work, random.uniform(0, self._period))
         self.done_at = time.monotonic()

@@ -112,7 +112,7 @@ def password_secret(of: AccessToken) -> tuple[SecretData, Password]:
     """The Secret that the operator made for this token, and what is in it."""
     made = Password.generate(token_id(of.meta.uid))
     values = {"username": of.meta.name.encode(), "password": made.text.encode()}
-    return SecretData(values, owners=frozenset({of.meta.uid})), made
+    return SecretData(values, owners=(of.meta.uid,)), made
 
 
 def view(found: Mapping[Key, SecretData] | None = None, refused: Iterable[str] = ()) -> SecretView:
@@ -133,7 +133,7 @@ def secrets_of(children: Iterable[Child], owner: str = "uid-harbour-harbour") ->
             {name: base64.b64decode(value) for name, value in child["data"].items()},
             labels=child["metadata"]["labels"],
             annotations=child["metadata"]["annotations"],
-            owners=frozenset({owner}) if "ownerReferences" in child["metadata"] else frozenset(),
+            owners=(owner,) if "ownerReferences" in child["metadata"] else (),
         )
         for child in children
         if child["kind"] == "Secret"

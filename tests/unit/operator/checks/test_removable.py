@@ -180,7 +180,7 @@ class Harbour(RuleBasedStateMachine):
             assert needed.isdisjoint({name, f"{name}again"})  # by whatever is, or was, under this name
 
     def seen(self) -> RegistryObserved:
-        owners = frozenset({"uid-harbour-harbour"})
+        owners = ("uid-harbour-harbour",)
         shard = SecretData({KEY: self.policy.encode()}, uid=f"uid-{self.made}", owners=owners)
         endpoints = tuple(Endpoint(pod, "zone-a", ready=True) for pod in PODS)
         seen = observed(encrypted(self.declared), secrets=view({SECRET: KEYS, SHARD: shard}))

@@ -55,7 +55,7 @@ def test_a_spoilt_password_is_replaced() -> None:
     """Whoever overwrites the Secret gets a new password, never one of his own choice."""
     first = seen()
     key = first.token.secret
-    spoilt = SecretData({"password": b"hunter2"}, owners=frozenset({first.token.meta.uid}))
+    spoilt = SecretData({"password": b"hunter2"}, owners=(first.token.meta.uid,))
     (made,) = render(replace(first, secrets=view({key: spoilt})))
     assert base64.b64decode(made["data"]["password"]).startswith(b"rst_")
 

@@ -52,7 +52,7 @@ def mounted(rendered: Rendered) -> str:
 def written(values: dict[str, bytes]) -> SecretData:
     """As cert-manager leaves the Secret that was ours."""
     annotations = {CERTIFICATE: "harbour-tls"}
-    return SecretData(values, annotations=annotations, owners=frozenset({"uid-harbour-harbour"}))
+    return SecretData(values, annotations=annotations, owners=("uid-harbour-harbour",))
 
 
 def served(of: Registry) -> RegistryObserved:

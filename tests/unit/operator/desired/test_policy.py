@@ -58,8 +58,8 @@ def test_who_pulls_may_list_tags() -> None:
     [
         Absence.MISSING,
         Absence.NOT_PERMITTED,
-        replace(SECRET, owners=frozenset()),
-        replace(SECRET, owners=frozenset({"uid-of-another-token"})),
+        replace(SECRET, owners=()),
+        replace(SECRET, owners=("uid-of-another-token",)),
         replace(SECRET, deleting=True),
         replace(SECRET, values={}),
         replace(SECRET, values={"password": b"\xff"}),

@@ -51,7 +51,7 @@ def at(now: datetime, **known: Any) -> Moment:
 def held(passwords: Passwords, of: AccessToken = ROBOT) -> SecretData:
     """The Secret that remembers them."""
     values = {rotation.PASSWORD: passwords.current.text.encode(), MEMORY: passwords.encode()}
-    return SecretData(values, owners=frozenset({of.meta.uid}))
+    return SecretData(values, owners=(of.meta.uid,))
 
 
 def test_a_rotation_from_its_begin_to_its_end() -> None:
@@ -134,7 +134,7 @@ def test_what_is_remembered_is_read_again() -> None:
     "changes",
     [
         {"owners": frozenset()},
-        {"owners": frozenset({"uid-of-another-token"})},
+        {"owners": ("uid-of-another-token",)},
         {"deleting": True},
     ],
 )
@@ -166,7 +166,7 @@ def test_what_another_hand_took_the_password_out_by_is_known() -> None:
     assert rotation.spoiled(ROBOT, replace(good, values=foreign)) == (("data", "password"),)
     other = replace(good, values={**good.values, **text})
     assert rotation.spoiled(ROBOT, other) == (("data", "password"), ("data", "rotation.json"))
-    assert rotation.spoiled(ROBOT, replace(good, owners=frozenset())) == (("metadata", "ownerReferences"),)
+    assert rotation.spoiled(ROBOT, replace(good, owners=())) == (("metadata", "ownerReferences"),)
 
 
 @pytest.mark.parametrize("memory", [b"", b"{", b"\xff", b"[]", b'{"current": "x"}'])

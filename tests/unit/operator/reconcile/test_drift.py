@@ -15,7 +15,7 @@ from registry_operator.cluster.resources import SECRETS
 from registry_operator.desired.access_token import render
 from registry_operator.events import Note
 from registry_operator.models import Key
-from registry_operator.observed import TokenObserved
+from registry_operator.observed import SecretData, TokenObserved
 from registry_operator.reconcile.apply import apply
 from registry_operator.secrets import Secrets
 
@@ -36,6 +36,16 @@ class Told:
         self.notes += [(f"{about.KIND} {about.key}", note.note) for note in said]
 
 
+class Changes(Nobody):
+    """Tells the cache, as the watches do."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
+        self._cache.see_secret(key, before, after)
+
+
 class Tenant:
     """A token with a pull secret in `shop`; its Secrets are as they were written last."""
 
@@ -44,7 +54,7 @@ class Tenant:
         cache = Cache()
         for name, account in harbour.accounts("shop").items():
             cache.see_account(name, account)
-        self.secrets = Secrets(cast("Any", None), cache, Nobody())
+        self.secrets = Secrets(cast("Any", None), cache, Changes(cache))
         self.at = context(cluster, cache, secrets=self.secrets, recorder=cast("Any", self.told))
 
     async def reconcile(self, now: datetime = harbour.NOW, hosts: tuple[str, ...] = (), **spec: Any) -> None:

@@ -312,7 +312,7 @@ def written(pull: SecretData, password: SecretData | None = None, *more: AccessT
     document = policy(observed, settlement(observed))
     shards = [document, *(Policy() for _ in policies(of)[1:])]
     secrets = {
-        key: SecretData({KEY: shard.encode()}, owners=frozenset({of.meta.uid}))
+        key: SecretData({KEY: shard.encode()}, owners=(of.meta.uid,))
         for key, shard in zip(policies(of), shards, strict=True)
     }
     assert found.secrets.get(made.secret) is not Absence.MISSING
