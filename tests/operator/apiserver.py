@@ -11,8 +11,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class ApiServer:
     url: str
     token: str = field(repr=False)
     tls: ssl.SSLContext = field(repr=False)
+    folder: Path  # with everything that its processes write
+
+    @property
+    def certificate(self) -> Path:
+        return _certificate(self.folder)
 
     def ask(
         self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
@@ -95,11 +100,69 @@ class ApiServer:
         return self.ask("PATCH", f"{path}?fieldManager={manager}&force=true", body, APPLY)
 
 
+@dataclass(frozen=True)
+class Starting:
+    """An API server that was launched; its processes end with the block that launched it."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    url: str
+
+    def ready(self) -> ApiServer:
+        """Waits until it answers, and has the roles that every cluster has. Raises TimeoutError."""
+        token = (self.folder / "tokens.csv").read_text().partition(",")[0]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            assert self.process.poll() is None, "kube-apiserver ended; see apiserver.log"
+            try:
+                tls = ssl.create_default_context(cafile=str(_certificate(self.folder)))
+                api = ApiServer(self.url, token, tls, self.folder)
+                api.ask("GET", "/api/v1/namespaces/default")
+                api.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view")
+            except (OSError, ssl.SSLError, Refusal):
+                time.sleep(0.1)
+            else:
+                return api
+        raise TimeoutError("kube-apiserver is not ready after 60 s")
+
+
 @contextmanager
 def apiserver(folder: Path) -> Iterator[ApiServer]:
     """Both processes for the time of the block; everything they write lies in `folder`."""
-    with etcd(folder) as store, kube_apiserver(folder, store, _free_port()) as api:
-        yield api
+    with _starting(folder) as server:
+        yield server.ready()
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[Starting]:
+    """Killed in the end: nobody reads its store again."""
+    with etcd(folder) as store, _launched(folder, store, _free_port(), 0) as server:
+        yield server
+
+
+class Spare:
+    """An API server for whoever comes next: it starts, which takes seconds, while another one is used."""
+
+    def __init__(self, folders: Callable[[], Path]) -> None:
+        self._folders = folders
+        self._stack, self._server = self._start()
+
+    def _start(self) -> tuple[ExitStack, Starting]:
+        stack = ExitStack()
+        return stack, stack.enter_context(_starting(self._folders()))
+
+    @contextmanager
+    def taken(self) -> Iterator[ApiServer]:
+        """For the time of the block; nobody had it before."""
+        with self._stack:
+            try:
+                server = self._server.ready()
+            finally:
+                self._stack, self._server = self._start()
+            yield server
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 @contextmanager
@@ -122,11 +185,17 @@ def etcd(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def kube_apiserver(folder: Path, store: str, port: int, patience: float = 15) -> Iterator[ApiServer]:
+def kube_apiserver(folder: Path, store: str, port: int, patience: float) -> Iterator[ApiServer]:
     """Over an etcd; one that comes after it at the same port is the same to its clients.
 
     It would end its watches within a minute: after `patience`, in seconds, it is killed.
     """
+    with _launched(folder, store, port, patience) as server:
+        yield server.ready()
+
+
+@contextmanager
+def _launched(folder: Path, store: str, port: int, patience: float) -> Iterator[Starting]:
     with _running(
         folder / "apiserver.log",
         str(_parts().binary("kube-apiserver")),
@@ -146,29 +215,16 @@ def kube_apiserver(folder: Path, store: str, port: int, patience: float = 15) ->
         f"--audit-policy-file={folder / 'audit.json'}",
         f"--audit-log-path={folder / AUDIT_LOG}",
         patience=patience,
-    ) as server:
-        token = (folder / "tokens.csv").read_text().partition(",")[0]
-        yield _wait(server, folder / "certs" / "apiserver.crt", f"https://127.0.0.1:{port}", token)
+    ) as process:
+        yield Starting(process, folder, f"https://127.0.0.1:{port}")
 
 
 def _parts() -> Parts:
     return Parts(Path(os.environ.get("ROADSTEAD_CACHE", Path.home() / ".cache" / "roadstead")))
 
 
-def _wait(server: subprocess.Popen[bytes], certificate: Path, url: str, token: str) -> ApiServer:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        assert server.poll() is None, "kube-apiserver ended; see apiserver.log"
-        try:
-            tls = ssl.create_default_context(cafile=str(certificate))
-            api = ApiServer(url, token, tls)
-            api.ask("GET", "/api/v1/namespaces/default")
-            api.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view")
-        except (OSError, ssl.SSLError, Refusal):
-            time.sleep(0.1)
-        else:
-            return api
-    raise TimeoutError("kube-apiserver is not ready after 60 s")
+def _certificate(folder: Path) -> Path:
+    return folder / "certs" / "apiserver.crt"
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def content(folder: Path, number: int) -> Path:
 @contextmanager
 def _running(cluster: Cluster, registry: Key, folder: Path, number: int) -> Iterator[RunningReplica]:
     address, pod = f"{ADDRESSES}{number}", f"{registry.name}-{number}"
-    home, certificate = folder / pod, folder / "certs" / "apiserver.crt"
+    home = folder / pod
     _mount(cluster, registry, home, address)
     argv = [
         sys.executable,
@@ -117,7 +117,7 @@ def _running(cluster: Cluster, registry: Key, folder: Path, number: int) -> Iter
         str(home),
         pod,
         cluster.server.url,
-        str(certificate),
+        str(cluster.server.certificate),
     ]
     subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
     try:

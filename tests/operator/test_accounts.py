@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from registry_operator.names import RELEASE
 
-from tests.operator.apiserver import apiserver
 from tests.operator.operator_process import Cluster, Operator, controllers, install, running, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.operator.apiserver import ApiServer, Object
 
@@ -21,17 +19,14 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def server(fresh: ApiServer) -> Iterator[ApiServer]:
     """With an operator, and with what deletes a Kubernetes namespace."""
-    folder: Path = tmp_path_factory.mktemp("apiserver")
-    certificate = folder / "certs" / "apiserver.crt"
-    with apiserver(folder) as server:
-        install(server)
-        with (
-            controllers(server, certificate, folder, "namespace-controller"),
-            running(Operator(server, certificate, folder)),
-        ):
-            yield server
+    install(fresh)
+    with (
+        controllers(fresh, fresh.certificate, fresh.folder, "namespace-controller"),
+        running(Operator(fresh, fresh.certificate, fresh.folder)),
+    ):
+        yield fresh
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from registry_operator.models.base import format_time
 from registry_operator.settings import Settings
 
 from registry_runtime.contract.activity import Activity, Refusal
-from tests.operator.apiserver import Object, apiserver
+from tests.operator.apiserver import ApiServer, Object
 from tests.operator.operator_process import Cluster, Operator, install, wait
 
 pytestmark = pytest.mark.cluster
@@ -29,12 +29,10 @@ HARBOUR = Key("port", "harbour")
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def stopped(fresh: ApiServer) -> Operator:
     """An operator that could run: these tests run its parts themselves, to speak for the replicas."""
-    folder = tmp_path_factory.mktemp("activity")
-    with apiserver(folder) as server:
-        install(server)
-        yield Operator(server, folder / "certs" / "apiserver.crt", folder)
+    install(fresh)
+    return Operator(fresh, fresh.certificate, fresh.folder)
 
 
 @asynccontextmanager

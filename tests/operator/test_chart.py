@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from registry_operator.settings import Settings
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
 from release import bundle
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal
 from tests.operator.operator_process import kubeconfig_of
 from tests.operator.test_manifests import kustomized
 
@@ -51,13 +50,10 @@ class Helm:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ApiServer, Helm]]:
-    folder = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        file = folder / "kubeconfig"
-        certificate = folder / "certs" / "apiserver.crt"
-        file.write_text(json.dumps(kubeconfig_of(server.url, certificate, server.token)))
-        yield server, Helm(file)
+def server(fresh: ApiServer) -> tuple[ApiServer, Helm]:
+    file = fresh.folder / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig_of(fresh.url, fresh.certificate, fresh.token)))
+    return fresh, Helm(file)
 
 
 def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:

@@ -17,7 +17,7 @@ from registry_operator.models import AccessToken, Namespace, Registry
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -37,14 +37,13 @@ VALID: dict[str, Object] = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
-        for file in sorted((ROOT / "crds").glob("*.roadstead.dev.yaml")):
-            crd = yaml.safe_load(file.read_text())
-            path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            server.ask("POST", path, crd)
-            _until_served(server, f"{path}/{crd['metadata']['name']}")
-        yield server
+def server(fresh: ApiServer) -> ApiServer:
+    for file in sorted((ROOT / "crds").glob("*.roadstead.dev.yaml")):
+        crd = yaml.safe_load(file.read_text())
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        fresh.ask("POST", path, crd)
+        _until_served(fresh, f"{path}/{crd['metadata']['name']}")
+    return fresh
 
 
 def _until_served(server: ApiServer, path: str) -> None:

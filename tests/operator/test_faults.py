@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from registry_operator.names import SECRETS_ROLE
 
-from tests.operator.apiserver import ApiServer, apiserver
+from tests.operator.apiserver import ApiServer
 from tests.operator.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
 
 pytestmark = pytest.mark.cluster
@@ -19,17 +19,11 @@ KILLS = 12
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("apiserver")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[ApiServer]:
-    with apiserver(folder) as server:
-        install(server)
-        garbage = ("garbage-collector-controller", "namespace-controller")
-        with controllers(server, folder / "certs" / "apiserver.crt", folder, *garbage):
-            yield server
+def server(fresh: ApiServer) -> Iterator[ApiServer]:
+    install(fresh)
+    garbage = ("garbage-collector-controller", "namespace-controller")
+    with controllers(fresh, fresh.certificate, fresh.folder, *garbage):
+        yield fresh
 
 
 @pytest.fixture
@@ -38,8 +32,8 @@ def cluster(server: ApiServer) -> Cluster:
 
 
 @pytest.fixture
-def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
-    with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
+def operator(server: ApiServer) -> Iterator[Operator]:
+    with running(Operator(server, server.certificate, server.folder)) as operator:
         yield operator
 
 
@@ -71,12 +65,10 @@ def test_killed_at_any_moment_the_next_one_completes_it(operator: Operator, clus
     assert known <= hashes(cluster, "kills")
 
 
-def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, folder: Path) -> None:
+def test_an_api_server_that_was_away_is_caught_up_with(cluster: Cluster, tmp_path: Path) -> None:
     """Cut while tokens are made, edited and deleted; then all is true again, by the same process."""
     relay = Relay(cluster.server.url)
-    certificate = folder / "certs" / "apiserver.crt"
-    (folder / "relay").mkdir()
-    operator = Operator(cluster.server, certificate, folder / "relay", url=relay.url)
+    operator = Operator(cluster.server, cluster.server.certificate, tmp_path, url=relay.url)
     cluster.namespace("away")
     cluster.namespace("away-app", consent=SECRETS_ROLE)
     cluster.registry("away")

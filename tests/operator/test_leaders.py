@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal
 from tests.operator.operator_process import SYSTEM, Cluster, Operator, Relay, install, wait
 
 pytestmark = pytest.mark.cluster
@@ -24,15 +24,9 @@ IN_FLIGHT = 8192  # bytes: more than the Lease alone can have asked by then
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("leaders")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[ApiServer]:
-    with apiserver(folder) as server:
-        install(server)
-        yield server
+def server(fresh: ApiServer) -> ApiServer:
+    install(fresh)
+    return fresh
 
 
 @pytest.fixture
@@ -55,8 +49,7 @@ class Fleet:
         self._count += 1
         own = self._folder / name
         own.mkdir()
-        certificate = self._folder.parent / "certs" / "apiserver.crt"
-        operator = Operator(self._server, certificate, own, url=url, name=name, more=more)
+        operator = Operator(self._server, self._server.certificate, own, url=url, name=name, more=more)
         self.again(operator)
         return operator
 
@@ -68,11 +61,9 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(server: ApiServer, folder: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    own = folder / request.node.name
-    own.mkdir()
+def fleet(server: ApiServer, tmp_path: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
-        yield Fleet(server, own, stack)
+        yield Fleet(server, tmp_path, stack)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -101,9 +92,9 @@ def taken(story: str, since: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def clock(folder: Path) -> Path:
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that makes the wall clock of a process hours fast."""
-    built = folder / "clock.so"
+    built = tmp_path_factory.mktemp("clock") / "clock.so"
     source = Path(__file__).with_name("clock.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(built), str(source)], check=True)
     return built

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from registry_operator.seen import consent as consent_of
 from registry_operator.settings import Settings
 
 from local_cluster.parts import Parts
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal
 from tests.unit.operator.harbour import NOW
 
 pytestmark = pytest.mark.cluster
@@ -39,14 +39,13 @@ STRICT = "fieldValidation=Strict&fieldManager=roadstead&force=true"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def server(fresh: ApiServer) -> ApiServer:
     """The whole of manifests/ and the samples' namespaces are applied, as `kubectl apply -k` would."""
-    with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
-        for obj in kustomized("manifests"):
-            apply(server, obj)
-        for name in ("harbour", "shop"):
-            apply(server, {"apiVersion": "v1", "kind": "Namespace", "metadata": restricted(name)})
-        yield server
+    for obj in kustomized("manifests"):
+        apply(fresh, obj)
+    for name in ("harbour", "shop"):
+        apply(fresh, {"apiVersion": "v1", "kind": "Namespace", "metadata": restricted(name)})
+    return fresh
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from registry_operator.metrics import Metrics
 
 from local_cluster.parts import Parts
 from tests.monitoring import alerts, expressions, without_variables
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal, Spare
 from tests.operator.operator_process import Operator
 
 pytestmark = pytest.mark.cluster
@@ -186,9 +186,9 @@ def test_the_operators_page_is_what_is_declared(operator: Operator) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """With the CRDs that the Prometheus Operator installs."""
-    with apiserver(tmp_path_factory.mktemp("monitoring")) as server:
+def server(spare: Spare) -> Iterator[ApiServer]:
+    """With the CRDs that the Prometheus Operator installs; not the one that the operator works with."""
+    with spare.taken() as server:
         for name in ("podmonitors", "prometheusrules", "servicemonitors"):
             crd = yaml.safe_load((of_prometheus() / f"monitoring.coreos.com_{name}.yaml").read_text())
             place = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

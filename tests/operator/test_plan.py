@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -394,9 +394,7 @@ class ApiAs:
     token: str
 
     def refused(self, method: str, obj: Object) -> bool:
-        server = type(self.harbour.cluster.server)(
-            self.harbour.cluster.server.url, self.token, self.harbour.cluster.server.tls
-        )
+        server = replace(self.harbour.cluster.server, token=self.token)
         path = self.harbour.cluster.path(obj["kind"], "port", obj["metadata"]["name"])
         query = "?fieldManager=kubectl&force=true&dryRun=All" if method == "PATCH" else "?dryRun=All"
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"

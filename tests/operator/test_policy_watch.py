@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from registry_runtime import kubernetes
 from registry_runtime.contract.policy import KEY, Claim, Policy, packed
 from registry_runtime.policy import PolicyFollower
-from tests.operator.apiserver import ApiServer, apiserver
+from tests.operator.apiserver import ApiServer
 
 pytestmark = pytest.mark.cluster
 
@@ -21,25 +20,14 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
 SHARDS = ["reg-policy-0", "reg-policy-1"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("api")
-
-
-@pytest.fixture(scope="module")
-def api(folder: Path) -> Iterator[ApiServer]:
-    with apiserver(folder) as running:
-        yield running
-
-
 @pytest.fixture
-def server(api: ApiServer, folder: Path, tmp_path: Path) -> kubernetes.ApiServer:
+def server(fresh: ApiServer, tmp_path: Path) -> kubernetes.ApiServer:
     """The API as the replica's ServiceAccount sees it."""
-    api.apply(f"{NAMESPACE}/serviceaccounts/replica", _object("v1", "ServiceAccount", "replica"))
+    fresh.apply(f"{NAMESPACE}/serviceaccounts/replica", _object("v1", "ServiceAccount", "replica"))
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    made = api.ask("POST", f"{NAMESPACE}/serviceaccounts/replica/token", request)
+    made = fresh.ask("POST", f"{NAMESPACE}/serviceaccounts/replica/token", request)
     (tmp_path / "token").write_text(made["status"]["token"])
-    return kubernetes.ApiServer(api.url, tmp_path / "token", folder / "certs" / "apiserver.crt")
+    return kubernetes.ApiServer(fresh.url, tmp_path / "token", fresh.certificate)
 
 
 def _object(version: str, kind: str, name: str, **fields: object) -> dict[str, object]:
@@ -74,27 +62,27 @@ def allow(api: ApiServer) -> None:
     api.apply(f"{RBAC}/rolebindings/replica", bound)
 
 
-async def test_the_policy_is_followed(api: ApiServer, server: kubernetes.ApiServer, tmp_path: Path) -> None:
+async def test_the_policy_is_followed(fresh: ApiServer, server: kubernetes.ApiServer, tmp_path: Path) -> None:
     """Without the right it waits, with it it follows: every change comes into force."""
     second = policy("other", "uid")
     for shard, content in zip(SHARDS, (policy("team", "first"), second), strict=True):
-        store(api, shard, content)
+        store(fresh, shard, content)
     follower = PolicyFollower({shard: tmp_path / shard for shard in SHARDS}, start=None, changed=_nothing)
     jobs = [asyncio.create_task(job()) for job in follower.watches(server, "default")]
     try:
         await asyncio.sleep(1)
         assert follower.revision is None
-        await asyncio.to_thread(allow, api)
+        await asyncio.to_thread(allow, fresh)
         await _in_force(follower, Policy.merge((policy("team", "first"), second)))
         for number in range(50):
             changed = policy("team", f"uid-{number}")
-            await asyncio.to_thread(store, api, SHARDS[0], changed)
+            await asyncio.to_thread(store, fresh, SHARDS[0], changed)
             await _in_force(follower, Policy.merge((changed, second)))
-        await asyncio.to_thread(api.ask, "DELETE", f"{NAMESPACE}/secrets/{SHARDS[1]}")
+        await asyncio.to_thread(fresh.ask, "DELETE", f"{NAMESPACE}/secrets/{SHARDS[1]}")
         await asyncio.sleep(0.5)
         assert "other" in follower.policy().namespaces
         third = policy("other", "again")
-        await asyncio.to_thread(store, api, SHARDS[1], third)
+        await asyncio.to_thread(store, fresh, SHARDS[1], third)
         await _in_force(follower, Policy.merge((changed, third)))
     finally:
         for job in jobs:
@@ -103,7 +91,7 @@ async def test_the_policy_is_followed(api: ApiServer, server: kubernetes.ApiServ
 
 
 async def test_a_silent_watch_is_begun_anew(
-    api: ApiServer,
+    fresh: ApiServer,
     server: kubernetes.ApiServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -112,8 +100,8 @@ async def test_a_silent_watch_is_begun_anew(
     """A server that has nothing to say is not away: nothing is missed, and nobody is alarmed."""
     monkeypatch.setattr(kubernetes, "_SILENT_SECONDS", 0.5)
     caplog.set_level("INFO")
-    allow(api)
-    store(api, SHARDS[0], policy("team", "before"))
+    allow(fresh)
+    store(fresh, SHARDS[0], policy("team", "before"))
     watch = kubernetes.SecretWatch(server, "default", SHARDS[0])
     seen: list[kubernetes.Secret | None] = []
     job = asyncio.create_task(watch.follow(seen.append))
@@ -123,7 +111,7 @@ async def test_a_silent_watch_is_begun_anew(
                 await asyncio.sleep(0.01)
         assert watch.connected
         assert len(seen) == 1
-        await asyncio.to_thread(store, api, SHARDS[0], policy("team", "after"))
+        await asyncio.to_thread(store, fresh, SHARDS[0], policy("team", "after"))
         async with asyncio.timeout(30):
             while len(seen) < 2:
                 await asyncio.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import yaml
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
-from tests.operator.apiserver import ApiServer, Object, apiserver
+from tests.operator.apiserver import ApiServer, Object
 from tests.operator.operator_process import wait
 
 pytestmark = pytest.mark.cluster
@@ -22,19 +21,17 @@ LABEL = "roadstead.dev/pull-secret"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def server(fresh: ApiServer) -> ApiServer:
     """With the component as an overlay includes it, and one namespace with the label, one without."""
-    folder = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        for obj in overlay(folder / "overlay"):
-            plural = {"MutatingAdmissionPolicy": "mutatingadmissionpolicies"}.get(
-                obj["kind"], f"{obj['kind'].lower()}s"
-            )
-            server.ask("POST", f"{ADMISSION}/{plural}?fieldValidation=Strict", obj)
-        for name, labels in (("labelled", {LABEL: "robot-pull"}), ("empty", {LABEL: ""}), ("other", {})):
-            server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-        wait(lambda: names(pod(server, "labelled")), sentence="the policy never came into force")
-        yield server
+    for obj in overlay(fresh.folder / "overlay"):
+        plural = {"MutatingAdmissionPolicy": "mutatingadmissionpolicies"}.get(
+            obj["kind"], f"{obj['kind'].lower()}s"
+        )
+        fresh.ask("POST", f"{ADMISSION}/{plural}?fieldValidation=Strict", obj)
+    for name, labels in (("labelled", {LABEL: "robot-pull"}), ("empty", {LABEL: ""}), ("other", {})):
+        fresh.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    wait(lambda: names(pod(fresh, "labelled")), sentence="the policy never came into force")
+    return fresh
 
 
 def overlay(folder: Path) -> list[Object]:

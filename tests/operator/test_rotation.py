@@ -18,7 +18,7 @@ from registry_operator.desired.rotation import MEMORY
 from registry_operator.names import SECRETS_ROLE
 
 from registry_runtime.contract.credential import Password
-from tests.operator.apiserver import Object, apiserver
+from tests.operator.apiserver import ApiServer, Object
 from tests.operator.operator_process import Cluster, Operator, install, running, wait
 from tests.operator.replica import RunningReplica, replicas
 
@@ -68,23 +68,21 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("apiserver")
-    with apiserver(folder) as server:
-        install(server)
-        cluster = Cluster(server)
-        with running(Operator(server, folder / "certs" / "apiserver.crt", folder)) as operator:
-            cluster.namespace("turn")
-            for name in ("app", "yard"):
-                cluster.namespace(name, consent=SECRETS_ROLE)
-            for name in ("harbour", "quay"):
-                cluster.secret("turn", "s3", accessKeyID="id", secretAccessKey="key")
-                cluster.registry("turn", name)
-            with (
-                replicas(cluster, "turn", folder, 1, 2) as harbour,
-                replicas(cluster, "turn", folder, 3, registry="quay") as quay,
-            ):
-                yield Stage(operator, cluster, {"harbour": harbour, "quay": quay})
+def stage(fresh: ApiServer) -> Iterator[Stage]:
+    install(fresh)
+    cluster, folder = Cluster(fresh), fresh.folder
+    with running(Operator(fresh, fresh.certificate, folder)) as operator:
+        cluster.namespace("turn")
+        for name in ("app", "yard"):
+            cluster.namespace(name, consent=SECRETS_ROLE)
+        for name in ("harbour", "quay"):
+            cluster.secret("turn", "s3", accessKeyID="id", secretAccessKey="key")
+            cluster.registry("turn", name)
+        with (
+            replicas(cluster, "turn", folder, 1, 2) as harbour,
+            replicas(cluster, "turn", folder, 3, registry="quay") as quay,
+        ):
+            yield Stage(operator, cluster, {"harbour": harbour, "quay": quay})
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from registry_runtime.auth.vouching import Vouching
 from registry_runtime.contract.policy import Policy
 from registry_runtime.contract.subject import KubernetesProvider
 from registry_runtime.errors import IssuerUnavailable, Unauthorized
-from tests.operator.apiserver import ApiServer, Object, Refusal, apiserver
+from tests.operator.apiserver import ApiServer, Object, Refusal
 
 pytestmark = pytest.mark.cluster
 
@@ -31,17 +30,11 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("api")
-
-
-@pytest.fixture(scope="module")
-def api(folder: Path) -> Iterator[ApiServer]:
-    with apiserver(folder) as running:
-        for name in ("replica", "web"):
-            running.apply(f"{CORE}/serviceaccounts/{name}", thing("v1", "ServiceAccount", name))
-        until_published(running)
-        yield running
+def api(fresh: ApiServer) -> ApiServer:
+    for name in ("replica", "web"):
+        fresh.apply(f"{CORE}/serviceaccounts/{name}", thing("v1", "ServiceAccount", name))
+    until_published(fresh)
+    return fresh
 
 
 def until_published(api: ApiServer) -> None:
@@ -137,13 +130,12 @@ class World:
 
 
 @pytest.fixture
-def world(api: ApiServer, folder: Path, tmp_path: Path) -> World:
+def world(api: ApiServer, tmp_path: Path) -> World:
     """With no more rights than every ServiceAccount has."""
     made = token(api, "replica", "https://kubernetes.default.svc")
     (tmp_path / "token").write_text(made)
     may_review(api, may=False)
-    certificate = folder / "certs" / "apiserver.crt"
-    return World(kubernetes.ApiServer(api.url, tmp_path / "token", certificate))
+    return World(kubernetes.ApiServer(api.url, tmp_path / "token", api.certificate))
 
 
 async def test_a_service_account_is_known_by_its_token(api: ApiServer, world: World) -> None:

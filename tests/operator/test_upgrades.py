@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
-from tests.operator.apiserver import Object, apiserver
+from tests.operator.apiserver import ApiServer, Object
 from tests.operator.operator_process import Cluster, Operator, install, running, settled, wait
 from tests.operator.replica import replicas
 from tests.unit.operator.kstatus import kstatus
@@ -23,16 +23,14 @@ PATIENCE = 6
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(fresh: ApiServer) -> Iterator[Operator]:
     """One whose fleets are upgraded within seconds."""
-    folder = tmp_path_factory.mktemp("apiserver")
     quick = {"UPGRADE_SOAK_SECONDS": "1", "UPGRADE_PATIENCE_SECONDS": str(PATIENCE)}
-    with apiserver(folder) as server:
-        install(server)
-        made = Operator(server, folder / "certs" / "apiserver.crt", folder, more=quick)
-        made.image = IMAGE.format(1)
-        with running(made):
-            yield made
+    install(fresh)
+    made = Operator(fresh, fresh.certificate, fresh.folder, more=quick)
+    made.image = IMAGE.format(1)
+    with running(made):
+        yield made
 
 
 def replaced(operator: Operator, tag: int | str) -> None:
@@ -135,7 +133,6 @@ def test_a_fleet_is_upgraded_one_after_the_other_and_halts(
     cluster.secret("fleet", "s3", accessKeyID="id", secretAccessKey="AKIASECRETVALUE")
     for name in names:
         cluster.registry("fleet", name, replicas=1, zones={"minimum": 1}, upgrades={"policy": "Automatic"})
-    (tmp_path / "certs").symlink_to(operator.folder / "certs")
     with ExitStack() as stack:
         for number, name in enumerate(names):
             stack.enter_context(replicas(cluster, "fleet", tmp_path, 40 + number, registry=name))
