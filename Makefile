@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SOURCES := operator/registry_operator registry_runtime local_cluster quickstart release tests benchmarks
+# Tests start many a Python: what is compiled once is read by the next.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
 .PHONY: help up down kubeconfig test setup parts check unit inside outside beside zones operator cluster cluster-and-faults e2e faults bench bench-access bench-changes bench-failover bench-many bench-fleet bench-peers crds docs links release lock clean
@@ -23,8 +25,7 @@ kubeconfig: setup ## print the path of the kubeconfig
 test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory zones
+	@$(SIDE_BY_SIDE) $(LONGEST_FIRST)
 
 setup: $(STAMP) ## the virtual environment, from the lock file
 $(STAMP): requirements.lock pyproject.toml
@@ -45,9 +46,15 @@ check: setup ## format, lint, types and the direction of imports
 	@$(VENV)/bin/mypy $(SOURCES)
 	@$(VENV)/bin/lint-imports
 
-# Tests wait much: for storage, for leases, for nodes that are lost. So several processes share the CPUs.
-SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=3 --output-sync=line
+# Tests wait much: for storage, for leases, for nodes that are lost. So JOBS processes share the CPUs. The parts are
+# there before: who had to look for them would come after those that need no cluster.
+JOBS := 3
+SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=line --assume-old=parts
 PYTEST := $(RUN) -m pytest -p no:cacheprovider
+
+# In the order in which they begin. No more than three clusters at a time: each needs 38 inotify instances, a user has
+# 128, and tests/cluster has two.
+LONGEST_FIRST := e2e operator faults inside outside beside cluster
 
 unit: setup ## the tests that need no cluster, in three processes
 	@$(SIDE_BY_SIDE) inside outside beside
@@ -58,9 +65,8 @@ outside: setup
 beside: setup
 	@$(PYTEST) tests/contract tests/clients
 
-# No more than three clusters at a time: each needs 38 inotify instances, and a user has 128.
 zones: parts ## the tests of the operator, of the cluster and of faults, and end to end, in three processes
-	@$(SIDE_BY_SIDE) operator cluster-and-faults e2e
+	@$(SIDE_BY_SIDE) e2e operator cluster-and-faults
 cluster-and-faults: parts
 	@$(PYTEST) tests/cluster
 	@$(PYTEST) tests/faults
