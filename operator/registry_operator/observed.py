@@ -201,7 +201,8 @@ class RegistryObserved:
     or it was not read yet.
     `reported` are children that have controllers of their own, by kind (of CertificateRequests the newest);
     `unserved` are kinds that the API server does not serve, or not to us; `denied` those (of `names.CONSENT`)
-    that the Registry's namespace has not let us write.
+    that the Registry's namespace has not let us write, `left` those that it has not let us delete, though the
+    spec wants them no longer.
     `replicas` lacks a pod that was not asked yet, and has None for one that was asked and did not answer.
     `held` are children, as kind and name, that are not as they should be and not written while the Registry
     is paused; None: it is not. `turn` is None where no automatic upgrade waits.
@@ -228,6 +229,7 @@ class RegistryObserved:
     reported: Mapping[str, Reported] = field(default_factory=dict)
     unserved: Mapping[str, Absence] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
     @property
     def wanted(self) -> int:

@@ -98,6 +98,47 @@ def test_a_gateway_is_led_to_the_replicas_over_tls(cluster: Cluster, operator: O
     wait(lambda: cluster.get("TLSRoute", "gateway", "harbour") is None)
 
 
+def test_a_consent_that_is_withdrawn_stops_nothing_else(cluster: Cluster, operator: Operator) -> None:
+    """What may be neither written nor deleted stays, and is said with its command; all the rest goes on."""
+    crds(operator.server, "gateway-api")
+    namespace = cluster.namespace("withdrawn")
+    cluster.consent(namespace, ROUTES_ROLE)
+    cluster.secret(namespace, "s3", accessKeyID="id", secretAccessKey="key")
+
+    def declare(replicas: int, exposure: Object) -> None:
+        cluster.registry(namespace, replicas=replicas, exposure=exposure)
+
+    def replicas() -> int:
+        return int(
+            (cluster.get("Deployment", namespace, "harbour") or {"spec": {"replicas": 0}})["spec"]["replicas"]
+        )
+
+    declare(3, {"gateway": {**GATEWAY, "kind": "HTTPRoute"}})
+    kinds = ("HTTPRoute", "BackendTLSPolicy")
+    before = [wait(lambda kind=kind: cluster.get(kind, namespace, "harbour")) for kind in kinds]  # type: ignore[misc]
+    cluster.withdraw(namespace, ROUTES_ROLE)
+    command = f"kubectl create rolebinding {ROUTES_ROLE} --namespace {namespace}"
+    for count, exposure, words in (
+        (
+            4,
+            {"gateway": {**GATEWAY, "kind": "TLSRoute"}},
+            ("write TLSRoute", "delete BackendTLSPolicy, HTTPRoute"),
+        ),
+        (5, {}, ("delete BackendTLSPolicy, HTTPRoute",)),
+    ):
+        declare(count, exposure)
+        message = until(cluster, namespace, "NotPermitted")
+        assert all(word in message for word in (*words, command)), message
+        until(cluster, namespace, "NotPermitted", "Ready")
+        wait(lambda count=count: replicas() == count)  # type: ignore[misc]
+        assert said(cluster, namespace, "TLSReady")["status"] == "True"
+    assert [cluster.get(kind, namespace, "harbour") for kind in kinds] == before
+
+    cluster.consent(namespace, ROUTES_ROLE)
+    wait(lambda: not any(cluster.get(kind, namespace, "harbour") for kind in kinds))
+    wait(lambda: said(cluster, namespace) == {})
+
+
 def test_an_ingress_leads_to_the_public_domain(cluster: Cluster) -> None:
     """With every host of it and the served certificate, and never the private one; its address is awaited."""
     cluster.namespace("ingress")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,6 +203,31 @@ def test_another_kind_of_certificate_turns_no_client_away(cluster: Cluster, tmp_
     until_another()
     wait(lambda: "by the Registry's CA" in said(cluster, "turns").get("message", ""))
     assert values(cluster, "turns", "harbour-ca")["ca.crt"] == own  # of which nothing else was asked
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_certificate_that_may_not_be_deleted_is_served_until_it_may(cluster: Cluster) -> None:
+    """Whoever took the consent back: nobody writes over the other, and the condition has the command."""
+    cluster.namespace("kept")
+    cluster.consent("kept", CERTIFICATES_ROLE)
+    authority(cluster, "kept")
+    cluster.registry("kept", tls={"issuerRef": {"name": "own"}})
+    until(cluster, "kept", "CertificateIssued")
+    first = leaf(cluster, "kept")
+    cluster.withdraw("kept", CERTIFICATES_ROLE)
+    cluster.registry("kept", replicas=5, tls={})
+    assert f"rolebinding {CERTIFICATES_ROLE} --namespace kept" in until(cluster, "kept", "NotPermitted")
+    wait(lambda: (cluster.get("Deployment", "kept", "harbour") or {})["spec"]["replicas"] == 5)
+    time.sleep(3)  # cert-manager would have answered within one
+    assert leaf(cluster, "kept") == first
+
+    cluster.consent("kept", CERTIFICATES_ROLE)
+    wait(lambda: "by the Registry's CA" in said(cluster, "kept").get("message", ""))
+    assert (
+        leaf(cluster, "kept").issuer
+        == x509.load_pem_x509_certificate(values(cluster, "kept", "harbour-ca")["ca.crt"]).subject
+    )
+    wait(lambda: ready(cluster, "kept").get("reason") != "NotPermitted")
 
 
 @pytest.mark.usefixtures("installed")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TYPE = "Exposed"
 LONGEST = 300  # characters of what a controller says
+ROUTES = {kind for kind, role in names.CONSENT.items() if role == names.ROUTES_ROLE}
 Object = Mapping[str, Any]
 
 
@@ -27,7 +28,9 @@ def check(observed: RegistryObserved, settings: Settings) -> Finding | None:
     A Registry is Ready without an address: many controllers never say one, and the Service answers.
     """
     exposure = observed.registry.spec.exposure
-    found = [_lacking(observed, settings)] if exposure.ingress or exposure.gateway else []
+    found = [_not_let(observed, settings)]
+    if exposure.ingress or exposure.gateway:
+        found.append(_lacking(observed))
     if exposure.ingress:
         found.append(_ingress(observed))
     if exposure.gateway:
@@ -39,12 +42,21 @@ def check(observed: RegistryObserved, settings: Settings) -> Finding | None:
     return yes(TYPE, worst[0].reason, "; ".join(one.message for one in findings))
 
 
-def _lacking(observed: RegistryObserved, settings: Settings) -> Finding | None:
-    """Kinds that the cluster lacks, or that its namespace does not let in."""
-    if denied := observed.denied & {"HTTPRoute", "TLSRoute", "BackendTLSPolicy"}:
-        command = settings.grant(observed.registry.meta.namespace, names.ROUTES_ROLE)
-        message = f"Roadstead may not make {listed(denied)} here; run:\n{command}"
-        return no(TYPE, "NotPermitted", message, mend=True)
+def _not_let(observed: RegistryObserved, settings: Settings) -> Finding | None:
+    """Kinds that its namespace does not let in, or does not let go."""
+    denied, left = observed.denied & ROUTES, observed.left & ROUTES
+    words = [f"write {listed(denied)} here"] if denied else []
+    if left:
+        words.append(f"delete {listed(left)}, which spec.exposure has no longer and which stays as it is")
+    if not words:
+        return None
+    command = settings.grant(observed.registry.meta.namespace, names.ROUTES_ROLE)
+    message = f"Roadstead may not {', nor '.join(words)}; run:\n{command}"
+    return no(TYPE, "NotPermitted", message, mend=True)
+
+
+def _lacking(observed: RegistryObserved) -> Finding | None:
+    """Kinds that the cluster lacks."""
     wanted = kinds_of(observed.registry) - {"Certificate"}
     lacking = {kind: observed.unserved[kind] for kind in sorted(wanted & observed.unserved.keys())}
     if Absence.NOT_PERMITTED in lacking.values():

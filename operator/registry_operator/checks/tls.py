@@ -30,8 +30,10 @@ def check(observed: RegistryObserved, rendered: Rendered, settings: Settings) ->
     if key.namespace in observed.secrets.refused:
         message = not_permitted([key.namespace], settings, names.REGISTRY_ROLE)
         return no(TYPE, "SecretsNotPermitted", message, mend=True)
+    if refused := _not_let(observed, settings):
+        return refused
     if registry.spec.tls.issuer_ref is not None:
-        return _issued(observed, settings)
+        return _issued(observed)
     if registry.spec.tls.secret_ref is None:
         return _own(registry, rendered)
     found = observed.secrets.get(key)
@@ -60,10 +62,10 @@ def _follows(registry: Registry, rendered: Rendered) -> str | None:
     return format_time(rendered.turns) if about_to and rendered.turns else None
 
 
-def _issued(observed: RegistryObserved, settings: Settings) -> Finding:
+def _issued(observed: RegistryObserved) -> Finding:
     """By cert-manager, whose own words are quoted."""
     key = names.tls(observed.registry)
-    lacking = _lacking(observed, settings)
+    lacking = _lacking(observed)
     if lacking:
         return lacking
     if foreign(observed):
@@ -87,13 +89,20 @@ def _issued(observed: RegistryObserved, settings: Settings) -> Finding:
     return yes(TYPE, "CertificateIssued", f"valid until {until} and renewed before, by cert-manager")
 
 
-def _lacking(observed: RegistryObserved, settings: Settings) -> Finding | None:
-    """What a Certificate needs first."""
+def _not_let(observed: RegistryObserved, settings: Settings) -> Finding | None:
+    """That its namespace lets no Certificate in, or does not let the one of before go."""
     if "Certificate" in observed.denied:
-        command = settings.grant(observed.registry.meta.namespace, names.CERTIFICATES_ROLE)
-        return no(
-            TYPE, "NotPermitted", f"Roadstead may not make a Certificate here; run:\n{command}", mend=True
-        )
+        word = "write a Certificate here"
+    elif "Certificate" in observed.left:
+        word = "delete the Certificate, which spec.tls has no longer: cert-manager goes on renewing it"
+    else:
+        return None
+    command = settings.grant(observed.registry.meta.namespace, names.CERTIFICATES_ROLE)
+    return no(TYPE, "NotPermitted", f"Roadstead may not {word}; run:\n{command}", mend=True)
+
+
+def _lacking(observed: RegistryObserved) -> Finding | None:
+    """What a Certificate needs of the cluster."""
     match observed.unserved.get("Certificate"):
         case Absence.MISSING:
             message = (

@@ -40,17 +40,17 @@ def certificates(observed: RegistryObserved) -> Certificates:
     """Kept while good, made where missing, wrong or due (`tls`)."""
     registry, now = observed.registry, observed.now
     authority = Authority.ensure(
-        _kept(observed, names.ca(registry)), f"Roadstead {registry.key}", now, renewal(registry)
+        _kept(observed, names.ca(registry)), f"Roadstead {registry.key}", now, renewal(observed)
     )
     internal = _kept(observed, names.internal(registry))
     client = _kept(observed, names.operator_client(registry))
     server = authority.leaf(internal, (names.state_server(registry),), Usage.SERVER, now)
     kept = _kept(observed, names.tls(registry))
-    own = not _is_self_signed(registry) and kept is not None and authority.signed(kept)
-    issued = registry.spec.tls.issuer_ref is not None and not own and _is_issued(observed)
+    own = not _is_self_signed(observed) and kept is not None and authority.signed(kept)
+    issued = _is_ordered(observed) and not own and _is_issued(observed)
     key = _served(observed, issued=issued)
     domains = None
-    if _is_self_signed(registry) or (own and (registry.spec.tls.issuer_ref or key == names.tls(registry))):
+    if _is_self_signed(observed) or (own and (registry.spec.tls.issuer_ref or key == names.tls(registry))):
         domains = authority.leaf(kept, hosts(registry), Usage.SERVER, now)
     mounted = domains if domains and key == names.tls(registry) else _kept(observed, key)
     return Certificates(
@@ -65,14 +65,14 @@ def certificates(observed: RegistryObserved) -> Certificates:
     )
 
 
-def renewal(registry: Registry) -> Renewal:
+def renewal(observed: RegistryObserved) -> Renewal:
     """When the own CA is followed by another; it signs the replicas' internal certificates in any case.
 
     While somebody else's certificate is wanted nothing is asked of it: who comes back meets that of before.
     """
-    if not _is_self_signed(registry):
+    if not _is_self_signed(observed):
         return Renewal(unseen=True)
-    own = registry.spec.tls.self_signed or SelfSigned()
+    own = observed.registry.spec.tls.self_signed or SelfSigned()
     return Renewal(own.ca_generation, timedelta(seconds=seconds(own.ca_notice)))
 
 
@@ -91,7 +91,7 @@ def _served(observed: RegistryObserved, *, issued: bool) -> Key:
     """The Secret that pods mount: the wanted one, or the one of before until that can be used."""
     registry = observed.registry
     wanted = serving(registry)
-    there = issued or _is_self_signed(registry)
+    there = issued or _is_self_signed(observed)
     if there or (registry.spec.tls.secret_ref and _usable(observed, wanted)):
         return wanted
     before = Key(registry.meta.namespace, observed.rollout.certificate) if observed.rollout else wanted
@@ -118,8 +118,17 @@ def _is_issued(observed: RegistryObserved) -> bool:
     return written and _usable(observed, key)
 
 
-def _is_self_signed(registry: Registry) -> bool:
-    return registry.spec.tls.secret_ref is None and registry.spec.tls.issuer_ref is None
+def _is_ordered(observed: RegistryObserved) -> bool:
+    """Whether cert-manager is who writes: also by a Certificate of before that we may not delete.
+
+    Ours would be written over, and ours over theirs, again and again, each time at the issuer's cost.
+    """
+    tls = observed.registry.spec.tls
+    return tls.issuer_ref is not None or (tls.secret_ref is None and "Certificate" in observed.left)
+
+
+def _is_self_signed(observed: RegistryObserved) -> bool:
+    return observed.registry.spec.tls.secret_ref is None and not _is_ordered(observed)
 
 
 def _usable(observed: RegistryObserved, key: Key) -> bool:

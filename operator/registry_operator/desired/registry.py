@@ -91,11 +91,16 @@ def _ordered(observed: RegistryObserved, made: Certificates) -> tuple[Child, ...
 
 
 def _unwanted(observed: RegistryObserved, made: Certificates) -> tuple[tuple[str, Key], ...]:
-    """What an earlier spec had. The own certificate goes when all pods have the user's."""
+    """What an earlier spec had. The own certificate goes when all pods have the user's.
+
+    What is `left` was tried already.
+    """
     registry, unwanted = observed.registry, [*exposure.unwanted(observed.registry)]
-    if registry.spec.tls.issuer_ref is None:
+    ordered = "Certificate" in observed.left  # cert-manager would make the Secret again
+    if registry.spec.tls.issuer_ref is None and not ordered:
         unwanted.append(("Certificate", names.tls(registry)))
-    if registry.spec.tls.secret_ref and made.served != names.tls(registry) and _is_settled(observed, made):
+    elsewhere = registry.spec.tls.secret_ref and made.served != names.tls(registry) and not ordered
+    if elsewhere and _is_settled(observed, made):
         unwanted.append(("Secret", names.tls(registry)))
     if workload.autoscaler(registry) is None:
         unwanted.append(("HorizontalPodAutoscaler", registry.key))

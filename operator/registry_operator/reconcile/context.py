@@ -21,7 +21,6 @@ from registry_operator.observed import (
     SecretData,
     TokenActivity,
     TokenObserved,
-    Turn,
 )
 from registry_operator.propagations import Propagations
 from registry_operator.queue import Kind, Queue
@@ -68,11 +67,9 @@ class Context:
         self,
         registry: Registry,
         conflicts: Iterable[Conflict] = (),
-        held: tuple[str, ...] | None = None,
-        turn: Turn | None = None,
-        denied: Iterable[str] = (),
+        left: Iterable[str] = (),
     ) -> RegistryObserved:
-        """From what is cached: no request."""
+        """From what is cached, and what came of the writes so far: no request."""
         cache, key = self.cache, registry.key
         claims = cache.children.get(("ConfigMap", names.claims(registry)))
         deployment = cache.children.get(("Deployment", key))
@@ -95,11 +92,9 @@ class Context:
             running=cache.running.get(key),
             waiting={pod.name: one.waiting for pod, one in cache.pods.of(key).items() if one.waiting},
             conflicts=tuple(conflicts),
-            held=held,
-            turn=turn,
             reported=cache.reported(registry),
             unserved=cache.unserved,
-            denied=frozenset(denied),
+            left=frozenset(left),
             unreadable=tuple(one for work, one in cache.unreadable.items() if work.kind is not Kind.REGISTRY),
         )
 

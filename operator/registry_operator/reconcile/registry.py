@@ -1,6 +1,8 @@
 """Registry: children, replicas, status."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from registry_operator import names
@@ -31,6 +33,7 @@ class Outcome:
 
     conflicts: list[Conflict]
     denied: set[str]
+    left: set[str]
     held: tuple[str, ...] | None
     turn: Turn | None
 
@@ -61,19 +64,19 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
         return
     turn = await upgrades.advance(at, registry)
     registry = at.cache.registries.objects.get(key, registry)
-    rendered = render(at.observe_registry(registry), at.settings, written.draft)
-    applied, held = Applied([], set()), None
-    if names.is_paused(registry):
-        held = waiting(at, registry, rendered)
-    else:
-        applied = await apply_children(at, registry, rendered)
+    paused = names.is_paused(registry)
+    left = set() if paused else await take_back(at, registry)
+    rendered = render(at.observe_registry(registry, left=left), at.settings, written.draft)
+    applied = Applied([], set(), set()) if paused else await apply_children(at, registry, rendered)
+    held = waiting(at, registry, rendered) if paused else None
+    left |= applied.left
     conflicts = written.conflicts + applied.conflicts
     await mounts.refresh(at, registry)
     at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
-    await judge(at, key, rendered, Outcome(conflicts, applied.denied, held, turn))
+    await judge(at, key, rendered, Outcome(conflicts, applied.denied, left, held, turn))
     if rendered.turns and (rest := (rendered.turns - at.now()).total_seconds()) < PERIOD:
         at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
-    if conflicts or applied.denied:
+    if conflicts or applied.denied or left:
         at.queue.add_after(Work(Kind.REGISTRY, *key), CONFLICT_LOOK)
 
 
@@ -109,10 +112,34 @@ def _name(kind: str, key: Key) -> str:
 
 
 class Applied(NamedTuple):
-    """What was not: `denied` are kinds that need a consent of their own, and had none."""
+    """What was not: `denied`, and `left` where they were to go, are kinds whose own consent was not there."""
 
     conflicts: list[Conflict]
     denied: set[str]
+    left: set[str]
+
+
+async def take_back(at: Context, registry: Registry) -> set[str]:
+    """The Certificate of an earlier spec, before anything is in its Secret that cert-manager did not write.
+
+    Returns its kind where it is left.
+    """
+    left: set[str] = set()
+    if registry.spec.tls.issuer_ref is None:
+        with by_consent("Certificate", left):
+            await remove(at, "Certificate", names.tls(registry), registry)
+    return left
+
+
+@contextmanager
+def by_consent(kind: str, without: set[str]) -> Iterator[None]:
+    """A Kubernetes namespace that does not let this kind be written has all the rest."""
+    try:
+        yield
+    except NotPermitted as error:
+        if kind not in names.CONSENT or not error.namespace:
+            raise
+        without.add(kind)
 
 
 async def apply_children(at: Context, registry: Registry, rendered: Rendered) -> Applied:
@@ -121,22 +148,19 @@ async def apply_children(at: Context, registry: Registry, rendered: Rendered) ->
     children = [child for child in rendered.children if identity(child) not in written]
     extra = [child for child in children if child["kind"] in names.CONSENT]
     children = [child for child in children if child not in extra]
-    conflicts, denied = [], set()
+    applied = Applied([], set(), set())
     if (AUTOSCALER, registry.key) in rendered.unwanted:  # before `replicas` is ours again, or it would go on
         await remove(at, AUTOSCALER, registry.key, registry)
     for last in (False, True):
         phase = [child for child in children if (child["kind"] in LAST) is last]
-        conflicts += await apply_all(at, registry, phase)
-    for child in extra:  # a namespace that does not let these in has all the rest
-        try:
-            conflicts += await apply_all(at, registry, [child])
-        except NotPermitted as error:
-            if not error.namespace:
-                raise
-            denied.add(str(child["kind"]))
+        applied.conflicts.extend(await apply_all(at, registry, phase))
+    for child in extra:
+        with by_consent(child["kind"], applied.denied):
+            applied.conflicts.extend(await apply_all(at, registry, [child]))
     for kind, key in rendered.unwanted:
-        await remove(at, kind, key, registry)
-    return Applied(conflicts, denied)
+        with by_consent(kind, applied.left):
+            await remove(at, kind, key, registry)
+    return applied
 
 
 async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> None:
@@ -144,7 +168,8 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
     registry = at.cache.registries.objects.get(key)
     if registry is None:
         return
-    observed = at.observe_registry(registry, outcome.conflicts, outcome.held, outcome.turn, outcome.denied)
+    seen = at.observe_registry(registry, outcome.conflicts, outcome.left)
+    observed = replace(seen, denied=frozenset(outcome.denied), held=outcome.held, turn=outcome.turn)
     for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
         at.queue.add(work)
     found = checks.judge(observed, rendered, at.settings)

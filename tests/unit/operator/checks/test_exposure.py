@@ -85,6 +85,7 @@ def test_the_first_that_holds_it_back_is_the_reason(
         ({"unserved": {"BackendTLSPolicy": Absence.MISSING}}, "GatewayApiNotInstalled", "BackendTLSPolicy"),
         ({"unserved": {"HTTPRoute": Absence.NOT_PERMITTED}}, "NotPermitted", "manifests/"),
         ({"denied": frozenset({"HTTPRoute"})}, "NotPermitted", "rolebinding roadstead-routes"),
+        ({"left": frozenset({"TLSRoute"})}, "NotPermitted", "delete TLSRoute"),
     ],
 )  # fmt: skip
 def test_what_is_missing_has_its_remedy(changes: dict[str, Any], reason: str, word: str) -> None:
@@ -93,6 +94,15 @@ def test_what_is_missing_has_its_remedy(changes: dict[str, Any], reason: str, wo
     assert exposed
     assert (exposed.reason, ready.reason) == (reason, reason)
     assert word in exposed.message
+
+
+def test_a_route_that_may_not_go_is_said_where_none_is_declared() -> None:
+    """It leads to the Registry all the same; the command lets it go."""
+    exposed, ready = found({}, left=frozenset({"HTTPRoute", "BackendTLSPolicy"}))
+    assert exposed
+    assert (exposed.status, exposed.reason, ready.reason) == ("False", "NotPermitted", "NotPermitted")
+    assert "delete BackendTLSPolicy, HTTPRoute, which spec.exposure has no longer" in exposed.message
+    assert "kubectl create rolebinding roadstead-routes --namespace harbour" in exposed.message
 
 
 def test_nothing_is_said_where_nothing_is_declared() -> None:

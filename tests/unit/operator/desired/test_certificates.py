@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from registry_operator import names
+from registry_operator.checks.registry import judge
 from registry_operator.desired.certificates import CERTIFICATE, certificates
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered
@@ -125,6 +126,43 @@ def test_the_users_certificate_stays_until_the_issuers_is_there(other: dict[str,
         assert mounted(render(seen, SETTINGS)) == "public"
     seen = turned(given, ISSUER, **{"harbour-tls": written(other)})
     assert mounted(render(seen, SETTINGS)) == "harbour-tls"
+
+
+LEFT = frozenset({"Certificate"})
+
+
+def test_cert_manager_is_not_fought_while_its_certificate_may_not_be_deleted(
+    other: dict[str, bytes],
+) -> None:
+    """It would write over ours, and we over its, again and again: its goes on being served, and is said."""
+    issued = turned(served(registry()), ISSUER, **{"harbour-tls": written(other)})
+    seen = replace(turned(issued, {}), left=LEFT)
+    rendered = render(seen, SETTINGS)
+    assert rendered.child("Secret", TLS) is None
+    assert mounted(rendered) == "harbour-tls"
+    bundle = rendered.child("ConfigMap", names.ca_bundle(seen.registry))
+    assert bundle
+    assert bundle["data"]["ca.crt"].encode() == other["ca.crt"]
+    said = judge(seen, rendered, SETTINGS).condition("TLSReady")
+    assert said
+    assert (said.status, said.reason) == ("False", "NotPermitted")
+    assert f"rolebinding {names.CERTIFICATES_ROLE} --namespace harbour" in said.message
+
+    own = render(replace(seen, left=frozenset()), SETTINGS).child("Secret", TLS)
+    assert own
+    assert own["data"]
+
+
+def test_the_secret_of_a_certificate_that_stays_is_not_deleted(other: dict[str, bytes]) -> None:
+    """The user's is served; cert-manager would make the other again, and it would be nobody's."""
+    seen = turned(served(registry()), ISSUER, **{"harbour-tls": written(other)})
+    seen = turned(seen, GIVEN, public=SecretData(other))
+    assert seen.rollout
+    done = replace(seen, rollout=replace(seen.rollout, certificate="public"))
+    assert {("Secret", TLS), ("Certificate", TLS)} <= {*render(done, SETTINGS).unwanted}
+    rendered = render(replace(done, left=LEFT), SETTINGS)
+    assert mounted(rendered) == "public"
+    assert not {("Secret", TLS), ("Certificate", TLS)} & {*rendered.unwanted}
 
 
 def test_no_certificate_is_asked_for_in_vain() -> None:
