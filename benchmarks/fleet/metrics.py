@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from registry_runtime.contract.exposition import read
 from tests.e2e.platform import OPERATOR, Platform
 
-REQUESTS = re.compile(r"^roadstead_api_requests_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
+REQUESTS = "roadstead_api_requests_total"
 READS = frozenset({"get", "list", "watch"})
 
 
@@ -38,11 +38,10 @@ class Requests:
 
 def requests(stage: Platform) -> Requests:
     found: dict[tuple[str, str], float] = {}
-    for series in REQUESTS.finditer(scrape(stage)):
-        labels = dict(re.findall(r'(\w+)="([^"]*)"', series["labels"]))
-        if labels["resource"] != "leases":
-            place = labels["verb"], labels["resource"]
-            found[place] = found.get(place, 0) + float(series["value"])
+    for one in read(scrape(stage)):
+        if one.name == REQUESTS and one.labels["resource"] != "leases":
+            place = one.labels["verb"], one.labels["resource"]
+            found[place] = found.get(place, 0) + one.value
     return Requests(found)
 
 

@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms of a program, and the text that Prometheus reads (version 0.0.4).
+"""Counters, gauges and histograms of a program; Prometheus' text of them (version 0.0.4), written and read.
 
 Names end with their unit or, of counters, with `_total`; times are seconds, moments are seconds of Unix.
 Labels have few values: never a repository, a tag, a digest, a person or a token.
@@ -8,14 +8,19 @@ https://prometheus.io/docs/practices/naming/
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class _Numbers:
@@ -131,6 +136,27 @@ def render(families: Iterable[Family]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class Sample(NamedTuple):
+    """A line of a page."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def read(text: str) -> Iterator[Sample]:
+    """The samples of a page; what is none is passed over, for it may be of anybody."""
+    for line in text.split("\n"):
+        found = _SAMPLE.fullmatch(line)
+        if found is None:
+            continue
+        labels = {name: _ESCAPED.sub(_unescaped, value) for name, value in _LABEL.findall(found[2] or "")}
+        try:
+            yield Sample(found[1], labels, float(found[3]))
+        except ValueError:
+            continue
+
+
 def _braces(labels: Mapping[str, str]) -> str:
     if not labels:
         return ""
@@ -139,3 +165,7 @@ def _braces(labels: Mapping[str, str]) -> str:
 
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return "\n" if found[1] == "n" else found[1]

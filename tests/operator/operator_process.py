@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from registry_operator.names import ANY_ACCOUNT, POLICY_SHARDS, REGISTRY_ROLE
 
 from local_cluster.build import cache_root
 from local_cluster.parts import Parts
+from registry_runtime.contract.exposition import read
 from registry_runtime.contract.policy import KEY as POLICY_KEY
 from registry_runtime.contract.policy import Policy
 from tests.operator.apiserver import ApiServer, Object, Refusal
@@ -157,14 +157,8 @@ class Operator:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all series with these labels."""
-        total = 0.0
-        for line in self.metrics().splitlines():
-            series, _, value = line.rpartition(" ")
-            if re.match(rf"{name}(\{{|$)", series) and all(
-                f'{label}="{wanted}"' in series for label, wanted in labels.items()
-            ):
-                total += float(value)
-        return total
+        found = (one for one in read(self.metrics()) if one.name == name)
+        return sum((one.value for one in found if labels.items() <= one.labels.items()), 0.0)
 
     def writes(self) -> float:
         """Requests that change something; the Lease's are not counted."""

@@ -210,6 +210,10 @@ def test_a_report_says_what_each_replica_says_of_itself(
     assert (said["storage"], "selfCheck" in said, "ready" in said) == ("Ready", True, True)
     assert found["harbour-lost"].keys() == {"pod", "unreachable"}
     assert found["harbour-lost"]["unreachable"] in files["README.txt"]
+    told = files["namespaces/pier/replicas.txt"]
+    assert f"{one.pod} in zone-a, release {version('roadstead')}" in told
+    assert {"✓ PolicyPropagated: InForce", "✓ StorageReady: Ready"} <= {*map(str.strip, told.splitlines())}
+    assert f"it could not be asked: {found['harbour-lost']['unreachable']}" in told
     cluster.delete("Registry", "pier", "harbour")
     wait(lambda: cluster.get("Registry", "pier", "harbour") is None)
 

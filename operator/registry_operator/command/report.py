@@ -28,9 +28,10 @@ from registry_operator.cluster.resources import (
 from registry_operator.command.connection import FINE, Connection
 from registry_operator.command.printing import Printer
 from registry_operator.command.redaction import Scrubber, secret, values
-from registry_operator.command.replicas import state
+from registry_operator.command.replicas import conditions, state, tell
 from registry_operator.errors import ClusterError, NotPermitted, OperatorError
 from registry_operator.models import Key
+from registry_operator.names import INSTANCE
 from registry_operator.watches import CHILDREN, OURS
 
 HELP = "a bundle for support: resources, Events, logs, metrics; without what is secret"
@@ -75,12 +76,14 @@ class Report:
         self._only = only
         self._lines = lines
         self._scrubber = Scrubber(())
+        self._statuses: dict[Key, Object] = {}  # of Registries
         self.files: dict[str, str] = {}
         self.missing: list[str] = []
 
     async def gather(self) -> None:
         """Secrets first: their values must be known before anything else is written down."""
         own = {resource: await self._all(resource, self._only) for resource in OWN}
+        self._statuses = {_key(one): one.get("status") or {} for one in own[REGISTRIES]}
         named = {obj["metadata"]["namespace"] for objects in own.values() for obj in objects}
         namespaces = sorted({*named, self._operator, *([self._only] if self._only else [])})
         secrets = {one: await self._all(SECRETS, one) for one in namespaces}
@@ -132,8 +135,20 @@ class Report:
                     path = f"namespaces/{namespace}/metrics/{kind}-{name}.txt"
                     said = await self._text(path, proxy, "proxy/metrics", {})
                     if labels is OURS:
-                        states.append({"pod": name, **_state(said)})
-        self._add(f"namespaces/{namespace}/replicas", states)
+                        states.append({"pod": name, **self._state(pod, said)})
+        if states:
+            self._add(f"namespaces/{namespace}/replicas", states)
+            text = io.StringIO()
+            tell(states, Printer(text))
+            self.files[f"namespaces/{namespace}/replicas.txt"] = self._scrubber.text(text.getvalue())
+
+    def _state(self, pod: Object, said: str | ClusterError) -> Object:
+        """What a replica says of itself, or why it could not be asked."""
+        if isinstance(said, ClusterError):
+            return {"unreachable": said.message}
+        found, metadata = state(said), pod["metadata"]
+        registry = Key(metadata["namespace"], metadata["labels"].get(INSTANCE, ""))
+        return {**found, "conditions": conditions(found, self._statuses.get(registry, {}))}
 
     async def _text(self, path: str, pod: Key, subresource: str, query: dict[str, str]) -> str | ClusterError:
         """Raises nothing: what is missing is named, and the rest goes on."""
@@ -196,9 +211,8 @@ def pack(place: Path, files: dict[str, str], now: datetime) -> None:
             archive.addfile(entry, io.BytesIO(content))
 
 
-def _state(said: str | ClusterError) -> Object:
-    """What a replica says of itself, or why it could not be asked."""
-    return {"unreachable": said.message} if isinstance(said, ClusterError) else state(said)
+def _key(obj: Object) -> Key:
+    return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 def _json(objects: list[Object]) -> str:

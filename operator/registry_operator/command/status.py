@@ -13,7 +13,7 @@ from registry_operator.why.look import look
 from registry_operator.why.seen import Seen
 
 HELP = "all Registries, or one with its conditions, zones, Namespaces and AccessTokens"
-_MARKS = {"True": ("✓", "green"), "False": ("✗", "red"), "Unknown": ("?", "yellow")}
+MARKS = {"True": ("✓", "green"), "False": ("✗", "red"), "Unknown": ("?", "yellow")}
 _QUIET = frozenset({"Reconciling", "Stalled"})  # they say what Ready says
 _BAD_WHEN_TRUE = frozenset({"Expiring"})
 Object = dict[str, Any]
@@ -116,7 +116,7 @@ def tell_all(documents: list[Object], printer: Printer) -> None:
 
 def tell(one: Object, printer: Printer) -> None:
     """The tree of one Registry."""
-    mark, colour = _MARKS["True" if one["ready"] else "False"]
+    mark, colour = MARKS["True" if one["ready"] else "False"]
     printer.line(f"{mark} Registry {one['registry']}", colour)
     printer.lines(one["endpoints"], indent=4)
     zones = ", ".join(f"{zone or 'no zone'}: {count}" for zone, count in one["zones"].items())
@@ -130,23 +130,24 @@ def tell(one: Object, printer: Printer) -> None:
             f"policy {policy['revision']}, in force in {policy['acknowledgedBy']} replicas", indent=4
         )
     for condition in one["conditions"]:
-        _condition(condition, printer, 4)
+        tell_condition(condition, printer, 4)
     for title, kind in (("Namespaces", "namespaces"), ("AccessTokens", "accessTokens")):
         if one[kind]:
             printer.line(title, "bold", 2)
         for each in one[kind]:
-            mark, colour = _MARKS["True" if each["ready"] else "False"]
+            mark, colour = MARKS["True" if each["ready"] else "False"]
             printer.line(f"{mark} {each['name']} ({each['resource']})", colour, 4)
             for condition in each["conditions"] if not each["ready"] else ():
                 if condition["status"] != "True":
-                    _condition(condition, printer, 8)
+                    tell_condition(condition, printer, 8)
 
 
-def _condition(one: Object, printer: Printer, indent: int) -> None:
+def tell_condition(one: Object, printer: Printer, indent: int) -> None:
+    """Its reason; its sentence where it is not as it should be."""
     good = (
         one["status"] if one["type"] not in _BAD_WHEN_TRUE else {"True": "False"}.get(one["status"], "True")
     )
-    mark, colour = _MARKS[good]
+    mark, colour = MARKS[good]
     message = f": {one['message']}" if good != "True" and one["message"] else ""
     printer.line(f"{mark} {one['type']}: {one['reason']}{message}", colour, indent)
 

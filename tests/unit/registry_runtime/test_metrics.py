@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 
-from registry_runtime.contract.exposition import Counter, Gauge, Histogram, render
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_runtime.contract.exposition import Counter, Gauge, Histogram, read, render
 from registry_runtime.contract.process import Process
 from registry_runtime.metrics import Metrics
 from registry_runtime.storage.calls import Calls
@@ -29,6 +32,16 @@ def test_labels_are_escaped() -> None:
     gauge = Gauge("g", "G.", ("l",))
     gauge.set(1.5, 'a"b\\c\nd')
     assert render([gauge]).splitlines()[-1] == r'g{l="a\"b\\c\nd"} 1.5'
+
+
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False)))
+def test_what_is_written_is_read_back(values: dict[str, float]) -> None:
+    """Whatever a label holds; what is no sample is passed over."""
+    gauge = Gauge("g", "G.", ("l",))
+    for label, value in values.items():
+        gauge.set(value, label)
+    found = {one.labels["l"]: one.value for one in read("no sample\n" + render([gauge]) + "g{l} yes\n")}
+    assert found == values
 
 
 def test_a_histogram_is_cumulative() -> None:
