@@ -157,13 +157,17 @@ class IssuerUnavailable(RegistryError):
 
 
 class StorageError(RegistryError):
-    """The storage did not do what was asked; `reason` is what the storage check would say."""
+    """The storage did not do what was asked; `reason` is what the storage check would say.
+
+    `left` are keys that were to be deleted and may still be there; None: any of them.
+    """
 
     code, status = "UNAVAILABLE", 503
 
     def __init__(self, message: str, reason: StorageReason) -> None:
         super().__init__(message)
         self.reason = reason
+        self.left: frozenset[str] | None = None
 
 
 class StorageUnavailable(StorageError):

@@ -6,7 +6,10 @@ Requests are signed anew, so a header may be left out on the way.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
+import re
 from collections.abc import Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ from tests.s3_server import ACCESS, SECRET, S3Server, free_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+NOBODYS = "nobody's/key"  # takes the place of keys that a batch is not to delete
 _KEPT = {"if-match", "if-none-match", "range", "content-type", "content-md5"}
 _ANSWERED = ("ETag", "Content-Range", "Last-Modified")
 
@@ -38,6 +42,7 @@ class Proxy:
         self.lose: Callable[[web.Request], bool] = lambda _request: False  # the answer, after its effect
         self.fail: Callable[[web.Request], bool] = lambda _request: False  # a 500, after its effect
         self.alter: Callable[[web.Request, bytes], bytes] = lambda _request, content: content  # of the answer
+        self.spare: Callable[[str], str] = lambda _key: ""  # of a batch of deletes: an error, no effect
         self.truncate: Callable[[web.Request], int | None] = lambda _request: None  # bytes that get through
         self.stall = False  # after those bytes nothing more comes, and the connection stays
         self.seen: list[str] = []  # method and path of each request
@@ -56,13 +61,25 @@ class Proxy:
         status = self.instead(request)
         if status:
             return web.Response(status=status, text="<Error><Code>SlowDown</Code></Error>")
+        body, errors = self._spared(body) if "delete" in request.query else (body, b"")
         async with self._turn if self.one_at_a_time else nullcontext():
             answer, content = await self._forward(request, body)
+        content = content.replace(b"</DeleteResult>", errors + b"</DeleteResult>")
         if self.lose(request):
             self._cut(request)
         if self.fail(request):
             return web.Response(status=500, text="<Error><Code>InternalError</Code></Error>")
         return await self._answer(request, answer, self.alter(request, content))
+
+    def _spared(self, body: bytes) -> tuple[bytes, bytes]:
+        """What goes on to the server of a batch of deletes, and the errors for the rest of it."""
+        errors = b""
+        for found in re.findall(rb"<Object>.*?</Object>", body, re.DOTALL):
+            key = re.findall(r"<Key>(.*?)</Key>", found.decode())[0]
+            if code := self.spare(key):
+                body = body.replace(found, found.replace(key.encode(), NOBODYS.encode()), 1)
+                errors += f"<Error><Key>{key}</Key><Code>{code}</Code><Message>no</Message></Error>".encode()
+        return body, errors
 
     async def _answer(
         self, request: web.Request, answer: aiohttp.ClientResponse, content: bytes
@@ -94,6 +111,10 @@ class Proxy:
             and name.lower() not in self.ignored
         }
         url = self.upstream + request.raw_path
+        if "delete" in request.query:  # of what may be another body by now
+            headers = {
+                "Content-MD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            }
         signed = AWSRequest(method=request.method, url=url, headers=headers, data=body)
         S3SigV4Auth(Credentials(ACCESS, SECRET), "s3", "us-east-1").add_auth(signed)
         if self._client is None:

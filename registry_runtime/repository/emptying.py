@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from registry_runtime.contract.state import EmptyingState, StorageReason
-from registry_runtime.errors import StorageRefused
+from registry_runtime.errors import StorageError, StorageRefused
 from registry_runtime.repository.collection.walk import pages
 from registry_runtime.repository.marker import Marker
 from registry_runtime.repository.parallel import each
@@ -78,11 +78,21 @@ class Emptying:
                 yield ours
 
     async def _delete(self, group: list[Page]) -> None:
-        await each(self._delete_page, group, min(WIDTH, self._storage.width))
+        """Each page to its end, so that all that is gone is counted; then the first error is raised."""
+        errors = await each(self._delete_page, group, min(WIDTH, self._storage.width))
+        for error in filter(None, errors):
+            raise error
 
-    async def _delete_page(self, page: Page) -> None:
-        await self._storage.delete([entry.key for entry in page])
-        self._add(objects=len(page), size=sum(entry.size for entry in page))
+    async def _delete_page(self, page: Page) -> StorageError | None:
+        keys = frozenset(entry.key for entry in page)
+        left, failed = frozenset[str](), None
+        try:
+            await self._storage.delete([entry.key for entry in page])
+        except StorageError as error:
+            left, failed = keys if error.left is None else error.left, error
+        gone = [entry for entry in page if entry.key not in left]
+        self._add(objects=len(gone), size=sum(entry.size for entry in gone))
+        return failed
 
     async def _abort(self) -> None:
         """Uploads in parts that never ended: no list of objects shows them."""

@@ -125,7 +125,8 @@ class Storage(Protocol):
     async def delete(self, keys: Sequence[str]) -> None:
         """Removes objects; those that are not there are no error.
 
-        Where some could not be removed it raises, and the others are gone: the same call may be repeated.
+        Where some could not be removed it raises an error that has them as `left`, if the storage said so;
+        the others are gone, and the same call may be repeated.
         """
         ...
 

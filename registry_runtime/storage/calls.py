@@ -39,3 +39,7 @@ class Calls:
         if attempt > 1:
             self._metrics.s3_retries.add(1, operation)
         return Call(self._metrics, operation)
+
+    def throttled(self, operation: str) -> None:
+        """An answer that is a success asks for fewer requests all the same."""
+        self._metrics.s3_throttled.add(1, operation)

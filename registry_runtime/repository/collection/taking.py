@@ -94,10 +94,15 @@ class Taking:
     async def let_blobs_go(self, keys: Sequence[str]) -> None:
         """One step with pointers that no link leads to; the data of a dead one goes, then it goes itself."""
         dead = [found for found in await each(self._step, keys, WIDTH) if found]
-        if self.receipt.preview:
-            return
-        await self.records.delete(paths.data(one.pointer.data) for one in dead if not one.pointer.is_inline)
-        await each(lambda found: self._retract(found.key, found.version), dead, WIDTH)
+        if not self.receipt.preview:
+            data = (paths.data(one.pointer.data) for one in dead if not one.pointer.is_inline)
+            await self.records.delete(data)
+        await each(self._end, dead, WIDTH)
+
+    async def _end(self, dead: _Dead) -> None:
+        """It is counted when its data is gone, and by whom the pointer goes: once, and never too soon."""
+        if await self._retract(dead.key, dead.version):
+            self.receipt.take(Kind.BLOB, dead.key, dead.pointer.size)
 
     async def _step(self, key: str) -> _Dead | None:
         seen = await self.records.read(key)
@@ -118,7 +123,6 @@ class Taking:
         if after is State.HIDDEN:
             self.receipt.hide(Kind.BLOB, key, pointer.size)
             return None
-        self.receipt.take(Kind.BLOB, key, pointer.size)
         return _Dead(key, version, pointer)
 
     async def drop(self, entries: Iterable[Entry]) -> None:

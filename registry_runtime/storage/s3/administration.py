@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_runtime.errors import StorageUnavailable
+from registry_runtime.errors import StorageError, StorageUnavailable
 from registry_runtime.storage.base import Missing, Multipart, Part, Unfinished
 from registry_runtime.storage.s3.faults import Fault
 from registry_runtime.storage.s3.retries import ATTEMPTS, pause
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from botocore.session import Session
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteObjectsOutputTypeDef
 
     from registry_runtime.contract.config import S3Storage
     from registry_runtime.storage.calls import Call, Calls
@@ -35,6 +36,15 @@ Result = TypeVar("Result")
 _THREADS = 16
 _STALLED = 30.0  # seconds without a byte
 _COMPLETING = 600.0  # some write all parts together before they say a word: 26 s for 6 GiB were seen
+
+
+def _not_deleted(answer: DeleteObjectsOutputTypeDef, keys: Sequence[str]) -> dict[str, Fault]:
+    """Nobody's silence is taken for a yes, for an answer may be cut short; nor is a yes beside a no."""
+    done = {one["Key"] for one in answer.get("Deleted", ())}
+    errors = {one["Key"]: Fault(200, one["Code"], one.get("Message", "")) for one in answer.get("Errors", ())}
+    silent = Fault(500, "IncompleteBody")
+    faults = {key: errors.get(key, silent) for key in keys if key in errors or key not in done}
+    return {key: fault for key, fault in faults.items() if fault.code != "NoSuchKey"}
 
 
 class Administration:
@@ -62,36 +72,42 @@ class Administration:
         self._threads = ThreadPoolExecutor(_THREADS, "s3")
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """What the storage could not remove now is asked for again; the others are gone."""
-        left = list(keys)
-        for attempt in range(1, ATTEMPTS + 1):
-            faults = await self._delete(left)
-            for fault in faults.values():
-                if attempt == ATTEMPTS or not fault.worth_a_retry:
-                    raise fault.error(self._bucket)
+        """What the storage could not remove now is asked for again; the others are gone.
+
+        A storage that is throttled removes some each time: as long as it does, it is not given up.
+        """
+        left, attempt, in_vain = list(keys), 1, 0
+        while True:
+            faults = await self._delete(left, attempt)
             if not faults:
                 return
-            left = list(faults)
-            await pause(attempt)
+            in_vain = in_vain + 1 if len(faults) == len(left) else 0
+            lasting = next((fault for fault in faults.values() if not fault.worth_a_retry), None)
+            if lasting or in_vain == ATTEMPTS:
+                error = (lasting or next(iter(faults.values()))).error(self._bucket)
+                error.left = frozenset(faults)
+                raise error
+            left, attempt = list(faults), min(attempt + 1, ATTEMPTS)
+            await pause(attempt - 1)
 
-    async def _delete(self, keys: Sequence[str]) -> dict[str, Fault]:
-        """What went wrong, by key. Nobody's silence is taken for a yes: an answer may be cut short."""
+    async def _delete(self, keys: Sequence[str], attempt: int) -> dict[str, Fault]:
+        """What went wrong, by key. Raises StorageError, with all of them as `left`."""
 
         def call(client: S3Client) -> dict[str, Fault]:
+            wanted = [self._prefix + key for key in keys]
             answer = client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": self._prefix + key} for key in keys]}
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in wanted]}
             )
-            faults = dict.fromkeys((self._prefix + key for key in keys), Fault(500, "IncompleteBody"))
-            for error in answer.get("Errors", ()):
-                faults[error["Key"]] = Fault(200, error["Code"], error.get("Message", ""))
-            done = {one["Key"] for one in answer.get("Deleted", ())}
-            return {
-                key[len(self._prefix) :]: fault
-                for key, fault in faults.items()
-                if key not in done and fault.code != "NoSuchKey"
-            }
+            return _not_deleted(answer, wanted)
 
-        return await self._call("DeleteObjects", call)
+        try:
+            found = await self._call("DeleteObjects", call, first=attempt)
+        except StorageError as error:
+            error.left = frozenset(keys)
+            raise
+        if any(fault.throttled for fault in found.values()):
+            self._calls.throttled("DeleteObjects")
+        return {key[len(self._prefix) :]: fault for key, fault in found.items()}
 
     async def complete(self, multipart: Multipart, parts: Sequence[Part]) -> None:
         """Raises Missing."""
@@ -147,15 +163,21 @@ class Administration:
             client.close()
 
     async def _call(
-        self, operation: str, action: Callable[[S3Client], Result], patience: float | None = None
+        self,
+        operation: str,
+        action: Callable[[S3Client], Result],
+        patience: float | None = None,
+        first: int = 1,
     ) -> Result:
-        for attempt in range(1, ATTEMPTS + 1):
+        """`first` is the number of the first attempt."""
+        last = first + ATTEMPTS - 1
+        for attempt in range(first, last + 1):
             call = self._calls.begin(operation, attempt=attempt)
             try:
                 return await self._once(call, action, patience or _STALLED)
             except KeyError:  # botocore takes an answer that breaks off before its body for an empty one
-                if attempt < ATTEMPTS:
-                    await pause(attempt)
+                if attempt < last:
+                    await pause(attempt - first + 1)
         raise StorageUnavailable(f"the bucket {self._bucket} answers, and does not say what it must")
 
     async def _once(self, call: Call, action: Callable[[S3Client], Result], patience: float) -> Result:
