@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as some
 from registry_operator.models import Key
 from registry_operator.names import CERTIFICATES_ROLE, ROUTES_ROLE
@@ -47,12 +47,22 @@ pytestmark = pytest.mark.cluster
 CONSENTS = {ROUTES_ROLE: "Exposed", CERTIFICATES_ROLE: "TLSReady"}  # each with the condition that misses it
 
 
+OTHERS: Object = {"parentRefs": [{"name": "edge"}]}
+LED = registry(tls={"issuerRef": {"name": "own"}}, exposure={"gateway": OTHERS | {"kind": "HTTPRoute"}})
+
+
 @pytest.fixture(scope="module")
 def harbour(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
-    """Where routes and Certificates are served, and their controllers do nothing."""
+    """Where routes and Certificates are served, as the operator knows; their controllers do nothing."""
     for project in ("cert-manager", "gateway-api"):
         crds(operator.server, project)
     with made(operator, tmp_path_factory.mktemp("plan")) as found:
+        found.apply(LED)
+        for kind in CONSENTS.values():
+            missed = partial(found.cluster.condition, "Registry", "port", "harbour", kind)
+            wait(lambda missed=missed: missed().get("reason") == "NotPermitted", 60)  # type: ignore[misc]
+        found.apply(registry())
+        settled(operator)
         yield found
 
 
@@ -158,11 +168,15 @@ changes = some.builds(
 @settings(
     max_examples=6,
     deadline=None,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     print_blob=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(edit=Edit([LED], given={*CONSENTS}))
+@example(edit=Edit([registry(exposure={"gateway": OTHERS | {"kind": "TLSRoute"}}, replicas=4)]))  # withdrawn
+@example(edit=Edit([registry(replicas=5)]))
+@example(edit=Edit([registry(replicas=5, privateOnly=True)], brought={*CONSENTS}))
 @given(edit=changes)
 def test_the_plan_equals_the_later_apply(harbour: Harbour, edit: Edit) -> None:
     """Objects, what of them changes, who loses or gains access, what is faulty; a plan changes nothing."""
