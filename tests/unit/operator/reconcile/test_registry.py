@@ -1,0 +1,71 @@
+"""What a Registry's namespace lets the operator write, and no longer lets it delete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from registry_operator import names, seen
+from registry_operator.cache import Cache
+from registry_operator.cluster.resources import CERTIFICATES, CONFIG_MAPS, HTTP_ROUTES
+from registry_operator.desired.registry import render
+from registry_operator.errors import NotPermitted
+from registry_operator.models import Key
+from registry_operator.reconcile.registry import apply_children, take_back
+
+from tests.unit.operator import harbour
+from tests.unit.operator.scripted import ScriptedApi, context, plain, scripted, status
+
+HERE, TLS = Key("harbour", "harbour"), Key("harbour", "harbour-tls")
+REFUSED = status(403, "Forbidden", 'User "operator" cannot delete resource')
+
+
+def there(cache: Cache, resource: Any, key: Key) -> None:
+    """An object that is the Registry's, and is seen."""
+    metadata = {
+        "name": key.name,
+        "namespace": key.namespace,
+        "uid": "u",
+        "resourceVersion": "7",
+        "labels": names.labels(harbour.registry(), "test"),
+        "annotations": {names.RENDERED: "before"},
+        "ownerReferences": [{"uid": harbour.registry().meta.uid}],
+    }
+    obj = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    cache.see_child(resource.kind, key, seen.child(obj))
+
+
+async def test_what_may_not_be_deleted_is_left_and_the_rest_goes() -> None:
+    """Also where a Registry is emptied; a right that is no consent of the namespace's is an error."""
+    registry, cache, api = harbour.registry(), Cache(), ScriptedApi()
+    bundle = names.ca_bundle(registry)
+    for resource, key in ((HTTP_ROUTES, HERE), (CONFIG_MAPS, bundle)):
+        there(cache, resource, key)
+    api.on(HTTP_ROUTES.path(*HERE), REFUSED)
+    api.on(CONFIG_MAPS.path(*bundle), plain({}), REFUSED)
+    gone = (("HTTPRoute", HERE), ("ConfigMap", bundle))
+    rendered = replace(render(harbour.observed(), harbour.SETTINGS), children=(), unwanted=gone)
+    async with scripted(api) as cluster:
+        at = context(cluster, cache)
+        applied = await apply_children(at, registry, rendered)
+        assert (applied.conflicts, applied.denied, applied.left) == ([], set(), {"HTTPRoute"})
+        assert {kind for kind, _ in cache.children} == {"HTTPRoute"}
+        there(cache, CONFIG_MAPS, bundle)
+        with pytest.raises(NotPermitted):
+            await apply_children(at, registry, rendered)
+
+
+@pytest.mark.parametrize(("tls", "asked"), [({}, 1), ({"issuerRef": {"name": "own"}}, 0)])
+async def test_a_certificate_of_before_goes_first(tls: dict[str, Any], asked: int) -> None:
+    """Before the Secret that cert-manager would write over; one that is wanted stays."""
+    cache, api = Cache(), ScriptedApi()
+    there(cache, CERTIFICATES, TLS)
+    api.on(CERTIFICATES.path(*TLS), REFUSED, plain({}))
+    async with scripted(api) as cluster:
+        at = context(cluster, cache)
+        registry = harbour.registry(tls=tls)
+        assert await take_back(at, registry) == ({"Certificate"} if asked else set())
+        assert await take_back(at, registry) == set()
+    assert api.count(CERTIFICATES.path(*TLS)) == 2 * asked
+    assert bool(cache.children) is not bool(asked)
