@@ -31,7 +31,7 @@ from registry_operator.observed import (
     Unreadable,
     Waiting,
 )
-from registry_operator.queue import Kind, Work
+from registry_operator.queue import OWN, Kind, Work
 from registry_operator.relations import (
     bundle_of,
     may_target,
@@ -219,7 +219,7 @@ class Cache:
     def unanswered(self) -> set[Work]:
         """What was declared while no operator was there: whose status does not speak of it yet."""
         work = set()
-        for kind in (Kind.REGISTRY, Kind.NAMESPACE, Kind.ACCESS_TOKEN):
+        for kind in OWN:
             for key, one in self.table(kind).objects.items():
                 if one.status.observed_generation != one.meta.generation:
                     work.add(Work(kind, *key))

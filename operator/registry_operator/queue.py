@@ -28,6 +28,9 @@ class Kind(StrEnum):
     REGISTRY = "Registry"
 
 
+OWN = (Kind.REGISTRY, Kind.NAMESPACE, Kind.ACCESS_TOKEN)  # with a resource of their own
+
+
 class Lane(IntEnum):
     """Keys of a lower lane are taken first, mostly; a bounded number of workers serves SLOW."""
 
@@ -44,7 +47,7 @@ LANES = {
 }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Work:
     """One object to reconcile."""
 

@@ -90,7 +90,7 @@ class Tokens(Table[AccessToken]):
         super().__init__()
         self.ids: dict[str, Key] = {}  # by the id in their passwords
         self._namespaces: Index[AccessToken, str] = Index(lambda token: (token.meta.namespace,))
-        self._passwords: Index[AccessToken, Key] = Index(lambda token: (token.secret,))
+        self._passwords: Index[AccessToken, Key] = Index(_named_secret)
         self._pulls: Index[AccessToken, str] = Index(_pull_names)
         self._pulling: Index[AccessToken, bool] = Index(lambda token: (token.spec.pull_secrets is not None,))
         self._asking: Index[AccessToken, str] = Index(_service_accounts)
@@ -114,7 +114,8 @@ class Tokens(Table[AccessToken]):
 
     def with_password(self, secret: Key) -> tuple[Key, ...]:
         """Those whose password stands in this Secret."""
-        return tuple(self._passwords.get(secret))
+        own = self.objects.get(secret)
+        return (*((secret,) if own and own.secret == secret else ()), *self._passwords.get(secret))
 
     def with_pull_secret(self, secret: Key) -> tuple[Key, ...]:
         """Those that may want their pull Secret in this one's place."""
@@ -129,6 +130,11 @@ class Tokens(Table[AccessToken]):
         self._asking.move(key, before, after)
         for index in (self._namespaces, self._passwords, self._pulls, self._pulling):
             index.move(key, before, after)
+
+
+def _named_secret(token: AccessToken) -> tuple[Key, ...]:
+    """Most have the name of their token, and are found by that."""
+    return () if token.secret == token.key else (token.secret,)
 
 
 def _pull_names(token: AccessToken) -> tuple[str, ...]:

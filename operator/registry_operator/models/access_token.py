@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
@@ -65,8 +65,13 @@ class Permission(Value):
 
     @property
     def grant(self) -> Grant:
-        actions = frozenset[Action]().union(*(ACTIONS[action] for action in self.actions))
-        return Grant(repositories=self.repositories, actions=actions)
+        return _grant(self)
+
+
+@lru_cache(1 << 10)  # many tokens have the same
+def _grant(permission: Permission) -> Grant:
+    actions = frozenset[Action]().union(*(ACTIONS[action] for action in permission.actions))
+    return Grant(repositories=permission.repositories, actions=actions)
 
 
 class PullSecrets(Value):
@@ -273,7 +278,8 @@ class AccessToken(Resource[AccessTokenSpec, AccessTokenStatus]):
     @cached_property
     def secret(self) -> Key:
         """Where its password stands."""
-        return Key(self.meta.namespace, self.spec.secret_name or self.meta.name)
+        named = self.spec.secret_name
+        return Key(self.meta.namespace, named) if named else self.key
 
     @property
     def pull_secret_name(self) -> str:

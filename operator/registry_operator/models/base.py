@@ -6,7 +6,7 @@ import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -207,7 +207,7 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Meta:
     """The part of an object's metadata that decisions are made from."""
 
@@ -221,7 +221,7 @@ class Meta:
     deleting: bool = False
     finalizers: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def key(self) -> Key:
         return Key(self.namespace, self.name)
 

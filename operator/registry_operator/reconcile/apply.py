@@ -244,12 +244,14 @@ def is_same(there: SecretData, child: Child) -> bool:
 
 async def remove(at: Context, kind: str, key: Key, owner: Owner) -> None:
     """Deletes a child that is wanted no longer, if it is ours. Raises WriteConflict where it changed."""
-    secret, there = at.secrets.view.get(key), at.cache.children.get((kind, key))
     if kind == SECRETS.kind:
+        secret = at.secrets.view.get(key)
         if isinstance(secret, SecretData) and owns(owner, secret):
             await at.cluster.delete(SECRETS, *key, secret)
             at.secrets.put(key, None)
-    elif there is not None and owner.meta.uid in there.owners:
-        await at.cluster.delete(KINDS[kind], *key, there)
-        at.cache.see_child(kind, key, None)
+    else:
+        there = at.cache.children.get((kind, key))
+        if there is not None and owner.meta.uid in there.owners:
+            await at.cluster.delete(KINDS[kind], *key, there)
+            at.cache.see_child(kind, key, None)
     at.cache.gone.forget((kind, key))  # that was no other hand

@@ -1,9 +1,10 @@
 """What no event told: deletions that a lost watch swallowed, leftovers of owners that are gone.
 
-Each round lists metadata only and compares it with the cache; then every object is reconciled once more,
-spread over the time until the next round.
+Each round lists metadata only and compares it with the cache. Beside that every object is reconciled once
+more, one after the other, in the time of a round.
 """
 
+import asyncio
 import logging
 import random
 import time
@@ -15,7 +16,7 @@ from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACE
 from registry_operator.errors import NotFound
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Registry, is_older
-from registry_operator.queue import Kind, Work
+from registry_operator.queue import OWN, Kind, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.rounds import rounds
@@ -59,7 +60,9 @@ class Sweep:
 
     async def run(self) -> None:
         """Returns only by cancellation."""
-        await rounds(self.round, self._period, FIRST, "no sweep")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rounds(self.round, self._period, FIRST, "no sweep"))
+            group.create_task(self._again())
 
     async def round(self) -> None:
         """Raises ClusterError."""
@@ -70,9 +73,18 @@ class Sweep:
         at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
         owners = {one.meta.uid for table in self._owners() for one in table.objects.values()}
         at.cache.gone.keep(owners)
-        for work in self._all():
-            self._at.queue.add_after(work, random.uniform(0, self._period))
         self.done_at = time.monotonic()
+
+    async def _again(self) -> None:
+        """Not put into the queue for later: there fourteen thousand would have their times in memory."""
+        while True:
+            keys = [(kind, list(self._at.cache.table(kind).objects)) for kind in OWN]
+            pause = self._period / (1 + sum(len(some) for _, some in keys))
+            for kind, some in keys:
+                for key in some:
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                    self._at.queue.add(Work(kind, *key))
+            await asyncio.sleep(pause)
 
     async def _compare(self, resource: Resource) -> None:
         known = self._known(resource)
@@ -109,14 +121,6 @@ class Sweep:
 
     def _owners(self) -> tuple[Table[Registry], Table[AccessToken]]:
         return self._at.cache.registries, self._at.cache.tokens
-
-    def _all(self) -> list[Work]:
-        cache = self._at.cache
-        return [
-            *(Work(Kind.REGISTRY, *key) for key in cache.registries.objects),
-            *(Work(Kind.NAMESPACE, *key) for key in cache.claims.objects),
-            *(Work(Kind.ACCESS_TOKEN, *key) for key in cache.tokens.objects),
-        ]
 
 
 def is_newer(version: str, known: str | None) -> bool:

@@ -1,6 +1,8 @@
 """What no event told is found by the sweep, and only what is surely a leftover is deleted."""
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,7 +23,7 @@ from registry_operator.events import Recorder
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key
 from registry_operator.observed import KubernetesNamespace, PlacedEntry, SecretData, ServiceAccount
-from registry_operator.queue import Queue
+from registry_operator.queue import Kind, Queue
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
@@ -166,6 +168,23 @@ async def test_a_token_that_cannot_be_read_keeps_its_secrets() -> None:
         secrets.put(Key("app", "odd"), SecretData({}, labels=labels, annotations=annotations))
         await access_token.reconcile(sweep._at, Key("harbour", "odd"))
     assert [method for method, _, _ in api.asked] == ["GET"]
+
+
+async def test_every_resource_is_judged_again_in_each_round() -> None:
+    """What no event told, such as a bucket that changed, is noticed within minutes."""
+    async with sweeping(ScriptedApi()) as (sweep, cache, _, _):
+        for one in (harbour.registry(), harbour.claim(), harbour.token()):
+            cache.table(Kind(one.KIND)).put(one.key, one)  # type: ignore[arg-type]
+        queue, sweep._period = sweep._at.queue, 0.1
+        again = asyncio.create_task(sweep._again())
+        taken: Counter[Kind] = Counter()
+        async with asyncio.timeout(5):
+            while taken.total() < 9:
+                work = await queue.take()
+                queue.done(work)
+                taken[work.kind] += 1
+        again.cancel()
+    assert taken == dict.fromkeys((Kind.REGISTRY, Kind.NAMESPACE, Kind.ACCESS_TOKEN), 3)
 
 
 async def test_who_waits_for_the_lease_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
