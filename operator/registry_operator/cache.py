@@ -237,16 +237,15 @@ class Cache:
         if before == seen:
             return set()
         work: set[Work] = set()
-        for claim in self.claims.objects.values():
-            if claim.meta.namespace == name:
-                work |= {Work(Kind.NAMESPACE, *claim.key), *access(claim.registry)}
+        for claim in self.claims.within(name):
+            work |= {Work(Kind.NAMESPACE, *claim.key), *access(claim.registry)}
         for token in self.tokens.within(name):
             work.add(Work(Kind.ACCESS_TOKEN, *token.key))
             work |= {one for registry in token.registries for one in access(registry)}
         work |= {
             Work(Kind.ACCESS_TOKEN, *token.key) for token in self.tokens.pulling() if may_target(token, name)
         }
-        return work | {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == name}
+        return work | {Work(Kind.REGISTRY, *one.key) for one in self.registries.within(name)}
 
     def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
         """A child of a Registry: what differs from what is wanted is repaired."""
@@ -311,9 +310,9 @@ class Cache:
         if before == seen:
             return set()
         return {
-            Work(Kind.REGISTRY, *one)
-            for one, registry in self.registries.objects.items()
-            if one.namespace == key.namespace and bundle_of(registry) == key
+            Work(Kind.REGISTRY, *registry.key)
+            for registry in self.registries.within(key.namespace)
+            if bundle_of(registry) == key
         }
 
     def see_consent(self, key: Key, seen: Consent | None) -> Consent | None:
@@ -423,14 +422,14 @@ class Cache:
             owner = owner_of(data.annotations.get(names.OWNER, ""))
             if owner is not None and owner not in self.tokens.objects:
                 work.add(Work(Kind.ACCESS_TOKEN, *owner))
-        for one, registry_ in self.registries.objects.items():
-            if one.namespace == key.namespace and key.name in references(registry_):
-                work.add(Work(Kind.REGISTRY, *one))
+        for one in self.registries.within(key.namespace):
+            if key.name in references(one):
+                work.add(Work(Kind.REGISTRY, *one.key))
         return work
 
     def consent_changed(self, namespace: str) -> set[Work]:
         """The Secrets of a namespace can be read, for the first time or again, or no longer."""
-        work = {Work(Kind.REGISTRY, *key) for key in self.registries.objects if key.namespace == namespace}
+        work = {Work(Kind.REGISTRY, *one.key) for one in self.registries.within(namespace)}
         for token in self.tokens.pulling():
             if may_target(token, namespace):
                 work.add(Work(Kind.ACCESS_TOKEN, *token.key))
@@ -446,25 +445,19 @@ class Cache:
         return (
             bool(self.tokens.with_password(key))
             or bool(self.tokens.with_pull_secret(key))
-            or any(
-                one.namespace == key.namespace and key.name in references(registry)
-                for one, registry in self.registries.objects.items()
-            )
+            or any(key.name in references(one) for one in self.registries.within(key.namespace))
         )
 
     def wanted_secrets(self, namespace: str) -> frozenset[str]:
         """Names of all these Secrets of a namespace."""
-        wanted: set[str] = set()
-        for key, registry in self.registries.objects.items():
-            if key.namespace == namespace:
-                wanted |= references(registry)
+        wanted = set[str]().union(*map(references, self.registries.within(namespace)))
         wanted |= {token.secret.name for token in self.tokens.within(namespace)}
         wanted |= {one.pull_secret_name for one in self.tokens.pulling() if may_target(one, namespace)}
         return frozenset(wanted)
 
     def namespaces_of_interest(self) -> set[str]:
         """Where there are Registries or AccessTokens, and the targets of pull secrets."""
-        found = {key.namespace for key in (*self.registries.objects, *self.tokens.objects)}
+        found = {*self.registries.namespaces(), *self.tokens.namespaces()}
         for token in self.tokens.pulling():
             if wanted := token.spec.pull_secrets:
                 found |= set(wanted.namespaces or ())

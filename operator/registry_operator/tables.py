@@ -3,7 +3,7 @@
 A Registry may have ten thousand AccessTokens: a change of one Secret must not cost a look at each of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from registry_operator.index import Index
@@ -45,11 +45,20 @@ class Parts(Generic[P]):
 
 
 class Table(Generic[R]):
-    """Found by name, by UID and by the Registries that they name."""
+    """Found by name, by account and by the Registries that they name."""
 
     def __init__(self) -> None:
         self.objects: dict[Key, R] = {}
         self._registries: Index[R, Key] = Index(registries_of)
+        self._namespaces: Index[R, str] = Index(lambda one: (one.meta.namespace,))
+
+    def within(self, namespace: str) -> tuple[R, ...]:
+        """Those of one account."""
+        return tuple(self._namespaces.get(namespace).values())
+
+    def namespaces(self) -> KeysView[str]:
+        """Where there are any. Not to be kept: it changes."""
+        return self._namespaces.values()
 
     def of(self, registry: Key) -> tuple[R, ...]:
         """Those that name this Registry."""
@@ -80,7 +89,8 @@ class Table(Generic[R]):
         return before
 
     def _moved(self, key: Key, before: R | None, after: R | None) -> None:
-        self._registries.move(key, before, after)
+        for index in (self._registries, self._namespaces):
+            index.move(key, before, after)
 
 
 class Tokens(Table[AccessToken]):
@@ -89,7 +99,6 @@ class Tokens(Table[AccessToken]):
     def __init__(self) -> None:
         super().__init__()
         self.ids: dict[str, Key] = {}  # by the id in their passwords
-        self._namespaces: Index[AccessToken, str] = Index(lambda token: (token.meta.namespace,))
         self._passwords: Index[AccessToken, Key] = Index(_named_secret)
         self._pulls: Index[AccessToken, str] = Index(_pull_names)
         self._pulling: Index[AccessToken, bool] = Index(lambda token: (token.spec.pull_secrets is not None,))
@@ -99,10 +108,6 @@ class Tokens(Table[AccessToken]):
         """The one with this id in its password."""
         key = self.ids.get(id_)
         return self.objects.get(key) if key is not None else None
-
-    def within(self, namespace: str) -> tuple[AccessToken, ...]:
-        """Those of one account."""
-        return tuple(self._namespaces.get(namespace).values())
 
     def pulling(self) -> tuple[AccessToken, ...]:
         """Those that want pull Secrets."""
@@ -128,7 +133,7 @@ class Tokens(Table[AccessToken]):
         if after is not None:
             self.ids[token_id(after.meta.uid)] = key
         self._asking.move(key, before, after)
-        for index in (self._namespaces, self._passwords, self._pulls, self._pulling):
+        for index in (self._passwords, self._pulls, self._pulling):
             index.move(key, before, after)
 
 
