@@ -46,6 +46,8 @@ from registry_operator.tables import Parts, Table, Tokens, declared, unchanged
 from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
+MANY = 100  # tokens of a Registry: one of them always waits
+
 
 @dataclass(frozen=True)
 class Child:
@@ -216,15 +218,23 @@ class Cache:
                 registry = self.registries.objects.get(key)
                 return self.see_registry(key, None) if registry and registry.meta.uid != uid else set()
 
-    def unanswered(self) -> set[Work]:
-        """What was declared while no operator was there: whose status does not speak of it yet."""
-        work = set()
-        for kind in OWN:
-            for key, one in self.table(kind).objects.items():
-                if one.status.observed_generation != one.meta.generation:
-                    work.add(Work(kind, *key))
-                    work |= {policy for registry in registries_of(one) for policy in access(registry)}
-        return work
+    def awaits(self, work: Work) -> bool:
+        """Whether somebody waits for it: no status says yet that what is declared now is so."""
+        key = Key(work.namespace, work.name)
+        if work.kind in (Kind.ACCESS_TOKEN, Kind.NAMESPACE):
+            own = self.table(work.kind).objects.get(key)
+            return own is not None and waits(own)
+        registry, tokens = self.registries.objects.get(key), self.tokens.naming(key)
+        if registry is None:
+            return False
+        return waits(registry) or len(tokens) > MANY or any(waits(one) for one in tokens.values())
+
+    def awaited(self) -> set[Work]:
+        """All work that somebody waits for, such as for what was declared while no operator was there."""
+        waiting = [one for kind in OWN for one in self.table(kind).objects.values() if waits(one)]
+        return {Work(Kind(one.KIND), *one.key) for one in waiting}.union(
+            *(access(registry) for one in waiting for registry in registries_of(one))
+        )
 
     def see_account(self, name: str, seen: KubernetesNamespace | None, uid: str = "") -> set[Work]:
         """A core/v1 Namespace: an account, and maybe a target of pull secrets."""

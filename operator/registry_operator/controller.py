@@ -86,8 +86,9 @@ class Controller:
             group.create_task(self._watches.run(started), name="watches")
             await started.wait()
             _keep_for_good()
-            for work in self._cache.unanswered():
-                self._queue.add(work)  # once more, as the newest: somebody waits for it
+            self._queue.put_off()
+            for work in self._cache.awaited():
+                self._queue.add(work)
             self.started = True
             log.info("started", extra={"registries": len(self._cache.registries.objects)})
             pace = Pace()

@@ -1,7 +1,7 @@
 """The work queue: each key once, one key at a time, urgent keys first, none never, failures later and later.
 
-Where much waits, such as all that there is after a start, the newest and the oldest are taken in turn: what
-somebody changes now, and what follows from it, is not kept waiting by what was only listed.
+What is patient, such as all that there is after a start, is kept waiting by what changed and by what follows
+from that: each so many-th run alone is of the patient.
 
 `Backlog` decides what is due, without tasks or clocks of its own; `Queue` lets workers wait for it.
 """
@@ -65,6 +65,7 @@ LONG = frozenset({Kind.POLICY, Kind.REGISTRY})
 AS_LONG = 0.5  # seconds: what takes so long rests as long
 LONGEST_REST = 0.5  # seconds
 FAIR = 4  # each so many-th run is of a later lane, of these in turn: the first ones may never be empty
+PATIENCE = 4  # each so many-th run of a lane is of what is patient
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 
@@ -94,29 +95,64 @@ class Pace:
             self._next[work] = max(self._next.get(work, 0.0), now + rest)
 
 
+class _Due:
+    """What is due in one lane, each key once, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._urgent: OrderedDict[Work, None] = OrderedDict()
+        self._patient: OrderedDict[Work, None] = OrderedDict()
+        self._runs = 0
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._patient)
+
+    def __contains__(self, key: Work) -> bool:
+        return key in self._urgent or key in self._patient
+
+    def add(self, key: Work, *, patient: bool) -> None:
+        if not patient:
+            self._patient.pop(key, None)
+            self._urgent[key] = None
+        elif key not in self._urgent:
+            self._patient[key] = None
+
+    def pop(self) -> Work:
+        self._runs += 1
+        first, second = self._urgent, self._patient
+        if not first or (second and self._runs % PATIENCE == 0):
+            first = second
+        return first.popitem(last=False)[0]
+
+    def put_off(self) -> None:
+        self._patient.update(self._urgent)
+        self._urgent.clear()
+
+
 class Backlog:
     """Keys that are due, running or waiting for their time. `now` is in seconds of any monotonic clock."""
 
     def __init__(self, slow: int, jitter: Callable[[], float] = random.random) -> None:
         self._slow = slow  # how many keys of the slow lane may run at a time
         self._jitter = jitter  # 0 ≤ x < 1
-        self._due: dict[Lane, OrderedDict[Work, None]] = {lane: OrderedDict() for lane in Lane}  # newest last
-        self._newest = dict.fromkeys(Lane, True)  # whether that is the next to be taken
+        self._due = {lane: _Due() for lane in Lane}
         self._later: dict[Work, float] = {}
         self._times: list[tuple[float, Work]] = []
-        self._running: dict[Work, bool] = {}  # True: came again meanwhile
+        self._running: dict[Work, bool | None] = {}  # whether it came again meanwhile, patient (True) or not
         self._failures: dict[Work, int] = {}
         self._runs = 0
 
-    def add(self, key: Work) -> None:
-        """The key is due now, as the newest; at most once, and again after it if it is running."""
+    def add(self, key: Work, *, patient: bool = False) -> None:
+        """The key is due now; at most once, and again after it if it is running."""
         self._later.pop(key, None)
         if key in self._running:
-            self._running[key] = True
+            self._running[key] = patient and self._running[key] is not False
         else:
-            due = self._due[LANES[key.kind]]
-            due[key] = None
-            due.move_to_end(key)
+            self._due[LANES[key.kind]].add(key, patient=patient)
+
+    def put_off(self) -> None:
+        """All that is due has patience."""
+        for due in self._due.values():
+            due.put_off()
 
     def add_at(self, key: Work, when: float) -> None:
         """The key is due at `when` at the latest; an earlier time that is already set stays."""
@@ -132,9 +168,8 @@ class Backlog:
             due = self._due[lane]
             if not due or (lane is Lane.SLOW and self._running_slow() >= self._slow):
                 continue
-            key, _ = due.popitem(last=self._newest[lane])
-            self._newest[lane] = not self._newest[lane]
-            self._running[key] = False
+            key = due.pop()
+            self._running[key] = None
             return key
         return None
 
@@ -155,7 +190,7 @@ class Backlog:
     def awaits(self, key: Work) -> bool:
         """Whether it is to run, other than the run that may be on its way."""
         due = self._due[LANES[key.kind]]
-        return key in due or key in self._later or self._running.get(key, False)
+        return key in due or key in self._later or self._running.get(key) is not None
 
     def next_at(self) -> float | None:
         """When the next waiting key is due."""
@@ -190,8 +225,8 @@ class Backlog:
             self.add(heapq.heappop(self._times)[1])
 
     def _ended(self, key: Work) -> None:
-        if self._running.pop(key):
-            self.add(key)
+        if (patient := self._running.pop(key)) is not None:
+            self.add(key, patient=patient)
 
     def _running_slow(self) -> int:
         return sum(LANES[key.kind] is Lane.SLOW for key in self._running)
@@ -235,10 +270,14 @@ class Queue:
         """Whether it is to run, other than the run that may be on its way."""
         return self._backlog.awaits(key)
 
-    def add(self, key: Work) -> None:
+    def add(self, key: Work, *, patient: bool = False) -> None:
         self._since.setdefault(key, self._clock())
-        self._backlog.add(key)
+        self._backlog.add(key, patient=patient)
         self._wake()
+
+    def put_off(self) -> None:
+        """What is due waits for what comes, mostly: nobody asked for it just now."""
+        self._backlog.put_off()
 
     def add_after(self, key: Work, seconds: float) -> None:
         """The key is due in so many seconds at the latest."""

@@ -17,7 +17,7 @@ def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, 
             return ()
 
 
-def waits(one: Namespace | AccessToken) -> bool:
+def waits(one: Registry | Namespace | AccessToken) -> bool:
     """Whether its status does not say yet that it is in force."""
     ready = one.status.condition("Ready")
     return ready is None or ready.status != "True" or ready.observed_generation != one.meta.generation

@@ -183,12 +183,12 @@ class Watches:
         self._refollow.set()
 
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
-        for work in self._cache.see_secret(key, before, after):
-            self._queue.add(work)
+        for work in self._cache.see_secret(key, before, after):  # what is seen first did not change
+            self._queue.add(work, patient=before is None and not self._cache.awaits(work))
 
     def consent(self, namespace: str) -> None:
         for work in self._cache.consent_changed(namespace):
-            self._queue.add(work)
+            self._queue.add(work, patient=not self._cache.awaits(work))
 
     async def _follow(self) -> None:
         while True:

@@ -83,7 +83,7 @@ class Sweep:
             for kind, some in keys:
                 for key in some:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-                    self._at.queue.add(Work(kind, *key))
+                    self._at.queue.add(Work(kind, *key), patient=True)
             await asyncio.sleep(pause)
 
     async def _compare(self, resource: Resource) -> None:

@@ -62,16 +62,25 @@ def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
     assert cache.registries.versions() == {REGISTRY: "8"}
 
 
-def test_what_was_declared_while_nobody_was_there_is_known_by_its_generation(cache: Cache) -> None:
-    """Nobody waits for what is judged already, or changed in its metadata alone."""
-    said: dict[str, Any] = {"observedGeneration": 1}
+def test_whose_status_does_not_speak_of_it_waits(cache: Cache) -> None:
+    """Of what is in force nobody does; with a token that was changed its Registry and policy are awaited."""
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Fine",
+        "lastTransitionTime": harbour.MADE.isoformat(),
+    }
+    said: dict[str, Any] = {"observedGeneration": 1, "conditions": [{**ready, "observedGeneration": 1}]}
     token = harbour.token(meta=newer("8"), status=said)
     for one in (harbour.registry(newer("8"), said), harbour.claim(status=said, resourceVersion="8"), token):
         cache.table(Kind(one.KIND)).put(one.key, one)  # type: ignore[arg-type]
-    assert cache.unanswered() == set()
-    changed = harbour.token(meta={**newer("9"), "generation": 2}, status=said)
-    cache.see_token(token.key, changed)
-    assert cache.unanswered() == work((Kind.ACCESS_TOKEN, *token.key), (Kind.POLICY, *REGISTRY))
+    works = work((Kind.ACCESS_TOKEN, *token.key), (Kind.POLICY, *REGISTRY), (Kind.REGISTRY, *REGISTRY))
+    assert cache.awaited() == set()
+    assert not any(map(cache.awaits, works))
+    cache.see_token(token.key, harbour.token(meta={**newer("9"), "generation": 2}, status=said))
+    assert cache.awaited() == work((Kind.ACCESS_TOKEN, *token.key), (Kind.POLICY, *REGISTRY))
+    assert all(map(cache.awaits, works))
+    assert not cache.awaits(Work(Kind.POLICY, "harbour", "gone"))
 
 
 def test_the_same_version_concerns_nobody(cache: Cache) -> None:
