@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import itertools
 import os
 import platform
 import sys
@@ -51,6 +52,7 @@ class Fleet:
     def __init__(self, stage: Platform) -> None:
         self.stage = stage
         self.size = 0
+        self._ends = itertools.count(10_000)  # minutes: what is declared twice alike is no change
 
     async def rows(self, sizes: list[int]) -> list[Row]:
         rows: list[Row] = []
@@ -144,7 +146,7 @@ class Fleet:
         took = []
         for change in range(CHANGES):
             number = 1 + change * (self.size - 1) // CHANGES
-            wanted = declared.token(number, change % declared.TOKENS, suspended=change % 2 == 0)
+            wanted = declared.token(number, change % declared.TOKENS, expiresAfter=f"{next(self._ends)}m")
             began = time.monotonic()
             generation = (await _patch(api, wanted))["metadata"]["generation"]
             await until(lambda wanted=wanted, generation=generation: _judged(api, wanted, generation), 120)  # type: ignore[misc]
@@ -156,7 +158,7 @@ class Fleet:
         (pod,) = self.stage.operators()
         self.stage.kill_inside(pod)
         began = time.monotonic()
-        wanted = declared.token(1, 1, expiresAfter=f"{int(began)}m")
+        wanted = declared.token(1, 1, expiresAfter=f"{next(self._ends)}m")
         generation = (await _patch(api, wanted))["metadata"]["generation"]
         await until(lambda: _judged(api, wanted, generation), 300)
         works = time.monotonic() - began
