@@ -270,8 +270,7 @@ class Cache:
 
     def see_secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> set[Work]:
         """A Secret was made, changed or removed."""
-        owners = (*before.owners, before.labels.get(names.OWNER_UID, "")) if before else ()
-        self._went(("Secret", key), owners, there=after is not None)
+        self._went(("Secret", key), before.made_for if before else (), there=after is not None)
         return self.secret_changed(key, [data for data in (before, after) if data is not None])
 
     def _went(self, place: tuple[str, Key], owners: tuple[str, ...], *, there: bool) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Self
 
+from registry_operator import names
 from registry_operator.errors import InvalidResource
 from registry_operator.models import AccessToken, Key, Namespace, Registry, Release
 from registry_runtime.contract.policy import Policy, packed
@@ -35,6 +36,12 @@ class SecretData:
     annotations: Mapping[str, str] = field(default_factory=dict)
     owners: tuple[str, ...] = ()  # UIDs of ownerReferences
     deleting: bool = False
+
+    @property
+    def made_for(self) -> tuple[str, ...]:
+        """UIDs of its owners; the label is in the place of a reference where none is allowed."""
+        label = self.labels.get(names.OWNER_UID)
+        return (*self.owners, label) if label else self.owners
 
 
 @dataclass(frozen=True)

@@ -166,10 +166,7 @@ def is_writable(token: AccessToken, found: SecretData | Absence) -> bool:
 
 def _is_ours(token: AccessToken, found: SecretData | Absence) -> bool:
     """Whether this token made the Secret that is there."""
-    return isinstance(found, SecretData) and token.meta.uid in (
-        *found.owners,
-        found.labels.get(names.OWNER_UID),
-    )
+    return isinstance(found, SecretData) and token.meta.uid in found.made_for
 
 
 def key_file(observed: TokenObserved, current: Password) -> bytes:

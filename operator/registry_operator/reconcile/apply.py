@@ -226,7 +226,7 @@ def changed(there: SecretData, child: Child) -> tuple[Path, ...]:
 
 def owns(owner: Owner, secret: SecretData) -> bool:
     """By its owner reference, or by its label in a namespace where no reference is allowed."""
-    return owner.meta.uid in (*secret.owners, secret.labels.get(names.OWNER_UID))
+    return owner.meta.uid in secret.made_for
 
 
 def is_same(there: SecretData, child: Child) -> bool:
