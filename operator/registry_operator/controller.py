@@ -111,9 +111,8 @@ class Controller:
             wait = min(10.0, wait * 2)
 
     def _see(self, resource: Resource, obj: dict[str, Any], gone: bool) -> None:
-        metadata = obj["metadata"]
-        key = Key(metadata.get("namespace") or "", metadata["name"])
-        uid = metadata.get("uid") or ""
+        key = seen.key_of(obj)
+        uid = obj["metadata"].get("uid") or ""
         if not gone and self._knows(resource, obj):
             return
         new = resource is ACCESS_TOKENS and key not in self._cache.tokens.objects
@@ -134,26 +133,29 @@ class Controller:
 
     def _knows(self, resource: Resource, obj: dict[str, Any]) -> bool:
         """Lists tell again what is known: to read ten thousand objects anew would keep all else waiting."""
-        metadata = obj["metadata"]
-        version = metadata.get("resourceVersion")
+        version = obj["metadata"].get("resourceVersion")
         if resource is NAMESPACES or not version:
             return False
-        key = Key(metadata["namespace"], metadata["name"])
-        found = self._cache.table(Kind(resource.kind)).objects.get(key)
+        found = self._cache.table(Kind(resource.kind)).objects.get(seen.key_of(obj))
         return found is not None and found.meta.resource_version == version
 
     async def _news(self, resource: Resource) -> Page:
         """What there is now of these and was not seen so. Raises ClusterError.
 
-        The first time nothing is listed again: the watch tells what came since all was read.
+        The first time nothing is listed again: the watch tells what came since all was read. What a later
+        list has no longer went while nobody watched: kopf never tells that.
         """
         if primed := self._primed.pop(resource, ""):
             return Page([], primed)
+        known = self._sweep.known(resource)
         news: list[dict[str, Any]] = []
+        there: set[Key] = set()
         version = ""
         async for page in self._context.cluster.pages(resource, Scope()):
             news += [obj for obj in page.items if not self._knows(resource, obj)]
+            there |= set(map(seen.key_of, page.items))
             version = page.version
+        self._sweep.miss(resource, known, there)
         return Page(news, version)
 
     def _read(self, resource: Resource, key: Key, uid: str) -> set[Work]:

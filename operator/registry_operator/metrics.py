@@ -39,7 +39,7 @@ class Metrics(Families):
             "From writing a policy to a replica's word that it is in force, for each replica.",
         )
         self.healed = Counter(
-            "roadstead_sweep_healed_total", "Changes that only the sweep noticed.", ("resource",)
+            "roadstead_sweep_healed_total", "Changes of what kopf watches that no watch told.", ("resource",)
         )
         self.dropped = Counter("roadstead_events_dropped_total", "Events that were not written.")
 

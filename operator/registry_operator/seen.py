@@ -30,13 +30,19 @@ PLACED_AS_POD_WAITS = frozenset({"PodInitializing", "ContainerCreating"})
 Object = Mapping[str, Any]
 
 
+def key_of(obj: Object) -> Key:
+    """Its name, and its namespace: "" where it is of none."""
+    metadata = obj["metadata"]
+    return Key(metadata.get("namespace") or "", metadata["name"])
+
+
 def child(obj: Object) -> Child | None:
     """A child of a Registry; None where the label that names the Registry is missing."""
     metadata = obj["metadata"]
     labels = metadata.get("labels") or {}
     if names.INSTANCE not in labels:
         return None
-    key = Key(metadata["namespace"], metadata["name"])
+    key = key_of(obj)
     return Child(
         kind=obj["kind"],
         key=key,

@@ -17,6 +17,7 @@ from registry_operator.cluster.resources import SECRETS, resource_of
 from registry_operator.errors import NotFound, WriteConflict
 from registry_operator.models import Key
 from registry_operator.plan.consents import Consents
+from registry_operator.seen import key_of
 
 Object = dict[str, Any]
 Verb = Literal["create", "change", "delete"]
@@ -176,5 +177,4 @@ def merge(have: Any, patch: Any) -> Any:
 
 
 def _place(obj: Mapping[str, Any]) -> Place:
-    metadata = obj["metadata"]
-    return resource_of(obj), Key(metadata.get("namespace") or "", metadata["name"])
+    return resource_of(obj), key_of(obj)

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from registry_operator.cluster import Resource, Scope
@@ -20,6 +21,7 @@ from registry_operator.queue import OWN, Kind, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.rounds import rounds
+from registry_operator.seen import key_of
 from registry_operator.tables import Table
 
 PERIOD = 300.0  # seconds, on average
@@ -87,18 +89,21 @@ class Sweep:
             await asyncio.sleep(pause)
 
     async def _compare(self, resource: Resource) -> None:
-        known = self._known(resource)
+        known = self.known(resource)
         there: dict[Key, str] = {}
         async for page in self._at.cluster.pages(resource, Scope(), metadata=True):
             for obj in page.items:
-                metadata = obj["metadata"]
-                there[Key(metadata.get("namespace", ""), metadata["name"])] = metadata["resourceVersion"]
-        for key in known.keys() - there.keys():
-            if self._known(resource).get(key) == known[key]:
-                self._heal(resource, {"metadata": {"namespace": key.namespace, "name": key.name}}, gone=True)
+                there[key_of(obj)] = obj["metadata"]["resourceVersion"]
+        self.miss(resource, known, there.keys())
         for key in [key for key, version in there.items() if is_newer(version, known.get(key))]:
-            if is_newer(there[key], self._known(resource).get(key)):
+            if is_newer(there[key], self.known(resource).get(key)):
                 await self._fetch(resource, key)
+
+    def miss(self, resource: Resource, known: Mapping[Key, str], there: AbstractSet[Key]) -> None:
+        """What was `known` before a list and is not among what is `there` by it is gone, unless it is new."""
+        for key in known.keys() - there:
+            if self.known(resource).get(key) == known[key]:
+                self._heal(resource, {"metadata": {"namespace": key.namespace, "name": key.name}}, gone=True)
 
     async def _fetch(self, resource: Resource, key: Key) -> None:
         try:
@@ -108,11 +113,11 @@ class Sweep:
         self._heal(resource, obj, gone=False)
 
     def _heal(self, resource: Resource, obj: dict[str, Any], *, gone: bool) -> None:
-        log.warning("healed by the sweep", extra={"kind": resource.kind, "name_": obj["metadata"]["name"]})
+        log.warning("no watch told of it", extra={"kind": resource.kind, "name_": obj["metadata"]["name"]})
         self._metrics.healed.add(1, resource.plural)
         self._see(resource, obj, gone)
 
-    def _known(self, resource: Resource) -> dict[Key, str]:
+    def known(self, resource: Resource) -> dict[Key, str]:
         """Resource versions in the cache; accounts have none, because nobody writes their status here."""
         cache = self._at.cache
         if resource is NAMESPACES:

@@ -85,6 +85,24 @@ async def test_a_list_tells_only_what_is_news() -> None:
             assert not at._cache.unreadable
 
 
+async def test_a_list_tells_what_went_while_nobody_watched() -> None:
+    """kopf tells what a list has, and never what it has no longer; a successor of the name stays."""
+    api = ScriptedApi()
+    first = [stored("1", "pull") | {"metadata": harbour.metadata(name, resourceVersion="1")} for name in "ab"]
+    anew = stored("9", "pull") | {"metadata": harbour.metadata("a", resourceVersion="9", uid="another")}
+    api.on(ACCESS_TOKENS.path(), listing(anew))
+    metrics = Metrics()
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, metrics, "test")
+        async with at._replicas:
+            for one in first:
+                at._see(ACCESS_TOKENS, one, False)
+            assert await at._news(ACCESS_TOKENS) == Page([anew], "10")
+            assert [key.name for key in at._cache.tokens.objects] == ["a"]
+            assert metrics.healed.value("accesstokens") == 1
+            assert at._queue.awaits(Work(Kind.ACCESS_TOKEN, "harbour", "b"))
+
+
 async def test_the_first_list_is_what_was_read_at_the_start() -> None:
     """kopf watches from there: what changed since is told at once, not after another list of everything."""
     api = ScriptedApi()
