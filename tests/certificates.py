@@ -18,16 +18,21 @@ _DAY = timedelta(days=1)
 class Authority:
     """Signs what a test needs; `file` holds its own certificate, to be trusted."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "tests") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         unsigned = _builder(self._name, self._name, self._key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         self._certificate = unsigned.sign(self._key, hashes.SHA256())
         self.file = directory / "ca.crt"
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+
+    @property
+    def pair(self) -> dict[str, str]:
+        """Its own certificate and key, as the values of a Secret of kubernetes.io/tls."""
+        return {"tls.crt": self.file.read_text(), "tls.key": _private(self._key).decode()}
 
     def issue(
         self,
@@ -52,8 +57,7 @@ class Authority:
         if purpose is not None:
             unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         signed = unsigned.sign(self._key, hashes.SHA256())
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (directory / "tls.key").write_bytes(private)
+        (directory / "tls.key").write_bytes(_private(key))
         (directory / "tls.crt").write_bytes(signed.public_bytes(Encoding.PEM))
         (directory / "ca.crt").write_bytes(self.file.read_bytes())
         return directory
@@ -72,6 +76,10 @@ def _builder(
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + life)
     )
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _alternative(name: str) -> x509.GeneralName:

@@ -6,10 +6,29 @@ with `--hypothesis-profile=explore`.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from quickstart.errors import CommandFailed
 
 settings.register_profile(
     "roadstead", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.register_profile("explore", settings.get_profile("roadstead"), derandomize=False)
 settings.load_profile("roadstead")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed on a cluster comes with what the operators said: the cluster is gone when it is read."""
+    report = yield
+    platform: Any = getattr(item, "funcargs", {}).get("platform")
+    if report.failed and platform is not None:
+        try:
+            report.sections.append(("the operators' logs", platform.said()))
+        except CommandFailed as error:  # a broken cluster must not hide what broke it
+            report.sections.append(("the operators' logs", f"cannot be read: {error}"))
+    return report

@@ -99,6 +99,10 @@ class Platform:
         assert leader
         return self._zone(leader)
 
+    def said(self) -> str:
+        """The last lines of each operator's log."""
+        return self.kubectl("logs", "-n", OPERATOR[1], "-l", OPERATORS, "--prefix", "--tail=60")
+
     def _leader(self) -> Object | None:
         """The pod that the Lease names, if it is there."""
         name, namespace = OPERATOR

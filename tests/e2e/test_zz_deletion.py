@@ -12,7 +12,7 @@ from registry_operator.desired.consent import mark
 from registry_operator.names import REGISTRY_ROLE, SECRETS_ROLE
 
 from quickstart.errors import CommandFailed
-from quickstart.kubectl import Kubectl
+from quickstart.kubectl import Kubectl, sentences
 from quickstart.story import REGISTRY, TENANT
 from tests.e2e.own import OwnRegistry
 from tests.e2e.platform import Platform, resource
@@ -70,7 +70,12 @@ def test_any_order_leaves_nothing(platform: Platform) -> None:
     for order in itertools.permutations(("reg/small", "rns/claimed", "at/reader")):
         kubectl.apply(*tenant("orderly"))
         kubectl.until(
-            "the pull secret", lambda: kubectl.get("secret", "small-pull", "orderly-app") is not None
+            f"the pull secret, before {order}",
+            lambda: kubectl.get("secret", "small-pull", "orderly-app") is not None,
+            why=lambda: "\n".join(
+                sentences(kubectl.get(kind, name, "orderly"))
+                for kind, name in (("reg", "small"), ("at", "reader"))
+            ),
         )
         for one in order:
             kubectl("delete", one, "-n", "orderly", "--timeout=20s")
