@@ -130,7 +130,7 @@ class Pods:
         self.client = ssl.create_default_context(cadata="".join(one.decode() for one in trusted))
 
     def ask(self, namespace: str) -> str:
-        """The name of the CA that has signed what is served. Raises ssl.SSLError where that turns clients away."""
+        """The name of the CA that has signed what is served. Raises ssl.SSLError as a client would."""
         deployment = self._cluster.get("Deployment", namespace, "harbour")
         assert deployment
         volumes = {one["name"]: one for one in deployment["spec"]["template"]["spec"]["volumes"]}
