@@ -86,9 +86,7 @@ class Controller:
             group.create_task(self._watches.run(started), name="watches")
             await started.wait()
             _keep_for_good()
-            self._queue.put_off()
-            for work in self._cache.awaited():
-                self._queue.add(work)
+            self._put_off()
             self.started = True
             log.info("started", extra={"registries": len(self._cache.registries.objects)})
             pace = Pace()
@@ -109,6 +107,12 @@ class Controller:
                 log.warning("cannot read the cluster yet", extra={"error": error.message})
             await asyncio.sleep(wait * random.uniform(0.5, 1))
             wait = min(10.0, wait * 2)
+
+    def _put_off(self) -> None:
+        """What was declared while no operator was there comes before all that was read."""
+        self._queue.put_off()
+        for work in self._cache.awaited():
+            self._queue.add(work)
 
     def _see(self, resource: Resource, obj: dict[str, Any], gone: bool) -> None:
         key = seen.key_of(obj)

@@ -65,6 +65,15 @@ def registry(meta: Object | None = None, status: Object | None = None, **spec: A
     })  # fmt: skip
 
 
+def ready(generation: int = 1) -> Object:
+    """A status that says of this generation that it is in force."""
+    said = {"type": "Ready", "status": "True", "reason": "Fine", "lastTransitionTime": MADE.isoformat()}
+    return {
+        "observedGeneration": generation,
+        "conditions": [{**said, "observedGeneration": generation}],
+    }
+
+
 def claim(
     name: str = "pier-one",
     account: str = "harbour",

@@ -64,13 +64,7 @@ def test_a_status_alone_concerns_nobody_else(cache: Cache) -> None:
 
 def test_whose_status_does_not_speak_of_it_waits(cache: Cache) -> None:
     """Of what is in force nobody does; with a token that was changed its Registry and policy are awaited."""
-    ready = {
-        "type": "Ready",
-        "status": "True",
-        "reason": "Fine",
-        "lastTransitionTime": harbour.MADE.isoformat(),
-    }
-    said: dict[str, Any] = {"observedGeneration": 1, "conditions": [{**ready, "observedGeneration": 1}]}
+    said = harbour.ready()
     token = harbour.token(meta=newer("8"), status=said)
     for one in (harbour.registry(newer("8"), said), harbour.claim(status=said, resourceVersion="8"), token):
         cache.table(Kind(one.KIND)).put(one.key, one)  # type: ignore[arg-type]

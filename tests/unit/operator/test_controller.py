@@ -117,6 +117,21 @@ async def test_the_first_list_is_what_was_read_at_the_start() -> None:
             assert [one["metadata"]["resourceVersion"] for one in found.items] == ["1"]
 
 
+async def test_what_was_declared_while_nobody_was_there_comes_before_what_was() -> None:
+    """All that was read is due; first of it whose status does not speak of it yet."""
+    api = ScriptedApi()
+    ready = {"status": harbour.ready()}
+    async with scripted(api) as cluster:
+        at = Controller(cluster, credentials(api.url), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            for name, status_ in (("a", ready), ("new", {}), ("b", ready)):
+                meta = {"metadata": harbour.metadata(name, resourceVersion="1")}
+                at._see(ACCESS_TOKENS, stored("1", "pull") | meta | status_, False)
+            at._put_off()
+            due = [await at._queue.take() for _ in range(at._queue.depth)]
+            assert [one.name for one in due if one.kind is Kind.ACCESS_TOKEN] == ["new", "a", "b"]
+
+
 async def test_work_that_waits_for_nothing_lets_others_run() -> None:
     """Thousands of reconciles without a request must not keep the Lease from being renewed."""
     async with scripted(ScriptedApi()) as cluster:

@@ -4,7 +4,7 @@ import pytest
 from registry_operator.cache import Cache, Child
 from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
-from registry_operator.observed import Absence, Consent
+from registry_operator.observed import Absence, Consent, SecretData
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.watches import OptionalTable, Watches
 
@@ -52,6 +52,34 @@ async def test_an_account_that_is_named_restarts_no_stream_and_wakes_its_tokens(
     assert woken == {Work(Kind.ACCESS_TOKEN, *token.key)}
     assert not restarted
     assert cache.consents == {"shop": {"roadstead-secrets": Consent("to us", {"harbour": True})}}
+
+
+async def test_what_is_seen_first_did_not_change() -> None:
+    """After a start each Secret is new to the operator: whose token waits for one comes before the others."""
+    cache, queue = Cache(), Queue(slow=1)
+    settled = [harbour.token(name, status=harbour.ready()) for name in "abcdefg"]
+    tokens = [*settled, harbour.token("new")]
+    for token in tokens:
+        cache.see_token(token.key, token)
+    found, other = (SecretData({}, uid="uid", resource_version=version) for version in "12")
+    async with scripted(ScriptedApi()) as cluster:
+        watches = Watches(cluster, cache, queue)
+        for token in tokens:
+            watches.secret(token.secret, None, found)
+        assert taken(queue) == ["new", *"abcdefg"]
+        watches.consent("harbour")
+        assert taken(queue)[0] == "new"
+        for token in tokens:
+            watches.secret(token.secret, found, other)
+        assert taken(queue) == [*"abcdefg", "new"]
+
+
+def taken(queue: Queue) -> list[str]:
+    """Names of the tokens that are due, in their order; nothing is due after it."""
+    due = list(iter(queue.poll, None))
+    for work in due:
+        queue.done(work)
+    return [work.name for work in due if work.kind is Kind.ACCESS_TOKEN]
 
 
 def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:

@@ -56,6 +56,8 @@ async def test_many_watches_share_one_connection(tmp_path: Path) -> None:
         for name, reader in zip(names, readers, strict=True):
             await reader.hears(*(f"{name}/{turn}" for turn in range(20)))
         assert len(server.peers) == 1
+        (connection,) = opened.cluster._wire._connections._connections
+        assert not any(exchange.headers for exchange in connection._exchanges.values())  # nobody asks
 
 
 async def test_a_line_of_a_mebibyte_passes_and_nothing_of_it_stays(tmp_path: Path) -> None:
