@@ -130,13 +130,17 @@ class Replicas:
         """From now on these replicas of this Registry, and no others."""
         trust = self._trust(registry, server, secret)
         wanted = {(one.pod, one.address) for one in endpoints if one.address} if trust else set()
+        another = (
+            registry in self._polls
+        )  # than those that are seen at the first look, which are asked at once
         polls = self._polls.setdefault(registry, {})
         for poll in polls.keys() - wanted:
             polls.pop(poll).cancel()
             if not any(pod == poll[0] for pod, _ in wanted):
                 self._report(registry, poll[0], None)
         for poll in wanted - polls.keys():
-            self._turns.attend(registry)
+            if another:
+                self._turns.attend(registry)
             polls[poll] = asyncio.create_task(self._follow(registry, *poll), name=f"state of {poll[0]}")
         if not polls:
             del self._polls[registry]
@@ -163,15 +167,16 @@ class Replicas:
         poll = _Poll(registry, pod, address)
         while True:
             with self._turns.hold(registry) as holds:
-                known = await self._poll(poll, self._staying if holds else self._visiting, hang=holds)
+                session = self._staying if holds else self._visiting
+                known = await self._poll(poll, session, WAIT if holds else self._turns.lingers(registry))
                 await asyncio.sleep(PACE if known else poll.pause())
             if not holds and (known or poll.failures > FAILURES):
                 await self._turns.visit(registry)
 
-    async def _poll(self, poll: "_Poll", session: aiohttp.ClientSession, *, hang: bool) -> bool:
-        """Asks once, and tells what is new; with `hang` the replica answers as soon as something is."""
+    async def _poll(self, poll: "_Poll", session: aiohttp.ClientSession, wait: float) -> bool:
+        """Asks once, and tells what is new; the replica waits so many seconds for something to be."""
         try:
-            state = await self._ask(session, poll, hang=hang)
+            state = await self._ask(session, poll, wait)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             poll.failures += 1
             if poll.failures == FAILURES:
@@ -202,10 +207,11 @@ class Replicas:
             if not told.more:
                 return
 
-    async def _ask(self, session: aiohttp.ClientSession, poll: "_Poll", *, hang: bool) -> ReplicaState:
-        wait = f"{WAIT * random.uniform(0.8, 1):.1f}" if hang and poll.version else "0"
-        query = {"after": poll.version} if poll.version else {}
-        return await self._get(session, poll, "/state", query | {"wait": wait}, ReplicaState)
+    async def _ask(self, session: aiohttp.ClientSession, poll: "_Poll", wait: float) -> ReplicaState:
+        """A state that was never heard comes at once."""
+        news = {"after": poll.version} if poll.version else {}
+        wait = wait * random.uniform(0.8, 1) if news else 0.0
+        return await self._get(session, poll, "/state", {**news, "wait": f"{wait:.3g}"}, ReplicaState)
 
     async def _get(
         self,

@@ -2,8 +2,8 @@
 
 A connection that is held costs 63 KiB (TLS, buffers, a task), a visit 4 ms for its handshake. Up to HELD
 replicas are all held, and each change is heard as it happens. Of more, those of Registries where something
-is awaited are held, or visited each ATTENDED seconds; where nothing is, a replica is visited as often as RATE
-lets it: each two and a half minutes with three thousand.
+is awaited are held, or visited one after the other, LINGER seconds each; where nothing is, a replica is
+visited as often as RATE lets it: each two and a half minutes with three thousand.
 """
 
 import asyncio
@@ -15,25 +15,27 @@ from contextlib import contextmanager, suppress
 from registry_operator.models import Key
 
 HELD = 150  # connections
-RATE = 20.0  # visits a second to those where something is awaited, and as many to all others
-ATTENDED = 2.0  # seconds between two visits
+RATE = 20.0  # visits a second: to whom something is awaited of anew, still, and not at all
+LINGER = 2.0  # seconds that a visit waits for what is awaited
 QUIET = 30.0  # seconds between two visits, at least
 ATTENTION = 60.0  # seconds that something stays awaited, unless it is said again
 Clock = Callable[[], float]
 
 
 class Gate:
-    """Lets one through at a time, so many in a second."""
+    """Lets so many through in a second, in the order in which they came."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
         self._clock = clock
         self._each = 1 / rate
         self._next = clock()
 
-    async def through(self) -> None:
+    def queue(self) -> float:
+        """Seconds until it is the turn of who has come now."""
         now = self._clock()
-        self._next = max(self._next, now) + self._each
-        await asyncio.sleep(self._next - self._each - now)
+        mine = max(self._next, now)
+        self._next = mine + self._each
+        return mine - now
 
 
 class Attention:
@@ -58,7 +60,7 @@ class Turns:
         self._clock = clock
         self._holding = 0
         self._wanted: dict[Key, Attention] = {}
-        self._soon, self._later = Gate(rate, clock), Gate(rate, clock)
+        self._anew, self._still, self._quiet = (Gate(rate, clock) for _ in range(3))
         self.followed = 0  # replicas in all
 
     def attend(self, registry: Key) -> None:
@@ -80,19 +82,30 @@ class Turns:
         finally:
             self._holding -= 1
 
-    async def visit(self, registry: Key) -> None:
-        """Waits until a replica that was visited is due again, or until its Registry is attended."""
-        attention = self._attention(registry)
-        if not self._is_attended(registry):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._quiet() * random.uniform(0.8, 1)):
-                    await attention.called.wait()
-            await (self._soon if self._is_attended(registry) else self._later).through()
-            return
-        await asyncio.sleep(ATTENDED * random.uniform(0.5, 1))
-        await self._soon.through()
+    def lingers(self, registry: Key) -> float:
+        """Seconds that a visit is to wait for news: they come while it lasts, or at the next visit."""
+        return LINGER if self._is_attended(registry) else 0.0
 
-    def _quiet(self) -> float:
+    async def visit(self, registry: Key) -> None:
+        """Waits until a replica that was visited is due again, or until its Registry is attended anew.
+
+        What is new waits for nobody of whom something has been awaited for longer: of those there are many
+        where all replicas of a fleet come anew, or more than can be held are broken.
+        """
+        attended = self._is_attended(registry)
+        rest = self._still.queue() if attended else self._rest() * random.uniform(0.8, 1)
+        if await self._is_called(registry, rest):
+            await asyncio.sleep(self._anew.queue())
+        elif not attended:
+            await asyncio.sleep(self._quiet.queue())
+
+    async def _is_called(self, registry: Key, within: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._attention(registry).called.wait()
+        return False
+
+    def _rest(self) -> float:
         return max(QUIET, self.followed / self._rate)
 
     def _is_attended(self, registry: Key) -> bool:

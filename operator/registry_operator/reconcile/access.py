@@ -80,8 +80,10 @@ class Access:
         self._at.propagations.write(key, draft.revision)
         conflict = await apply(self._at, registry, claims)
         others = await apply_all(self._at, registry, policies)
-        if self._revisions.get(key) != draft.revision:
-            self._at.replicas.attend(key)
+        before = self._revisions.get(key)
+        if before != draft.revision:
+            if before is not None:  # what was in force before this operator's first look is judged by that
+                self._at.replicas.attend(key)
             self._revisions[key] = draft.revision
             if key not in self._at.cache.propagations:  # its replicas are not followed before its first look
                 look = Work(Kind.REGISTRY, *key)

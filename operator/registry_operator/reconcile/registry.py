@@ -171,11 +171,12 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
     seen = at.observe_registry(registry, outcome.conflicts, outcome.left)
     observed = replace(seen, denied=frozenset(outcome.denied), held=outcome.held, turn=outcome.turn)
     first = key not in at.cache.propagations
-    for work in at.cache.see_propagation(key, checks.propagation(observed, rendered)):
+    propagation = checks.propagation(observed, rendered)
+    for work in at.cache.see_propagation(key, propagation):
         at.queue.add(work, patient=first and not at.cache.awaits(work))
     found = checks.judge(observed, rendered, at.settings)
     ready = found.condition("Ready")
-    if ready is None or ready.status != "True":
+    if ready is None or ready.status != "True" or propagation.behind:
         at.replicas.attend(key)
     await status.write(at, registry, found)
     upgrades.tell(at, key)

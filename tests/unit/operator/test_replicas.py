@@ -223,8 +223,8 @@ async def test_a_replica_that_tells_nothing_is_as_healthy_as_any(
 async def test_one_of_a_fleet_is_visited(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no connection can be kept each visit asks without waiting, on a connection of its own."""
-    monkeypatch.setattr("registry_operator.turns.ATTENDED", 0.01)
+    """Where no connection can be kept each visit has one of its own, and waits where something is awaited."""
+    monkeypatch.setattr("registry_operator.turns.QUIET", 0.01)
     said: list[ReplicaState | None] = []
     replica = Replica(state())
     async with (
@@ -236,6 +236,10 @@ async def test_one_of_a_fleet_is_visited(
         assert {one["wait"] for one in replica.asked} == {"0"}
         replica.become("2", "abc")
         await eventually(lambda: len(said) == 2)
+        replicas.attend(REGISTRY)
+        await eventually(lambda: float(replica.asked[-1]["wait"]) > 1)
+        replica.become("3", "abc")
+        await eventually(lambda: len(said) == 3, 1)
         assert not replicas._staying.connector._conns  # type: ignore[union-attr]
         assert not replicas._visiting.connector._conns  # type: ignore[union-attr]
 

@@ -1,7 +1,6 @@
 """Which replicas hold a connection, and when the others are visited: on a clock of the test."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from registry_operator import turns as module
@@ -12,7 +11,7 @@ QUIET, BUSY = Key("shop", "quiet"), Key("shop", "busy")
 
 
 class Clock:
-    """Time passes where somebody sleeps."""
+    """Time passes where the test says so."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -20,15 +19,10 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    async def sleep(self, seconds: float) -> None:
-        self.now += max(0.0, seconds)
-
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(asyncio, "sleep", made.sleep)
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 def test_a_few_replicas_are_all_held(clock: Clock) -> None:
@@ -55,28 +49,32 @@ def test_of_many_those_are_held_where_something_is_awaited(clock: Clock) -> None
         assert not later
 
 
-async def test_visits_are_paced(clock: Clock) -> None:
+def test_visits_are_paced(clock: Clock) -> None:
     """So many a second, and none waits for a time in which nobody came."""
     gate = Gate(10, clock)
-    for _ in range(20):
-        await gate.through()
-    assert clock.now == pytest.approx(1.9)
+    assert [gate.queue() for _ in range(3)] == pytest.approx([0, 0.1, 0.2])
     clock.now = 100
-    await gate.through()
-    assert clock.now == pytest.approx(100)
+    assert gate.queue() == pytest.approx(0)
 
 
-async def test_whoever_is_attended_is_visited_soon(clock: Clock) -> None:
-    """Within seconds each time, however many others there are."""
-    turns = Turns(held=0, rate=10, clock=clock)
+def test_only_who_waits_for_something_lingers(clock: Clock) -> None:
+    """A visit to any other replica ends as soon as it has said what it is."""
+    turns = Turns(held=0, clock=clock)
+    turns.attend(BUSY)
+    assert (turns.lingers(BUSY), turns.lingers(QUIET)) == (module.LINGER, 0)
+
+
+async def test_whoever_is_attended_is_visited_again_at_once() -> None:
+    """As often as the rate lets it: the visit itself waits for news."""
+    turns = Turns(held=0, rate=100)
     turns.followed = 3000
     turns.attend(BUSY)
-    for _ in range(5):
-        await turns.visit(BUSY)
-    assert clock.now <= 5 * (module.ATTENDED + 0.2)
+    async with asyncio.timeout(2):
+        for _ in range(5):
+            await turns.visit(BUSY)
 
 
-async def test_a_call_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_ends_the_wait() -> None:
     """Who sleeps until its next visit in minutes is woken when its Registry is attended, and no other is."""
     turns = Turns(held=0, rate=1000)
     turns.followed = 10
@@ -89,12 +87,24 @@ async def test_a_call_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     both[1].cancel()
 
 
-async def test_the_rate_bounds_the_whole_fleet(clock: Clock) -> None:
+async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
+    """Where hundreds are attended, one that is attended anew is visited before them, whoever it is."""
+    turns = Turns(held=0, rate=1)
+    turns.followed = 3000
+    turns.attend(BUSY)
+    before = [asyncio.create_task(turns.visit(BUSY)) for _ in range(300)]
+    new = asyncio.create_task(turns.visit(QUIET))
+    await asyncio.sleep(0.05)
+    turns.attend(QUIET)
+    await asyncio.wait_for(new, 0.5)
+    assert sum(task.done() for task in before) == 1
+    for task in before:
+        task.cancel()
+
+
+def test_the_rate_bounds_the_whole_fleet(clock: Clock) -> None:
     """Three thousand quiet replicas are each visited within minutes, twenty a second."""
     turns = Turns(held=0, rate=20, clock=clock)
     turns.followed = 3000
-    assert turns._quiet() == 150
-    through: Callable[[], Awaitable[None]] = turns._later.through
-    for _ in range(3000):
-        await through()
-    assert clock.now == pytest.approx(150, abs=1)
+    assert turns._rest() == 150
+    assert [turns._quiet.queue() for _ in range(3000)][-1] == pytest.approx(150, abs=1)

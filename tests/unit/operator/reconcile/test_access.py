@@ -22,7 +22,7 @@ from registry_operator.secrets import Secrets
 
 from registry_runtime.contract.policy import Policy
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, context, scripted, status
+from tests.unit.operator.scripted import ScriptedApi, Unasked, context, scripted, status
 from tests.unit.operator.test_sweep import Nobody
 
 REGISTRY = Key("harbour", "harbour")
@@ -108,6 +108,18 @@ async def test_a_registry_that_was_not_looked_at_is_so_after_its_policy() -> Non
         found.apply_token("2", suspended=True)
         await found.access.reconcile(REGISTRY)
         assert not found.at.queue.awaits(Work(Kind.REGISTRY, *REGISTRY))
+
+
+async def test_only_a_policy_that_becomes_another_is_awaited() -> None:
+    """What an operator finds at its start is in force, mostly: a replica that lags behind says so itself."""
+    async with world(harbour.registry()) as found:
+        replicas = cast("Unasked", found.at.replicas)
+        await found.access.reconcile(REGISTRY)
+        assert replicas.attended == []
+        found.apply_token("2", suspended=True)
+        for _ in range(2):
+            await found.access.reconcile(REGISTRY)
+        assert replicas.attended == [REGISTRY]
 
 
 async def test_of_small_registries_the_last_drafts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

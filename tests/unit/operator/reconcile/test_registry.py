@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from registry_operator import names, seen
 from registry_operator.cache import Cache
-from registry_operator.cluster.resources import CERTIFICATES, CONFIG_MAPS, HTTP_ROUTES
+from registry_operator.cluster.resources import CERTIFICATES, CONFIG_MAPS, HTTP_ROUTES, REGISTRIES
 from registry_operator.desired.registry import render
 from registry_operator.errors import NotPermitted
 from registry_operator.models import Key
-from registry_operator.reconcile.registry import apply_children, take_back
+from registry_operator.reconcile.registry import Outcome, apply_children, judge, take_back
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, context, plain, scripted, status
+from tests.unit.operator.scripted import ScriptedApi, Unasked, context, plain, scripted, status
 
 HERE, TLS = Key("harbour", "harbour"), Key("harbour", "harbour-tls")
 REFUSED = status(403, "Forbidden", 'User "operator" cannot delete resource')
@@ -69,3 +69,22 @@ async def test_a_certificate_of_before_goes_first(tls: dict[str, Any], asked: in
         assert await take_back(at, registry) == set()
     assert api.count(CERTIFICATES.path(*TLS)) == 2 * asked
     assert bool(cache.children) is not bool(asked)
+
+
+@pytest.mark.parametrize("late", [(), ("harbour-1",), ("harbour-0", "harbour-1", "harbour-2")])
+async def test_replicas_that_are_behind_have_attention(
+    late: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever judged it Ready: what they say next is awaited. One that all agree with is left alone."""
+    seen_, rendered = harbour.running(harbour.observed())
+    states = {pod: harbour.state(pod, "before" if pod in late else one.policy_revision or "")
+              for pod, one in seen_.replicas.items() if one}  # fmt: skip
+    cache, api = Cache(), ScriptedApi()
+    cache.see_registry(HERE, harbour.registry())
+    api.on(f"{REGISTRIES.path(*HERE)}/status", status(404, "NotFound"))
+    async with scripted(api) as cluster:
+        at = context(cluster, cache)
+        monkeypatch.setattr(at, "observe_registry", lambda *_: replace(seen_, replicas=states))
+        await judge(at, HERE, rendered, Outcome([], set(), set(), None, None))
+        attended = cast("Unasked", at.replicas).attended
+    assert attended == ([HERE] if late else [])
