@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -30,6 +31,7 @@ AT_ONCE = 8
 PATIENCE = 3600.0  # seconds
 STEADY = 60.0
 CHANGES = 50
+SLOW = 1.0  # seconds of a change that is told by itself
 NOBODY = "https://192.0.2.1:7070"  # TEST-NET-1 (RFC 5737)
 ROOTS = {"Secret": "/api/v1", "ConfigMap": "/api/v1", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
 PLURALS = {"Registry": "registries"}
@@ -151,6 +153,9 @@ class Fleet:
             generation = (await _patch(api, wanted))["metadata"]["generation"]
             await until(lambda wanted=wanted, generation=generation: _judged(api, wanted, generation), 120)  # type: ignore[misc]
             took.append(time.monotonic() - began)
+            if took[-1] > SLOW:  # with the time of day, by which logs are found
+                when = datetime.now(UTC).isoformat(timespec="milliseconds")
+                print(f"{when} {wanted['metadata']} took {took[-1]:.2f} s", file=sys.stderr, flush=True)
         return took
 
     async def _restart(self, api: aiohttp.ClientSession, among: str) -> list[Row]:

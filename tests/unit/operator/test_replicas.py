@@ -244,6 +244,21 @@ async def test_one_of_a_fleet_is_visited(
         assert not replicas._visiting.connector._conns  # type: ignore[union-attr]
 
 
+async def test_only_a_replica_that_comes_to_others_has_attention(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Those of an operator's first look are asked at once, and are what they were, mostly."""
+    turns = Turns(held=0)
+    async with (
+        serving(Replica(state()), authority, tmp_path) as replica,
+        following(replica, [], turns=turns) as replicas,
+    ):
+        replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT])
+        assert not turns.lingers(REGISTRY)
+        replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT, replace(ENDPOINT, pod="pod-b")])
+        assert turns.lingers(REGISTRY)
+
+
 async def test_contexts_are_few(authority: Authority) -> None:
     """Those that were used last are kept; a Secret that changed gets another."""
     contexts = Contexts(size=2)

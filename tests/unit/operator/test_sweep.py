@@ -89,6 +89,21 @@ async def test_a_deletion_that_nobody_told_is_noticed() -> None:
     assert asked.count(ACCESS_TOKENS.path()) == 1
 
 
+async def test_what_came_while_a_list_was_read_is_not_missed() -> None:
+    """It is not in the list, and is newer than that: told by the watch, it stays."""
+    api = ScriptedApi()
+    there(api)
+    ghost = harbour.token(meta={"resourceVersion": "8"})
+    async with sweeping(api) as (sweep, cache, _, metrics):
+        cache.see_account("harbour", KubernetesNamespace("harbour", "uid"))
+        cache.see_token(ghost.key, ghost)
+        known = sweep.known(ACCESS_TOKENS)
+        cache.see_token(ghost.key, harbour.token(meta={"resourceVersion": "11", "uid": "anew"}))
+        sweep.miss(ACCESS_TOKENS, known, set())
+        assert cache.tokens.versions() == {ghost.key: "11"}
+        assert metrics.healed.value("accesstokens") == 0
+
+
 async def test_what_was_made_unnoticed_is_read() -> None:
     """Lists bring metadata only; what is newer there than here is read as a whole, and nothing else."""
     api = ScriptedApi()

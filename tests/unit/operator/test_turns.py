@@ -102,6 +102,17 @@ async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
         task.cancel()
 
 
+async def test_quiet_replicas_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose rest ends in the same moment wait for their turn."""
+    monkeypatch.setattr(module, "QUIET", 0.0)
+    turns = Turns(held=0, rate=20)
+    visits = [asyncio.create_task(turns.visit(QUIET)) for _ in range(20)]
+    await asyncio.sleep(0.2)
+    assert 1 < sum(task.done() for task in visits) < 10
+    for task in visits:
+        task.cancel()
+
+
 def test_the_rate_bounds_the_whole_fleet(clock: Clock) -> None:
     """Three thousand quiet replicas are each visited within minutes, twenty a second."""
     turns = Turns(held=0, rate=20, clock=clock)

@@ -27,6 +27,7 @@ from tests.unit.operator.test_sweep import Nobody
 
 REGISTRY = Key("harbour", "harbour")
 POLICY = Work(Kind.POLICY, *REGISTRY)
+OTHER = Work(Kind.REGISTRY, "other", "other")
 
 
 @dataclass
@@ -100,9 +101,11 @@ async def test_a_report_of_a_replica_drafts_no_policy() -> None:
 async def test_a_registry_that_was_not_looked_at_is_so_after_its_policy() -> None:
     """Whoever changed a token while no operator was there waits for what the replicas say of it."""
     async with world(harbour.registry()) as found:
+        found.at.queue.add(OTHER, patient=True)
         await found.access.reconcile(REGISTRY)
-        assert await found.at.queue.take() == Work(Kind.REGISTRY, *REGISTRY)
+        assert await found.at.queue.take() == Work(Kind.REGISTRY, *REGISTRY), "before what nobody waits for"
         found.at.queue.done(Work(Kind.REGISTRY, *REGISTRY))
+        found.at.queue.done(await found.at.queue.take())
 
         found.at.cache.see_propagation(REGISTRY, Propagation.of(Policy(), "1", {}))
         found.apply_token("2", suspended=True)

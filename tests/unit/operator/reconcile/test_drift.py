@@ -16,7 +16,7 @@ from registry_operator.desired.access_token import render
 from registry_operator.events import Note
 from registry_operator.models import Key
 from registry_operator.observed import SecretData, TokenObserved
-from registry_operator.reconcile.apply import apply
+from registry_operator.reconcile.apply import apply, remove
 from registry_operator.secrets import Secrets
 
 from tests.unit.operator import harbour
@@ -81,6 +81,8 @@ class Tenant:
 
 async def stored(request: web.Request) -> web.StreamResponse:
     """As the API server answers: an apply is stored, and `managedFields` say whose hand it was."""
+    if request.method == "DELETE":
+        return web.json_response({})
     if request.method == "GET":
         hand = {"manager": "thief", "fieldsV1": {"f:data": {"f:password": {}, "f:username": {}}}}
         return web.json_response({"metadata": {"managedFields": [hand]}})
@@ -126,6 +128,18 @@ async def test_what_another_hand_did_is_told_once(
     assert whose == "AccessToken harbour/deployer"
     assert note.endswith(said)
     assert "theirs" not in note
+
+
+async def test_what_the_operator_took_away_was_no_other_hand(api: ScriptedApi) -> None:
+    """A target that is left out and named again: its pull secret went, and nobody repairs anything."""
+    async with scripted(api) as cluster:
+        tenant = Tenant(cluster)
+        await tenant.reconcile()
+        await remove(tenant.at, "Secret", PULLS, harbour.token())
+        assert PULLS not in tenant.secrets.view.found
+        await tenant.reconcile()
+    assert PULLS in tenant.secrets.view.found
+    assert tenant.told.notes == []
 
 
 async def test_what_is_wanted_anew_is_no_drift(api: ScriptedApi) -> None:

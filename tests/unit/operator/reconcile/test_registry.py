@@ -88,3 +88,23 @@ async def test_replicas_that_are_behind_have_attention(
         await judge(at, HERE, rendered, Outcome([], set(), set(), None, None))
         attended = cast("Unasked", at.replicas).attended
     assert attended == ([HERE] if late else [])
+
+
+async def test_who_waited_for_the_first_look_comes_before_who_did_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the first look all tokens of a Registry are judged; those that are Ready have patience."""
+    seen_, rendered = harbour.running(harbour.observed())
+    cache, api = Cache(), ScriptedApi()
+    cache.see_registry(HERE, harbour.registry())
+    settled = [harbour.token(name, status=harbour.ready()) for name in "abcdefg"]
+    for token in [*settled, harbour.token("new")]:
+        cache.see_token(token.key, token)
+    api.on(f"{REGISTRIES.path(*HERE)}/status", status(404, "NotFound"))
+    async with scripted(api) as cluster:
+        at = context(cluster, cache)
+        monkeypatch.setattr(at, "observe_registry", lambda *_: seen_)
+        await judge(at, HERE, rendered, Outcome([], set(), set(), None, None))
+        first = await at.queue.take()
+    assert first.name == "new"
+    assert at.queue.depth == len(settled)
