@@ -50,8 +50,8 @@ def prepare(kubectl: Kubectl, name: str) -> None:
         kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={role}", OPERATOR)
     kubectl("annotate", "rolebinding", SECRETS_ROLE, "-n", f"{name}-app", f"{mark(name)}=true")
     kubectl.apply(*tenant(name))
-    kubectl.until_ready("at", "reader", name, 90)
-    kubectl.until_ready("reg", "small", name, 90)
+    kubectl.until_ready("reg", "small", name, 180)
+    kubectl.until_ready("at", "reader", name, 60)
 
 
 def owned(kubectl: Kubectl, namespace: str) -> list[str]:
@@ -78,7 +78,7 @@ def test_any_order_leaves_nothing(platform: Platform) -> None:
             ),
         )
         for one in order:
-            kubectl("delete", one, "-n", "orderly", "--timeout=20s")
+            kubectl("delete", one, "-n", "orderly", "--timeout=60s")
         kubectl.until(
             f"nothing is left after {order}",
             lambda: owned(kubectl, "orderly") + owned(kubectl, "orderly-app") == [],
