@@ -5,106 +5,41 @@ is known), and returns the work that it means; what did not change means none. A
 our own that the watch tells before its answer comes, concerns nobody else.
 """
 
-import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from registry_operator import names
+from registry_operator.children import Child, Pod, Request, Slice
 from registry_operator.desired.exposure import kinds_of
 from registry_operator.gone import Gone
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
 from registry_operator.observed import (
     Absence,
-    Autoscaler,
     Consent,
-    Endpoint,
     KubernetesNamespace,
     Propagation,
     Reported,
-    Rollout,
     Running,
     SecretData,
     ServiceAccount,
     TokenActivity,
     Unreadable,
-    Waiting,
 )
 from registry_operator.queue import OWN, Kind, Work
 from registry_operator.relations import (
     bundle_of,
     may_target,
     owner_of,
-    references,
     registries_of,
     waits,
 )
 from registry_operator.service_accounts import ServiceAccounts
 from registry_operator.settling import Settling
 from registry_operator.tables import Parts, Table, Tokens, declared, unchanged
-from registry_runtime.contract.credential import token_id
 from registry_runtime.contract.state import ReplicaState
 
 MANY = 100  # tokens of a Registry: one of them always waits
-
-
-@dataclass(frozen=True)
-class Child:
-    """A child as last seen. `content` is its JSON without managedFields and status, deflated (zlib).
-
-    Its resource version makes no difference: what others write of it, such as its status, wakes nobody.
-    """
-
-    kind: str
-    key: Key
-    uid: str
-    registry: Key
-    rendered: str  # annotation `names.RENDERED`
-    content: bytes = field(repr=False)
-    owners: tuple[str, ...] = ()  # UIDs of ownerReferences
-    rollout: Rollout | None = None  # of a Deployment
-    autoscaler: Autoscaler | None = None  # of a HorizontalPodAutoscaler
-    resource_version: str = field(default="", compare=False)
-    reported: Reported | None = None  # of what has a controller of its own
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """What the content says."""
-        found: dict[str, Any] = json.loads(zlib.decompress(self.content))
-        return found
-
-    @property
-    def data(self) -> Mapping[str, str]:
-        """Of a ConfigMap."""
-        return self.document.get("data") or {}
-
-
-@dataclass(frozen=True)
-class Pod:
-    """A pod of a Registry."""
-
-    registry: Key
-    waiting: Waiting | None = None
-    uid: str = ""
-    resource_version: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One EndpointSlice of a Registry's Service."""
-
-    registry: Key
-    service: str
-    endpoints: tuple[Endpoint, ...]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A CertificateRequest of cert-manager for a Registry."""
-
-    registry: Key
-    reported: Reported
 
 
 @dataclass
@@ -268,10 +203,9 @@ class Cache:
         self._went((kind, key), before.owners if before else (), there=seen is not None)
         return set() if before == seen else works_of(before, seen)
 
-    def see_secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> set[Work]:
-        """A Secret was made, changed or removed."""
+    def see_secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
+        """A Secret was made, changed or removed: whom that concerns `Concerns` knows."""
         self._went(("Secret", key), before.made_for if before else (), there=after is not None)
-        return self.secret_changed(key, [data for data in (before, after) if data is not None])
 
     def _went(self, place: tuple[str, Key], owners: tuple[str, ...], *, there: bool) -> None:
         if there:
@@ -412,69 +346,6 @@ class Cache:
     def _named(self, ids: Iterable[str]) -> set[Key]:
         """Tokens by what the policy calls them."""
         return {token.key for token in map(self.tokens.by_id, ids) if token is not None}
-
-    def secret_changed(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
-        """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""
-        work: set[Work] = set()
-        for data in seen:
-            if data.labels.get(names.NAME) == names.RUNTIME and names.INSTANCE in data.labels:
-                work.add(Work(Kind.REGISTRY, key.namespace, data.labels[names.INSTANCE]))
-        owners = {data.labels.get(names.OWNER_UID, "") for data in seen} - {""}
-        ours = (token for token in map(self.tokens.by_id, map(token_id, owners)) if token is not None)
-        mine = self.tokens.with_password(key)
-        for token in {*mine, *self.tokens.with_pull_secret(key), *(one.key for one in ours)}:
-            work.add(Work(Kind.ACCESS_TOKEN, *token))
-        for token in mine:
-            for registry in self.tokens.objects[token].registries:
-                work |= access(registry)
-        for data in seen:  # of a token that went before its Secret was seen
-            owner = owner_of(data.annotations.get(names.OWNER, ""))
-            if owner is not None and owner not in self.tokens.objects:
-                work.add(Work(Kind.ACCESS_TOKEN, *owner))
-        for one in self.registries.within(key.namespace):
-            if key.name in references(one):
-                work.add(Work(Kind.REGISTRY, *one.key))
-        return work
-
-    def consent_changed(self, namespace: str) -> set[Work]:
-        """The Secrets of a namespace can be read, for the first time or again, or no longer."""
-        work = {Work(Kind.REGISTRY, *one.key) for one in self.registries.within(namespace)}
-        for token in self.tokens.pulling():
-            if may_target(token, namespace):
-                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
-        for token in self.tokens.within(namespace):
-            work.add(Work(Kind.ACCESS_TOKEN, *token.key))
-            work |= {Work(Kind.REGISTRY, *registry) for registry in token.registries}
-        return work | {
-            Work(Kind.POLICY, one.namespace, one.name) for one in work if one.kind is Kind.REGISTRY
-        }
-
-    def wants_secret(self, key: Key) -> bool:
-        """Whether some resource names this Secret: as the user's, or as one that we would write."""
-        return (
-            bool(self.tokens.with_password(key))
-            or bool(self.tokens.with_pull_secret(key))
-            or any(key.name in references(one) for one in self.registries.within(key.namespace))
-        )
-
-    def wanted_secrets(self, namespace: str) -> frozenset[str]:
-        """Names of all these Secrets of a namespace."""
-        wanted = set[str]().union(*map(references, self.registries.within(namespace)))
-        wanted |= {token.secret.name for token in self.tokens.within(namespace)}
-        wanted |= {one.pull_secret_name for one in self.tokens.pulling() if may_target(one, namespace)}
-        return frozenset(wanted)
-
-    def namespaces_of_interest(self) -> set[str]:
-        """Where there are Registries or AccessTokens, and the targets of pull secrets."""
-        found = {*self.registries.namespaces(), *self.tokens.namespaces()}
-        for token in self.tokens.pulling():
-            if wanted := token.spec.pull_secrets:
-                found |= set(wanted.namespaces or ())
-                if wanted.selector is not None:
-                    found |= {
-                        one.name for one in self.accounts.values() if wanted.selector.matches(one.labels)
-                    }
-        return found & self.accounts.keys()
 
     def rivals(self, claim: Namespace) -> tuple[Namespace, ...]:
         """Other Namespaces that claim the same name in the same Registry."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry_operator import names
-from registry_operator.cache import Child, Pod, Request, Slice
+from registry_operator.children import Child, Pod, Request, Slice
 from registry_operator.models import Key, Release
 from registry_operator.models.release import PULL_POLICY
 from registry_operator.observed import (

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from registry_operator import names, seen
-from registry_operator.cache import Cache, Child
+from registry_operator.cache import Cache
+from registry_operator.children import Child
 from registry_operator.cluster import Cluster, Resource, Scope, Stream
 from registry_operator.cluster.resources import (
     AUTOSCALERS,
@@ -35,6 +36,7 @@ from registry_operator.cluster.resources import (
     TLS_ROUTES,
 )
 from registry_operator.cluster.stream import Sink
+from registry_operator.concerns import Concerns
 from registry_operator.errors import ClusterError, NotFound, NotPermitted
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData, ServiceAccount
@@ -123,7 +125,8 @@ class Watches:
         self._refollow = asyncio.Event()
         self._streams: list[Stream[Any]] = []
         self._listed: list[asyncio.Event] = []
-        self.secrets = Secrets(self._secrets_of, cache, self)
+        self._concerns = Concerns(cache)
+        self.secrets = Secrets(self._secrets_of, self._concerns, self)
         for resource in CHILDREN:
             self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
         for resource in OPTIONAL:
@@ -183,16 +186,18 @@ class Watches:
         self._refollow.set()
 
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
-        for work in self._cache.see_secret(key, before, after):  # what is seen first did not change
+        self._cache.see_secret(key, before, after)
+        for work in self._concerns.of_secret(key, [one for one in (before, after) if one is not None]):
+            # What is seen first did not change.
             self._queue.add(work, patient=before is None and not self._cache.awaits(work))
 
     def consent(self, namespace: str) -> None:
-        for work in self._cache.consent_changed(namespace):
+        for work in self._concerns.of_consent(namespace):
             self._queue.add(work, patient=not self._cache.awaits(work))
 
     async def _follow(self) -> None:
         while True:
-            wanted = self._cache.namespaces_of_interest() | self._cache.consents.keys()
+            wanted = self._concerns.namespaces() | self._cache.consents.keys()
             self.secrets.follow(wanted & self._cache.accounts.keys())
             self._follow_bundles()
             await self._refollow.wait()
@@ -221,7 +226,7 @@ class Watches:
 
     def _see_consent(self, key: Key, given: Consent | None) -> set[Work]:
         if given is not None and given.beside:
-            return self._cache.consent_changed(key.namespace)
+            return self._concerns.of_consent(key.namespace)
         before = self._cache.see_consent(key, given)
         if before == given:
             return set()  # a list after a lost watch brings all of them again
@@ -232,7 +237,7 @@ class Watches:
             self.secrets.restart(key.namespace)
             self.changed()
         # What could not be written may be possible now, also where the Secrets could be read all the time.
-        return self._cache.consent_changed(key.namespace) if given else set()
+        return self._concerns.of_consent(key.namespace) if given else set()
 
     def _see_service_account(self, key: Key, found: ServiceAccount | None) -> set[Work]:
         """The first list wakes nobody: every token is due from the start, and the sweep finds leftovers."""

@@ -22,7 +22,7 @@ from registry_operator.cluster.resources import (
     SECRETS,
     SERVICE_ACCOUNTS,
 )
-from registry_operator.cluster.stream import key_of
+from registry_operator.concerns import Concerns
 from registry_operator.errors import InvalidResource, NotFound, NotPermitted, OperatorError, WriteConflict
 from registry_operator.events import Recorder
 from registry_operator.models import AccessToken, Key, Namespace, Registry
@@ -36,7 +36,7 @@ from registry_operator.reconcile.worker import dispatch
 from registry_operator.relations import bundle_of
 from registry_operator.secrets import Secrets, read
 from registry_operator.settings import Settings
-from registry_operator.watches import CHILDREN, OPTIONAL, OURS, as_key
+from registry_operator.watches import CHILDREN, OPTIONAL, OURS
 from registry_runtime.contract.credential import Password, token_id
 
 Object = dict[str, Any]
@@ -67,7 +67,8 @@ class Primed:
         self.cluster = rehearsal
         self.cache = Cache()
         self.queue = Queue(1, lambda: self._time)
-        self.secrets = Secrets(_unopened, self.cache, self)
+        self._concerns = Concerns(self.cache)
+        self.secrets = Secrets(_unopened, self._concerns, self)
         self.at = Context(
             cluster=rehearsal,
             cache=self.cache,
@@ -90,15 +91,15 @@ class Primed:
                 self.see(resource, obj)
         for resource in CHILDREN:
             for obj in await self._all(resource, OURS):
-                key = as_key(key_of(obj))
+                key = seen.key_of(obj)
                 self.cluster.know(resource, obj, key)
                 self.cache.see_child(resource.kind, key, seen.child(obj))
         for resource in OPTIONAL:
             await self._prime_optional(resource)
         for obj in await self._all(PODS, OURS):
-            self.cache.see_pod(as_key(key_of(obj)), seen.pod(obj))
+            self.cache.see_pod(seen.key_of(obj), seen.pod(obj))
         for obj in await self._all(ENDPOINT_SLICES, OURS):
-            self.cache.see_slice(as_key(key_of(obj)), seen.endpoint_slice(obj))
+            self.cache.see_slice(seen.key_of(obj), seen.endpoint_slice(obj))
         for resource in (ROLE_BINDINGS, SERVICE_ACCOUNTS):
             for obj in await self._all(resource):
                 self.see(resource, obj)
@@ -115,13 +116,13 @@ class Primed:
             self.cache.see_api(resource.kind, Absence.NOT_PERMITTED)
             return
         for obj in found:
-            key = as_key(key_of(obj))
+            key = seen.key_of(obj)
             self.cluster.know(resource, obj, key)
             self.cache.see_child(resource.kind, key, seen.child(obj))
 
     def see(self, resource: Resource, obj: Object) -> set[Work]:
         """An object as it is, or will be: from now on it is there. Returns the work that this means."""
-        key = as_key(key_of(obj)) if resource.namespaced else Key("", obj["metadata"]["name"])
+        key = seen.key_of(obj)
         self.cluster.know(resource, obj, key)
         if resource is NAMESPACES:
             return self.cache.see_account(key.name, seen.account(obj))
@@ -140,9 +141,9 @@ class Primed:
 
     def _see_consent(self, key: Key, given: Consent | None) -> set[Work]:
         if given is not None and given.beside:
-            return self.cache.consent_changed(key.namespace)
+            return self._concerns.of_consent(key.namespace)
         before = self.cache.see_consent(key, given)
-        return self.cache.consent_changed(key.namespace) if before != given else set()
+        return self._concerns.of_consent(key.namespace) if before != given else set()
 
     def gone(self, resource: Resource, key: Key) -> set[Work]:
         """A resource of Roadstead's is not there any more."""
@@ -153,7 +154,7 @@ class Primed:
 
     async def read_secrets(self) -> None:
         """Of the namespaces of interest that were not read yet, as far as operator and caller may."""
-        for namespace in sorted(self.cache.namespaces_of_interest() - self._read):
+        for namespace in sorted(self._concerns.namespaces() - self._read):
             if not await self._consents.given("list", SECRETS, namespace):
                 self.secrets.refuse(namespace)  # for now: a file may have the consent
                 continue
@@ -187,11 +188,11 @@ class Primed:
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
         """A Secret changed, as `Secrets` tells it."""
         found = [one for one in (before, after) if one is not None]
-        self._add(self.cache.secret_changed(key, found) if not self._muted else set())
+        self._add(self._concerns.of_secret(key, found) if not self._muted else set())
 
     def consent(self, namespace: str) -> None:
         """The Secrets of a namespace can be read, or not."""
-        self._add(self.cache.consent_changed(namespace) if not self._muted else set())
+        self._add(self._concerns.of_consent(namespace) if not self._muted else set())
 
     def _add(self, works: set[Work]) -> None:
         for work in works:
@@ -215,8 +216,8 @@ class Primed:
                 for obj in page.items:
                     data = self.secrets.keep(obj)
                     if data is not None:
-                        found[as_key(key_of(obj))] = data
-                        self.cluster.know(SECRETS, obj, as_key(key_of(obj)))
+                        found[seen.key_of(obj)] = data
+                        self.cluster.know(SECRETS, obj, seen.key_of(obj))
         except NotPermitted:
             self.cluster.unread |= {namespace}
             return {token.secret: _unread(token) for token in self.cache.tokens.within(namespace)}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from registry_operator import names, seen
-from registry_operator.cache import Child as Seen
+from registry_operator.children import Child as Seen
 from registry_operator.cluster import Resource, Version
 from registry_operator.cluster import Seen as Known
 from registry_operator.cluster.resources import KNOWN, SECRETS, resource_of

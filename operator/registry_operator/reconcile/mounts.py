@@ -10,7 +10,7 @@ import hashlib
 from contextlib import suppress
 
 from registry_operator import names, seen
-from registry_operator.cache import Pod
+from registry_operator.children import Pod
 from registry_operator.cluster.resources import PODS
 from registry_operator.errors import NotFound
 from registry_operator.models import Key, Registry

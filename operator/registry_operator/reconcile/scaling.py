@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-o
 from collections.abc import Mapping
 from typing import Any
 
-from registry_operator.cache import Child as Seen
+from registry_operator.children import Child as Seen
 from registry_operator.cluster import Seen as Known
 from registry_operator.cluster import Version
 from registry_operator.desired.rendered import Child

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from registry_operator.cache import Cache
 from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Child, Rendered, fingerprint, identity
 from registry_operator.models import AccessToken, Key, Namespace, Registry
@@ -104,6 +105,17 @@ def token(
     return AccessToken.parse(
         {"metadata": metadata(name, account, **(meta or {})), "spec": whole, "status": status or {}}
     )
+
+
+def known() -> Cache:
+    """Registry harbour/harbour with a claim and a token of its own."""
+    cache = Cache()
+    cache.see_account("harbour", KubernetesNamespace("harbour", "uid-harbour"))
+    cache.see_registry(Key("harbour", "harbour"), registry())
+    found, robot = claim(), token()
+    cache.see_claim(found.key, found)
+    cache.see_token(robot.key, robot)
+    return cache
 
 
 def accounts(*named: str, **labels: str) -> dict[str, KubernetesNamespace]:

@@ -11,6 +11,7 @@ from aiohttp import web
 from registry_operator import names, seen
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
+from registry_operator.concerns import Concerns
 from registry_operator.desired.access_token import render
 from registry_operator.errors import WriteConflict
 from registry_operator.models import Key
@@ -39,7 +40,7 @@ async def test_a_late_request_changes_no_secret() -> None:
     api.on(SECRETS.path(*token.secret), conflict)
     async with scripted(api) as cluster:
         cache = Cache()
-        secrets = Secrets(cast("Any", None), cache, Nobody())
+        secrets = Secrets(cast("Any", None), Concerns(cache), Nobody())
         secrets.put(token.secret, read(stored))
         at = context(cluster, cache, secrets=secrets)
         with pytest.raises(WriteConflict):

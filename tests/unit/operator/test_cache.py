@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from registry_operator import names
 from registry_operator.cache import Cache
 from registry_operator.desired.policy import entry
 from registry_operator.models import AccessTokenStatus, Key
@@ -12,7 +11,6 @@ from registry_operator.observed import (
     KubernetesNamespace,
     PlacedEntry,
     Propagation,
-    SecretData,
     ServiceAccount,
 )
 from registry_operator.queue import Kind, Work
@@ -30,14 +28,7 @@ def work(*kinds: tuple[Kind, str, str]) -> set[Work]:
 
 @pytest.fixture
 def cache() -> Cache:
-    """Registry harbour/harbour with a claim and a token of its own."""
-    cache = Cache()
-    cache.see_account("harbour", KubernetesNamespace("harbour", "uid-harbour"))
-    cache.see_registry(REGISTRY, harbour.registry())
-    claim, token = harbour.claim(), harbour.token()
-    cache.see_claim(claim.key, claim)
-    cache.see_token(token.key, token)
-    return cache
+    return harbour.known()
 
 
 def newer(version: str) -> dict[str, str]:
@@ -136,41 +127,7 @@ def test_an_account_s_labels_concern_pull_secrets_that_select_by_labels(cache: C
     cache.see_token(token.key, replace(token, meta=replace(token.meta, resource_version="8")))
     found = cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"}))
     assert Work(Kind.ACCESS_TOKEN, *token.key) in found
-    assert cache.namespaces_of_interest() == {"harbour", "new"}
     assert cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"})) == set()
-
-
-def test_a_password_secret_concerns_the_policy(cache: Cache) -> None:
-    """Somebody deletes it: the token must be refused, and gets a new one."""
-    token = harbour.token()
-    data = SecretData({}, labels={names.OWNER_UID: token.meta.uid})
-    found = cache.secret_changed(token.secret, [data])
-    assert found >= work((Kind.POLICY, *REGISTRY), (Kind.ACCESS_TOKEN, *token.key))
-
-
-def test_a_secret_that_is_seen_after_its_token_went_concerns_the_token(cache: Cache) -> None:
-    """Its deletion has come and gone by then: nobody else would look at what it left."""
-    left = SecretData(
-        {}, labels={names.OWNER_UID: "gone"}, annotations={names.OWNER: "AccessToken shop/gone"}
-    )
-    found = cache.secret_changed(Key("shop-app", "gone-pull"), [left])
-    assert found == work((Kind.ACCESS_TOKEN, "shop", "gone"))
-    strange = SecretData({}, labels={names.OWNER_UID: "x"}, annotations={names.OWNER: "Registry shop/x"})
-    assert cache.secret_changed(Key("shop-app", "x"), [strange]) == set()
-
-
-def test_a_secret_in_the_place_of_a_pull_secret_concerns_the_token(cache: Cache) -> None:
-    """Somebody else's, or that of a deleted token of this very name: its place is free when it goes."""
-    before = harbour.token()
-    token = harbour.token(pullSecrets={"namespaces": ["shop-app"], "name": "regcred"})
-    cache.see_token(before.key, replace(token, meta=replace(token.meta, resource_version="8")))
-    predecessor = SecretData(
-        {}, labels={names.OWNER_UID: "gone"}, annotations={names.OWNER: f"AccessToken {token.key}"}
-    )
-    for data in (SecretData({}), predecessor):
-        found = cache.secret_changed(Key("shop-app", "regcred"), [data])
-        assert found == work((Kind.ACCESS_TOKEN, *token.key))
-        assert cache.secret_changed(Key("other", "regcred"), [data]) == set()
 
 
 def test_a_service_account_concerns_who_asks_for_it_and_who_is_named_in_it(cache: Cache) -> None:
@@ -192,21 +149,6 @@ def test_a_service_account_concerns_who_asks_for_it_and_who_is_named_in_it(cache
     assert cache.see_service_account(Key("app", "default"), left) == work((Kind.ACCESS_TOKEN, "far", "gone"))
     cache.see_token(asking.key, None)
     assert cache.see_service_account(Key("app", "web"), None) == set()
-
-
-def test_credentials_concern_the_registry_that_refers_to_them(cache: Cache) -> None:
-    """And nobody else's Secret concerns anybody."""
-    assert cache.secret_changed(Key("harbour", "s3"), [SecretData({})]) == work((Kind.REGISTRY, *REGISTRY))
-    assert cache.secret_changed(Key("harbour", "unrelated"), [SecretData({})]) == set()
-    assert cache.secret_changed(Key("other", "s3"), [SecretData({})]) == set()
-
-
-def test_the_tenants_keys_concern_the_registry_that_they_encrypt(cache: Cache) -> None:
-    """Their Secret is kept, and a new key in it is looked at and brought to the pods at once."""
-    cache.see_registry(REGISTRY, harbour.encrypted(meta=newer("8")))
-    assert "keys" in cache.wanted_secrets("harbour")
-    found = cache.secret_changed(Key("harbour", "keys"), [SecretData({"k1": b"one"})])
-    assert found == work((Kind.REGISTRY, *REGISTRY))
 
 
 def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache) -> None:
@@ -265,12 +207,6 @@ def test_a_token_is_looked_at_again_when_its_change_is_in_force(cache: Cache) ->
     assert after.is_settled(REGISTRY, robot.key)
     after.see_registry(REGISTRY, None)
     assert not after.is_settled(REGISTRY, robot.key)
-
-
-def test_names_that_somebody_uses_are_the_secrets_to_keep(cache: Cache) -> None:
-    """The user's that are referred to, and those that would be written: others are a conflict."""
-    assert {"s3", harbour.token().secret.name} <= cache.wanted_secrets("harbour")
-    assert cache.wanted_secrets("other") == frozenset()
 
 
 def test_the_late_deletion_of_a_predecessor_takes_nothing_from_its_successor(cache: Cache) -> None:

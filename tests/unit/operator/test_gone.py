@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from registry_operator.cache import Cache, Child
+from registry_operator.cache import Cache
+from registry_operator.children import Child
 from registry_operator.models import Key
 
 from tests.unit.operator import harbour

@@ -19,6 +19,7 @@ from registry_operator.cluster.resources import (
     REGISTRIES,
     SERVICE_ACCOUNTS,
 )
+from registry_operator.concerns import Concerns
 from registry_operator.events import Recorder
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key
@@ -53,7 +54,7 @@ async def sweeping(api: ScriptedApi) -> AsyncIterator[tuple[Sweep, Cache, Secret
             cache.see_account(key.name, None if gone else KubernetesNamespace(key.name, "uid"))
 
     async with scripted(api) as cluster:
-        secrets = Secrets(cast("Any", None), cache, Nobody())
+        secrets = Secrets(cast("Any", None), Concerns(cache), Nobody())
         at = Context(
             cluster=cluster,
             cache=cache,

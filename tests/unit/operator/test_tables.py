@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_operator.cache import Pod
+from registry_operator.children import Pod
 from registry_operator.models import Key
 from registry_operator.relations import may_place
 from registry_operator.tables import Parts, Tokens

@@ -1,7 +1,8 @@
 """What a RoleBinding that comes sets to work."""
 
 import pytest
-from registry_operator.cache import Cache, Child
+from registry_operator.cache import Cache
+from registry_operator.children import Child
 from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData

@@ -12,6 +12,7 @@ from aiohttp import web
 from registry_operator import names, observed
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
+from registry_operator.concerns import Concerns
 from registry_operator.models import Key, Registry
 from registry_operator.observed import Propagation
 from registry_operator.queue import Kind, Queue, Work
@@ -61,7 +62,7 @@ class World:
 @asynccontextmanager
 async def world(registry: Registry) -> AsyncIterator[World]:
     api, cache, queue = ScriptedApi(), Cache(), Queue(1)
-    secrets = Secrets(cast("Any", None), cache, Nobody())
+    secrets = Secrets(cast("Any", None), Concerns(cache), Nobody())
     async with scripted(api) as cluster:
         at = context(cluster, cache, secrets=secrets, queue=queue)
         found = World(at, Access(at))

@@ -12,6 +12,7 @@ from aiohttp import web
 from registry_operator.cache import Cache
 from registry_operator.cluster import Cluster
 from registry_operator.cluster.resources import SECRETS
+from registry_operator.concerns import Concerns
 from registry_operator.desired.access_token import render
 from registry_operator.events import Note
 from registry_operator.models import Key
@@ -54,7 +55,7 @@ class Tenant:
         cache = Cache()
         for name, account in harbour.accounts("shop").items():
             cache.see_account(name, account)
-        self.secrets = Secrets(cast("Any", None), cache, Changes(cache))
+        self.secrets = Secrets(cast("Any", None), Concerns(cache), Changes(cache))
         self.at = context(cluster, cache, secrets=self.secrets, recorder=cast("Any", self.told))
 
     async def reconcile(self, now: datetime = harbour.NOW, hosts: tuple[str, ...] = (), **spec: Any) -> None:
