@@ -92,14 +92,16 @@ class Turns:
         What is new waits for nobody of whom something has been awaited for longer: of those there are many
         where all replicas of a fleet come anew, or more than can be held are broken.
         """
-        attended = self._is_attended(registry)
-        rest = self._still.queue() if attended else self._rest() * random.uniform(0.8, 1)
-        if await self._is_called(registry, rest):
+        if self._is_attended(registry):
+            called = await self._is_called(registry, self._still.queue())
+        else:
+            called = await self._is_called(registry, self._rest() * random.uniform(0.8, 1))
+            called = called or await self._is_called(registry, self._quiet.queue())
+        if called:
             await asyncio.sleep(self._anew.queue())
-        elif not attended:
-            await asyncio.sleep(self._quiet.queue())
 
     async def _is_called(self, registry: Key, within: float) -> bool:
+        """Whether its Registry was attended anew before so many seconds are over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 return await self._attention(registry).called.wait()

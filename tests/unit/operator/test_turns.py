@@ -102,6 +102,23 @@ async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
         task.cancel()
 
 
+async def test_who_stands_in_the_line_of_the_quiet_is_called_out_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With thousands of replicas that line is never empty: behind it each fourth change took ten seconds."""
+    monkeypatch.setattr(module, "QUIET", 0.0)
+    turns = Turns(held=0, rate=1)
+    before = [asyncio.create_task(turns.visit(QUIET)) for _ in range(300)]
+    await asyncio.sleep(0.05)
+    last = asyncio.create_task(turns.visit(BUSY))
+    await asyncio.sleep(0.05)
+    turns.attend(BUSY)
+    await asyncio.wait_for(last, 0.5)
+    assert sum(task.done() for task in before) == 1
+    for task in before:
+        task.cancel()
+
+
 async def test_quiet_replicas_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose rest ends in the same moment wait for their turn."""
     monkeypatch.setattr(module, "QUIET", 0.0)
