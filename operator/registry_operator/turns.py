@@ -95,8 +95,11 @@ class Turns:
         if self._is_attended(registry):
             called = await self._is_called(registry, self._still.queue())
         else:
-            called = await self._is_called(registry, self._rest() * random.uniform(0.8, 1))
-            called = called or await self._is_called(registry, self._quiet.queue())
+            called = (
+                await self._is_called(registry, self._rest() * random.uniform(0.8, 1))
+                or self._is_attended(registry)  # since the very moment in which its rest ended
+                or await self._is_called(registry, self._quiet.queue())
+            )
         if called:
             await asyncio.sleep(self._anew.queue())
 
