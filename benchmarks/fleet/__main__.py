@@ -31,7 +31,7 @@ AT_ONCE = 8
 PATIENCE = 3600.0  # seconds
 STEADY = 60.0
 CHANGES = 50
-SLOW = 1.0  # seconds of a change that is told by itself
+SLOW = 1.0  # seconds after which a change is told by itself
 NOBODY = "https://192.0.2.1:7070"  # TEST-NET-1 (RFC 5737)
 ROOTS = {"Secret": "/api/v1", "ConfigMap": "/api/v1", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
 PLURALS = {"Registry": "registries"}
@@ -151,11 +151,10 @@ class Fleet:
             wanted = declared.token(number, change % declared.TOKENS, expiresAfter=f"{next(self._ends)}m")
             began = time.monotonic()
             generation = (await _patch(api, wanted))["metadata"]["generation"]
+            slow = asyncio.create_task(_tell(api, wanted, declared.registry(number)))
             await until(lambda wanted=wanted, generation=generation: _judged(api, wanted, generation), 120)  # type: ignore[misc]
+            slow.cancel()
             took.append(time.monotonic() - began)
-            if took[-1] > SLOW:  # with the time of day, by which logs are found
-                when = datetime.now(UTC).isoformat(timespec="milliseconds")
-                print(f"{when} {wanted['metadata']} took {took[-1]:.2f} s", file=sys.stderr, flush=True)
         return took
 
     async def _restart(self, api: aiohttp.ClientSession, among: str) -> list[Row]:
@@ -270,6 +269,17 @@ async def _ready(api: aiohttp.ClientSession, wanted: Object) -> bool:
 
 async def _judged(api: aiohttp.ClientSession, wanted: Object, generation: int) -> bool:
     return _is(await _get(api, wanted), "Ready", generation)
+
+
+async def _tell(api: aiohttp.ClientSession, *awaited: Object) -> None:
+    """Of a change that takes long, what is said meanwhile; with the time of day, by which logs are found."""
+    while True:
+        await asyncio.sleep(SLOW)
+        for one in awaited:
+            for said in (await _get(api, one)).get("status", {}).get("conditions", ()):
+                if said["type"] in {"Ready", "PolicyPropagated"}:
+                    when = datetime.now(UTC).isoformat(timespec="milliseconds")
+                    print(f"{when} {_path(one)} {said}", file=sys.stderr, flush=True)
 
 
 async def _get(api: aiohttp.ClientSession, wanted: Object) -> Object:
