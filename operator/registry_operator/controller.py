@@ -185,13 +185,14 @@ class Controller:
         return set()
 
     def _report(self, registry: Key, pod: str, state: ReplicaState | None) -> None:
+        first = pod not in self._cache.replicas.get(registry, {})
         if state is None:
             self._activities.forget(registry, pod)
             self._context.propagations.forget_pod(registry, pod)
         else:
             self._context.propagations.hear(registry, pod, state.policy_revision)
-        for work in self._cache.see_replica(registry, pod, state):
-            self._queue.add(work)
+        for work in self._cache.see_replica(registry, pod, state):  # what is heard first did not change
+            self._queue.add(work, patient=first and not self._cache.awaits(work))
 
     def _heard(self, registry: Key, pod: str, told: Activity) -> None:
         self._activities.hear(registry, pod, told)

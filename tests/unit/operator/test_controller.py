@@ -132,6 +132,24 @@ async def test_what_was_declared_while_nobody_was_there_comes_before_what_was() 
             assert [one.name for one in due if one.kind is Kind.ACCESS_TOKEN] == ["new", "a", "b"]
 
 
+async def test_what_a_replica_says_first_is_no_change_of_it() -> None:
+    """After a start each of a fleet's is heard for the first time: who changed something comes before them."""
+    async with scripted(ScriptedApi()) as cluster:
+        at = Controller(cluster, credentials("http://nowhere"), harbour.SETTINGS, Metrics(), "test")
+        async with at._replicas:
+            keys = [Key("harbour", name) for name in ("settled", "waiting", "other", "more")]
+            for key in keys:
+                said = {} if key.name == "waiting" else harbour.ready()
+                at._cache.registries.put(key, harbour.registry(status=said))
+                at._report(key, "pod-a", harbour.state("pod-a", "before"))
+            assert [(await at._queue.take()).name for _ in keys] == ["waiting", "settled", "other", "more"]
+            for key in keys:
+                at._queue.done(Work(Kind.REGISTRY, *key))
+            at._report(keys[0], "pod-b", harbour.state("pod-b", "before"))
+            at._report(keys[2], "pod-a", harbour.state("pod-a", "after"))
+            assert (await at._queue.take()).name == "other"
+
+
 async def test_work_that_waits_for_nothing_lets_others_run() -> None:
     """Thousands of reconciles without a request must not keep the Lease from being renewed."""
     async with scripted(ScriptedApi()) as cluster:
