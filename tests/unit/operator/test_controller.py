@@ -133,7 +133,7 @@ async def test_what_was_declared_while_nobody_was_there_comes_before_what_was() 
 
 
 async def test_what_a_replica_says_first_is_no_change_of_it() -> None:
-    """After a start each of a fleet's is heard for the first time: who changed something comes before them."""
+    """After a start all of a fleet are heard for the first time: who changed something comes before them."""
     async with scripted(ScriptedApi()) as cluster:
         at = Controller(cluster, credentials("http://nowhere"), harbour.SETTINGS, Metrics(), "test")
         async with at._replicas:
