@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 
@@ -152,8 +153,10 @@ class Fleet:
             began = time.monotonic()
             generation = (await _patch(api, wanted))["metadata"]["generation"]
             slow = asyncio.create_task(_tell(api, wanted, declared.registry(number)))
-            await until(lambda wanted=wanted, generation=generation: _judged(api, wanted, generation), 120)  # type: ignore[misc]
-            slow.cancel()
+            try:
+                await until(partial(_judged, api, wanted, generation), 120)
+            finally:
+                slow.cancel()
             took.append(time.monotonic() - began)
         return took
 

@@ -18,9 +18,10 @@ class Concerns:
 
     cache: Cache
 
-    def of_secret(self, key: Key, seen: Iterable[SecretData]) -> set[Work]:
-        """A Secret was made, changed or removed; `seen` is it before and after, if it was there."""
+    def of_secret(self, key: Key, states: Iterable[SecretData | None]) -> set[Work]:
+        """A Secret was made, changed or removed; `states` are it before and after, if it was there."""
         work: set[Work] = set()
+        seen = [one for one in states if one is not None]
         for data in seen:
             if data.labels.get(names.NAME) == names.RUNTIME and names.INSTANCE in data.labels:
                 work.add(Work(Kind.REGISTRY, key.namespace, data.labels[names.INSTANCE]))

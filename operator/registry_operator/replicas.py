@@ -130,16 +130,14 @@ class Replicas:
         """From now on these replicas of this Registry, and no others."""
         trust = self._trust(registry, server, secret)
         wanted = {(one.pod, one.address) for one in endpoints if one.address} if trust else set()
-        another = (
-            registry in self._polls
-        )  # than those that are seen at the first look, which are asked at once
+        first = registry not in self._polls  # all of a first look are asked at once anyway
         polls = self._polls.setdefault(registry, {})
         for poll in polls.keys() - wanted:
             polls.pop(poll).cancel()
             if not any(pod == poll[0] for pod, _ in wanted):
                 self._report(registry, poll[0], None)
         for poll in wanted - polls.keys():
-            if another:
+            if not first:
                 self._turns.attend(registry)
             polls[poll] = asyncio.create_task(self._follow(registry, *poll), name=f"state of {poll[0]}")
         if not polls:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from registry_operator.models import Key
 
 HELD = 150  # connections
-RATE = 20.0  # visits a second: to whom something is awaited of anew, still, and not at all
+RATE = 20.0  # visits a second in each line: something is awaited anew, still, or not at all
 LINGER = 2.0  # seconds that a visit waits for what is awaited
 QUIET = 30.0  # seconds between two visits, at least
 ATTENTION = 60.0  # seconds that something stays awaited, unless it is said again

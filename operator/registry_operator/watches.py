@@ -187,7 +187,7 @@ class Watches:
 
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
         self._cache.see_secret(key, before, after)
-        for work in self._concerns.of_secret(key, [one for one in (before, after) if one is not None]):
+        for work in self._concerns.of_secret(key, (before, after)):
             # What is seen first did not change.
             self._queue.add(work, patient=before is None and not self._cache.awaits(work))
 

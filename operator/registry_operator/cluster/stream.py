@@ -119,7 +119,7 @@ class Stream(Generic[T]):
             for obj in page.items:
                 kept = self._keep(obj)
                 if kept is not None:
-                    found[key_of(obj)] = kept
+                    found[_path_of(obj)] = kept
             version = page.version
         self._sink.listed(found)
         self._version = version
@@ -138,9 +138,9 @@ class Stream(Generic[T]):
     def _see(self, kind: str, obj: Object) -> None:
         kept = self._keep(obj) if kind in {"ADDED", "MODIFIED"} else None
         if kept is None:
-            self._sink.removed(key_of(obj))
+            self._sink.removed(_path_of(obj))
         else:
-            self._sink.changed(key_of(obj), kept)
+            self._sink.changed(_path_of(obj), kept)
 
     async def _pause(self, longest: float, at_least: float = 0.0) -> None:
         self.restarts += 1
@@ -154,7 +154,7 @@ class Stream(Generic[T]):
         await asyncio.sleep(max(self._wait * random.uniform(0.5, 1), at_least * random.uniform(1, 1.5)))
 
 
-def key_of(obj: Object) -> str:
+def _path_of(obj: Object) -> str:
     """Where the object is: "namespace/name", or "name" for an object of the cluster."""
     metadata = obj["metadata"]
     namespace = metadata.get("namespace")

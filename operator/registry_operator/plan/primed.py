@@ -187,8 +187,7 @@ class Primed:
 
     def secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
         """A Secret changed, as `Secrets` tells it."""
-        found = [one for one in (before, after) if one is not None]
-        self._add(self._concerns.of_secret(key, found) if not self._muted else set())
+        self._add(self._concerns.of_secret(key, (before, after)) if not self._muted else set())
 
     def consent(self, namespace: str) -> None:
         """The Secrets of a namespace can be read, or not."""

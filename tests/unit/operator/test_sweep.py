@@ -29,6 +29,7 @@ from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
 from registry_operator.secrets import Secrets
+from registry_operator.seen import key_of
 
 from tests.unit.operator import harbour
 from tests.unit.operator.scripted import ScriptedApi, listing, obj, plain, scripted
@@ -47,7 +48,7 @@ async def sweeping(api: ScriptedApi) -> AsyncIterator[tuple[Sweep, Cache, Secret
     cache, metrics = Cache(), Metrics()
 
     def see(resource: Resource, obj: dict[str, Any], gone: bool) -> None:
-        key = Key(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+        key = key_of(obj)
         if resource is ACCESS_TOKENS:
             cache.see_token(key, None if gone else AccessToken.parse(obj))
         elif resource is NAMESPACES:

@@ -1,6 +1,8 @@
 """Which replicas hold a connection, and when the others are visited: on a clock of the test."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from registry_operator import turns as module
@@ -23,6 +25,17 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@contextmanager
+def visiting(turns: Turns, registry: Key, number: int) -> Iterator[list[asyncio.Task[None]]]:
+    """So many replicas of a Registry, in the order in which they come; nobody waits after the block."""
+    tasks = [asyncio.create_task(turns.visit(registry)) for _ in range(number)]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def test_a_few_replicas_are_all_held(clock: Clock) -> None:
@@ -78,13 +91,13 @@ async def test_a_call_ends_the_wait() -> None:
     """Who sleeps until its next visit in minutes is woken when its Registry is attended, and no other is."""
     turns = Turns(held=0, rate=1000)
     turns.followed = 10
-    both = [asyncio.create_task(turns.visit(key)) for key in (BUSY, QUIET)]
-    await asyncio.sleep(0.05)
-    assert not any(task.done() for task in both)
-    turns.attend(BUSY)
-    await asyncio.wait_for(both[0], 5)
-    assert not both[1].done()
-    both[1].cancel()
+    with visiting(turns, BUSY, 1) as (busy,), visiting(turns, QUIET, 1) as (quiet,):
+        await asyncio.sleep(0.05)
+        assert not busy.done()
+        assert not quiet.done()
+        turns.attend(BUSY)
+        await asyncio.wait_for(busy, 5)
+        assert not quiet.done()
 
 
 async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
@@ -92,14 +105,11 @@ async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
     turns = Turns(held=0, rate=1)
     turns.followed = 3000
     turns.attend(BUSY)
-    before = [asyncio.create_task(turns.visit(BUSY)) for _ in range(300)]
-    new = asyncio.create_task(turns.visit(QUIET))
-    await asyncio.sleep(0.05)
-    turns.attend(QUIET)
-    await asyncio.wait_for(new, 0.5)
-    assert sum(task.done() for task in before) == 1
-    for task in before:
-        task.cancel()
+    with visiting(turns, BUSY, 300) as before, visiting(turns, QUIET, 1) as (new,):
+        await asyncio.sleep(0.05)
+        turns.attend(QUIET)
+        await asyncio.wait_for(new, 0.5)
+        assert sum(task.done() for task in before) == 1
 
 
 async def test_who_stands_in_the_line_of_the_quiet_is_called_out_of_it(
@@ -108,26 +118,20 @@ async def test_who_stands_in_the_line_of_the_quiet_is_called_out_of_it(
     """With thousands of replicas that line is never empty: behind it each fourth change took ten seconds."""
     monkeypatch.setattr(module, "QUIET", 0.0)
     turns = Turns(held=0, rate=1)
-    before = [asyncio.create_task(turns.visit(QUIET)) for _ in range(300)]
-    await asyncio.sleep(0.05)
-    last = asyncio.create_task(turns.visit(BUSY))
-    await asyncio.sleep(0.05)
-    turns.attend(BUSY)
-    await asyncio.wait_for(last, 0.5)
-    assert sum(task.done() for task in before) == 1
-    for task in before:
-        task.cancel()
+    with visiting(turns, QUIET, 300) as before, visiting(turns, BUSY, 1) as (last,):
+        await asyncio.sleep(0.05)
+        turns.attend(BUSY)
+        await asyncio.wait_for(last, 0.5)
+        assert sum(task.done() for task in before) == 1
 
 
 async def test_quiet_replicas_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose rest ends in the same moment wait for their turn."""
     monkeypatch.setattr(module, "QUIET", 0.0)
     turns = Turns(held=0, rate=20)
-    visits = [asyncio.create_task(turns.visit(QUIET)) for _ in range(20)]
-    await asyncio.sleep(0.2)
-    assert 1 < sum(task.done() for task in visits) < 10
-    for task in visits:
-        task.cancel()
+    with visiting(turns, QUIET, 20) as visits:
+        await asyncio.sleep(0.2)
+        assert 1 < sum(task.done() for task in visits) < 10
 
 
 def test_the_rate_bounds_the_whole_fleet(clock: Clock) -> None:
