@@ -161,14 +161,8 @@ class Fleet:
         return took
 
     async def _restart(self, api: aiohttp.ClientSession, among: str) -> list[Row]:
-        """Killed, not asked to stop; what it writes before anything changes, and how soon it works again."""
-        (pod,) = self.stage.operators()
-        self.stage.kill_inside(pod)
-        began = time.monotonic()
-        wanted = declared.token(1, 1, expiresAfter=f"{next(self._ends)}m")
-        generation = (await _patch(api, wanted))["metadata"]["generation"]
-        await until(lambda: _judged(api, wanted, generation), 300)
-        works = time.monotonic() - began
+        """How soon it works again, what it writes before anything changes, who waits after one more."""
+        works = await self._killed(api)
         await asyncio.sleep(STEADY)
         made = requests(self.stage)
         return [
@@ -182,7 +176,23 @@ class Fleet:
                 f"in {STEADY:.0f} s, with one change: {made.written}",
             ),
             median(f"{among}: operator after the restart, resident", "MiB", [self._memory()], 300),
+            await self._hurried(api, among),
         ]
+
+    async def _hurried(self, api: aiohttp.ClientSession, among: str) -> Row:
+        """Changes from the moment on in which the first one is judged: it still looks at all the others."""
+        await self._killed(api)
+        return p99(f"{among}: change → status, right after a kill", "s", await self._changes(api), 2)
+
+    async def _killed(self, api: aiohttp.ClientSession) -> float:
+        """Killed, not asked to stop. Returns the seconds until a change is judged."""
+        (pod,) = self.stage.operators()
+        self.stage.kill_inside(pod)
+        began = time.monotonic()
+        wanted = declared.token(1, 1, expiresAfter=f"{next(self._ends)}m")
+        generation = (await _patch(api, wanted))["metadata"]["generation"]
+        await until(lambda: _judged(api, wanted, generation), 300)
+        return time.monotonic() - began
 
     def _memory(self) -> float:
         return next(mib for pod, mib in resident(self.stage).items() if pod.startswith(f"{OPERATOR[0]}-"))

@@ -47,7 +47,7 @@ class Controller:
     ) -> None:
         self._metrics = metrics
         self._cache = Cache()
-        self._queue = Queue(SLOW, waited=metrics.waits.observe)
+        self._queue = Queue(SLOW, waited=metrics.waits.observe, awaited=self._cache.awaits)
         self._watches = Watches(cluster, self._cache, self._queue)
         self._replicas = Replicas(self._report, self._heard)
         self._context = Context(
@@ -192,7 +192,7 @@ class Controller:
         else:
             self._context.propagations.hear(registry, pod, state.policy_revision)
         for work in self._cache.see_replica(registry, pod, state):  # what is heard first did not change
-            self._queue.add(work, patient=first and not self._cache.awaits(work))
+            self._queue.add(work, patient=first)
 
     def _heard(self, registry: Key, pod: str, told: Activity) -> None:
         self._activities.hear(registry, pod, told)

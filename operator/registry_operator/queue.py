@@ -240,9 +240,14 @@ class Queue:
         slow: int,
         clock: Callable[[], float] = time.monotonic,
         waited: Callable[[float, str], None] = lambda seconds, kind: None,  # noqa: ARG005
+        awaited: Callable[[Work], bool] = lambda work: False,  # noqa: ARG005
     ) -> None:
-        """`waited` is told how long work was due, and of which kind, when it begins."""
+        """`waited` is told how long work was due, and of which kind, when it begins.
+
+        `awaited` says whether somebody waits for it: such work is never patient.
+        """
         self._backlog = Backlog(slow)
+        self._awaited = awaited
         self._waited = waited
         self._since: dict[Work, float] = {}  # when it was added, the oldest first
         self._clock = clock
@@ -272,7 +277,7 @@ class Queue:
 
     def add(self, key: Work, *, patient: bool = False) -> None:
         self._since.setdefault(key, self._clock())
-        self._backlog.add(key, patient=patient)
+        self._backlog.add(key, patient=patient and not self._awaited(key))
         self._wake()
 
     def put_off(self) -> None:

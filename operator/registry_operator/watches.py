@@ -85,8 +85,9 @@ class Table(Generic[T]):
         """What was known stays: the stream goes on."""
 
     def _add(self, work: set[Work]) -> None:
+        """What is in the first list did not change."""
         for one in work:
-            self._queue.add(one)
+            self._queue.add(one, patient=not self.listed_once.is_set())
 
 
 class OptionalTable(Table[T]):
@@ -189,11 +190,11 @@ class Watches:
         self._cache.see_secret(key, before, after)
         for work in self._concerns.of_secret(key, (before, after)):
             # What is seen first did not change.
-            self._queue.add(work, patient=before is None and not self._cache.awaits(work))
+            self._queue.add(work, patient=before is None)
 
     def consent(self, namespace: str) -> None:
         for work in self._concerns.of_consent(namespace):
-            self._queue.add(work, patient=not self._cache.awaits(work))
+            self._queue.add(work, patient=True)
 
     async def _follow(self) -> None:
         while True:

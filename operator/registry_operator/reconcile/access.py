@@ -86,8 +86,7 @@ class Access:
                 self._at.replicas.attend(key)
             self._revisions[key] = draft.revision
             if key not in self._at.cache.propagations:  # its replicas are not followed before its first look
-                look = Work(Kind.REGISTRY, *key)
-                self._at.queue.add(look, patient=not self._at.cache.awaits(look))
+                self._at.queue.add(Work(Kind.REGISTRY, *key), patient=True)
         written = Written(draft, [*([conflict] if conflict else []), *others])
         if not written.conflicts:
             self._last[key] = written

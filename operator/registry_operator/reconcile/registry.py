@@ -173,7 +173,7 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
     first = key not in at.cache.propagations
     propagation = checks.propagation(observed, rendered)
     for work in at.cache.see_propagation(key, propagation):
-        at.queue.add(work, patient=first and not at.cache.awaits(work))
+        at.queue.add(work, patient=first)
     found = checks.judge(observed, rendered, at.settings)
     ready = found.condition("Ready")
     if ready is None or ready.status != "True" or propagation.behind:

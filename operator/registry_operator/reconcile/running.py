@@ -46,7 +46,7 @@ class Look:
                         found[key] = counted(found[key], key, place)
                 await asyncio.sleep(PAUSE)
         for work in cache.see_running(found):
-            self._at.queue.add(work)
+            self._at.queue.add(work, patient=True)
 
 
 def by_host(registries: Iterable[Registry]) -> dict[str, list[Key]]:

@@ -81,7 +81,7 @@ def context(cluster: Cluster, cache: Cache, **changes: Any) -> Context:
         cache=cache,
         secrets=cast("Any", None),
         replicas=cast("Any", Unasked()),
-        queue=Queue(1),
+        queue=Queue(1, awaited=cache.awaits),
         recorder=Recorder(cluster, "test"),
         settings=harbour.SETTINGS,
         now=lambda: harbour.NOW,

@@ -175,6 +175,15 @@ async def test_a_worker_waits_for_the_next_key() -> None:
     assert await asyncio.wait_for(queue.take(), 1) == token("soon")
 
 
+async def test_what_somebody_waits_for_has_no_patience() -> None:
+    """Whoever adds it need not know that a status is still missing."""
+    waiting = {token("new")}
+    queue = Queue(slow=1, awaited=lambda work: work in waiting)
+    for name in ("a", "new", "b"):
+        queue.add(token(name), patient=True)
+    assert [(await queue.take()).name for _ in range(3)] == ["new", "a", "b"]
+
+
 async def test_workers_share_the_keys_and_none_runs_twice_at_a_time() -> None:
     """Eight workers, twenty keys that change again and again: each alone, no last change unseen."""
     queue = Queue(slow=4)

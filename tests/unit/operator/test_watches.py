@@ -7,7 +7,7 @@ from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData
 from registry_operator.queue import Kind, Queue, Work
-from registry_operator.watches import OptionalTable, Watches
+from registry_operator.watches import OptionalTable, Table, Watches
 
 from tests.unit.operator import harbour
 from tests.unit.operator.harbour import registry
@@ -57,7 +57,8 @@ async def test_an_account_that_is_named_restarts_no_stream_and_wakes_its_tokens(
 
 async def test_what_is_seen_first_did_not_change() -> None:
     """After a start each Secret is new to the operator: whose token waits for one comes before the others."""
-    cache, queue = Cache(), Queue(slow=1)
+    cache = Cache()
+    queue = Queue(slow=1, awaited=cache.awaits)
     settled = [harbour.token(name, status=harbour.ready()) for name in "abcdefg"]
     tokens = [*settled, harbour.token("new")]
     for token in tokens:
@@ -81,6 +82,20 @@ def taken(queue: Queue) -> list[str]:
     for work in due:
         queue.done(work)
     return [work.name for work in due if work.kind is Kind.ACCESS_TOKEN]
+
+
+def test_what_is_listed_first_did_not_change() -> None:
+    """After a start the CA bundle of each Registry is: who changed something comes before all of these."""
+    queue = Queue(slow=1)
+    first, second, changed = (
+        Work(Kind.NAMESPACE, "harbour", name) for name in ("first", "second", "changed")
+    )
+    table: Table[Work] = Table(lambda _key, seen: {seen} if seen else set(), list, queue)
+    table.listed({"harbour/first": first, "harbour/second": second})
+    queue.add(changed)
+    assert next(iter(queue.poll, None)) == changed
+    table.changed("harbour/second", second)
+    assert list(iter(queue.poll, None)) == [second, first]
 
 
 def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:

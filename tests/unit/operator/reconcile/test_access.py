@@ -61,7 +61,8 @@ class World:
 
 @asynccontextmanager
 async def world(registry: Registry) -> AsyncIterator[World]:
-    api, cache, queue = ScriptedApi(), Cache(), Queue(1)
+    api, cache = ScriptedApi(), Cache()
+    queue = Queue(1, awaited=cache.awaits)
     secrets = Secrets(cast("Any", None), Concerns(cache), Nobody())
     async with scripted(api) as cluster:
         at = context(cluster, cache, secrets=secrets, queue=queue)

@@ -19,6 +19,7 @@ from tests.unit.operator import harbour
 from tests.unit.operator.scripted import ScriptedApi, context, listing, scripted
 
 HARBOUR = Key("harbour", "harbour")
+OTHER = Work(Kind.REGISTRY, "other", "other")
 
 
 def pod(name: str, image: str, namespace: str = "harbour") -> dict[str, Any]:
@@ -42,7 +43,7 @@ async def test_pods_are_counted_page_by_page(monkeypatch: pytest.MonkeyPatch) ->
     """Under each host name of a Registry; a change of the count is judged, the same count is no work."""
     monkeypatch.setattr(running, "PAUSE", 0)
     api, cache = ScriptedApi(), Cache()
-    of = harbour.registry(exposure={"hosts": ["also.test"]})
+    of = harbour.registry(status=harbour.ready(), exposure={"hosts": ["also.test"]})
     cache.see_registry(HARBOUR, of)
     pages = [
         listing(*(pod(f"web-{number}", "harbour.test/app") for number in range(4)), following="more"),
@@ -55,6 +56,9 @@ async def test_pods_are_counted_page_by_page(monkeypatch: pytest.MonkeyPatch) ->
         await look.look()
         assert cache.running == {HARBOUR: Running(5, ("web-0", "web-1", "web-2"))}
         assert at.queue.depth == 1
+        at.queue.add(OTHER)
+        assert await at.queue.take() == OTHER, "a count is nothing that anybody waits for"
+        at.queue.done(OTHER)
         at.queue.done(await at.queue.take())
         await look.look()
         assert at.queue.depth == 0
