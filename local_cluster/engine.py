@@ -51,7 +51,8 @@ class Buildah:
         run([*self._buildah("rm"), "--all"])
 
     def _buildah(self, verb: str) -> list[str]:
-        storage = ["--root", f"{self.cache}/containers", "--runroot", "/run/roadstead-images"]
+        # What is mounted is remembered by the run root: another storage has its own.
+        storage = ["--root", f"{self.cache}/containers", "--runroot", f"/run/roadstead-images{self.cache}"]
         options = ["--isolation", "chroot", "--layers", "--quiet", "--file", "Containerfile"]
         return ["buildah", *storage, verb, *(options if verb == "build" else [])]
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from local_cluster import build, images
+from local_cluster import build, debian, images, parts
 from local_cluster.errors import ClusterError
 from local_cluster.parts import Parts
 from release import bundle, chart
@@ -33,7 +34,9 @@ def main() -> int:
             print(path.relative_to(ROOT.parent))
         return 0
     try:
-        write(words.to, words.repository, version)
+        debian.ensure(print)
+        with TemporaryDirectory(prefix="release-", dir=build.cache_root()) as folder:
+            write(words.to, words.repository, version, Path(folder))
     except (ClusterError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -41,19 +44,23 @@ def main() -> int:
     return 0
 
 
-def write(folder: Path, repository: str, version: str) -> None:
-    """Raises ClusterError where the images cannot be built, CalledProcessError where a tool fails."""
-    parts = Parts(build.cache_root())
-    engine = build.engine_for(parts.root, print, docker=False)
-    images.build(parts, engine, print, images.PYTHON_IMAGES)
+def write(folder: Path, repository: str, version: str, made_in: Path) -> None:
+    """Builds the images in the folder `made_in`: in an empty one with the Debian packages of today.
+
+    Raises ClusterError where something cannot be built, CalledProcessError where a tool fails.
+    """
+    made = Parts(made_in)
+    engine = build.engine_for(made.root, print, docker=False)
     folder.mkdir(parents=True, exist_ok=True)
     pinned = {}
     for name in images.PYTHON_IMAGES:
-        digest = bundle.layout(images.image(parts, name).archive, folder / name, version)
+        archive = images.build_one(made, engine, name, print).archive
+        digest = bundle.layout(archive, folder / name, version)
         pinned[name] = bundle.Pinned(f"{repository}/{name}", digest)
     (folder / "install.yaml").write_text(bundle.install(pinned))
     bundle.pinned_chart(folder / "chart", version, pinned)
-    helm = str(parts.binary("helm"))
+    wanted = [part for part in parts.CLIENTS if part.name == "helm"]
+    helm = parts.build(build.cache_root(), print, wanted).binary("helm")
     subprocess.run([helm, "package", folder / "chart", "--destination", folder], check=True)
 
 

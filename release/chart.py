@@ -17,7 +17,7 @@ from release import manifests, values
 from release.manifests import Object
 
 NAMESPACE = "roadstead-system"
-GENERATED = "# Made from {source} by `make chart`: its comments stand there.\n"
+GENERATED = "# Made from {source} by `make crds`: its comments stand there.\n"
 HELPERS = """\
 {{- define "roadstead.image" -}}
 {{ .image.repository }}

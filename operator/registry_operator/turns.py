@@ -1,6 +1,6 @@
 """Whose turn it is to be asked: so many replicas hold a connection, all others are visited.
 
-A connection that is held costs 63 KiB (TLS, buffers, a task), a visit 4 ms for its handshake. Up to HELD
+A connection that is held costs 63 KiB (TLS, buffers, a task), a visit 3 ms (its handshake). Up to HELD
 replicas are all held, and each change is heard as it happens. Of more, those of Registries where something
 is awaited are held, or visited one after the other, LINGER seconds each; where nothing is, a replica is
 visited as often as RATE lets it: each two and a half minutes with three thousand.
