@@ -164,12 +164,13 @@ class Replicas:
     async def _follow(self, registry: Key, pod: str, address: str) -> None:
         poll = _Poll(registry, pod, address)
         while True:
+            calls = self._turns.calls(registry)
             with self._turns.hold(registry) as holds:
                 session = self._staying if holds else self._visiting
                 known = await self._poll(poll, session, WAIT if holds else self._turns.lingers(registry))
                 await asyncio.sleep(PACE if known else poll.pause())
             if not holds and (known or poll.failures > FAILURES):
-                await self._turns.visit(registry)
+                await self._turns.visit(registry, calls)
 
     async def _poll(self, poll: "_Poll", session: aiohttp.ClientSession, wait: float) -> bool:
         """Asks once, and tells what is new; the replica waits so many seconds for something to be."""

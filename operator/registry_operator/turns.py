@@ -9,8 +9,10 @@ visited as often as RATE lets it: each two and a half minutes with three thousan
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 
 from registry_operator.models import Key
 
@@ -22,33 +24,50 @@ ATTENTION = 60.0  # seconds that something stays awaited, unless it is said agai
 Clock = Callable[[], float]
 
 
-class Gate:
-    """Lets so many through in a second, in the order in which they came."""
+class Line:
+    """Lets so many through in a second, in the order in which they came. Who left it holds up nobody."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
-        self._clock = clock
         self._each = 1 / rate
+        self._clock = clock
         self._next = clock()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def queue(self) -> float:
-        """Seconds until it is the turn of who has come now."""
-        now = self._clock()
-        mine = max(self._next, now)
-        self._next = mine + self._each
-        return mine - now
+    def join(self, turn: "asyncio.Future[bool]") -> None:
+        """It becomes False when it is its turn. Who no longer waits has it done, or cancelled, before."""
+        self._waiting.append(turn)
+        if self._timer is None:
+            self._next = max(self._next, self._clock())
+            self._let()
+
+    def _let(self) -> None:
+        self._timer = None
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+            elif (early := self._next - self._clock()) > 0:
+                self._timer = asyncio.get_running_loop().call_later(early, self._let)
+                return
+            else:
+                self._waiting.popleft().set_result(False)
+                self._next += self._each
 
 
 class Attention:
-    """Of one Registry: until when something of it is awaited, and who waits to hear so."""
+    """Of one Registry: until when something is awaited, how often that was said, who waits to hear so."""
 
     def __init__(self) -> None:
         self.until = float("-inf")
-        self.called = asyncio.Event()
+        self.calls = 0
+        self.waiting: set[asyncio.Future[bool]] = set()
 
     def call(self, until: float) -> None:
         self.until = max(self.until, until)
-        self.called.set()
-        self.called = asyncio.Event()
+        self.calls += 1
+        for one in self.waiting:
+            if not one.done():
+                one.set_result(True)
 
 
 class Turns:
@@ -60,7 +79,7 @@ class Turns:
         self._clock = clock
         self._holding = 0
         self._wanted: dict[Key, Attention] = {}
-        self._anew, self._still, self._quiet = (Gate(rate, clock) for _ in range(3))
+        self._anew, self._still, self._quiet = (Line(rate, clock) for _ in range(3))
         self.followed = 0  # replicas in all
 
     def attend(self, registry: Key) -> None:
@@ -86,29 +105,46 @@ class Turns:
         """Seconds that a visit is to wait for news: they come while it lasts, or at the next visit."""
         return LINGER if self._is_attended(registry) else 0.0
 
-    async def visit(self, registry: Key) -> None:
+    def calls(self, registry: Key) -> int:
+        """How often its Registry was attended: who polls it asks before."""
+        return self._attention(registry).calls
+
+    async def visit(self, registry: Key, calls: int) -> None:
         """Waits until a replica that was visited is due again, or until its Registry is attended anew.
 
-        What is new waits for nobody of whom something has been awaited for longer: of those there are many
-        where all replicas of a fleet come anew, or more than can be held are broken.
+        `calls` are those before it was visited: what was said meanwhile is new, too. What is new waits for
+        nobody of whom something has been awaited for longer: of those there are many where all replicas of
+        a fleet come anew, or more than can be held are broken.
         """
-        if self._is_attended(registry):
-            called = await self._is_called(registry, self._still.queue())
-        else:
-            called = (
-                await self._is_called(registry, self._rest() * random.uniform(0.8, 1))
-                or self._is_attended(registry)  # since the very moment in which its rest ended
-                or await self._is_called(registry, self._quiet.queue())
-            )
-        if called:
-            await asyncio.sleep(self._anew.queue())
+        if self.calls(registry) == calls:
+            if self._is_attended(registry):
+                called = await self._is_called(registry, self._still.join)
+            else:
+                rest = self._rest() * random.uniform(0.8, 1)
+                called = (
+                    await self._is_called(registry, partial(_after, rest))
+                    or self._is_attended(registry)  # since the very moment in which its rest ended
+                    or await self._is_called(registry, self._quiet.join)
+                )
+            if not called:
+                return
+        turn = asyncio.get_running_loop().create_future()
+        self._anew.join(turn)
+        await turn
 
-    async def _is_called(self, registry: Key, within: float) -> bool:
-        """Whether its Registry was attended anew before so many seconds are over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                return await self._attention(registry).called.wait()
-        return False
+    async def _is_called(
+        self, registry: Key, begin: Callable[["asyncio.Future[bool]"], asyncio.TimerHandle | None]
+    ) -> bool:
+        """Whether its Registry was attended anew before the wait that `begin` begins was over."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiting, timer = self._attention(registry).waiting, begin(turn)
+        waiting.add(turn)
+        try:
+            return await turn
+        finally:
+            waiting.discard(turn)
+            if timer is not None:
+                timer.cancel()
 
     def _rest(self) -> float:
         return max(QUIET, self.followed / self._rate)
@@ -118,3 +154,13 @@ class Turns:
 
     def _attention(self, registry: Key) -> Attention:
         return self._wanted.setdefault(registry, Attention())
+
+
+def _after(seconds: float, turn: "asyncio.Future[bool]") -> asyncio.TimerHandle:
+    """It becomes False after so many seconds."""
+    return asyncio.get_running_loop().call_later(seconds, _over, turn)
+
+
+def _over(turn: "asyncio.Future[bool]") -> None:
+    if not turn.done():
+        turn.set_result(False)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from registry_operator import turns as module
 from registry_operator.models import Key
-from registry_operator.turns import Gate, Turns
+from registry_operator.turns import Line, Turns
 
 QUIET, BUSY = Key("shop", "quiet"), Key("shop", "busy")
 
@@ -30,7 +30,7 @@ def clock() -> Clock:
 @contextmanager
 def visiting(turns: Turns, registry: Key, number: int) -> Iterator[list[asyncio.Task[None]]]:
     """So many replicas of a Registry, in the order in which they come; nobody waits after the block."""
-    tasks = [asyncio.create_task(turns.visit(registry)) for _ in range(number)]
+    tasks = [asyncio.create_task(turns.visit(registry, turns.calls(registry))) for _ in range(number)]
     try:
         yield tasks
     finally:
@@ -62,12 +62,46 @@ def test_of_many_those_are_held_where_something_is_awaited(clock: Clock) -> None
         assert not later
 
 
-def test_visits_are_paced(clock: Clock) -> None:
-    """So many a second, and none waits for a time in which nobody came."""
-    gate = Gate(10, clock)
-    assert [gate.queue() for _ in range(3)] == pytest.approx([0, 0.1, 0.2])
+async def test_visits_are_paced(clock: Clock) -> None:
+    """So many a second, and none is saved up in a time in which nobody came."""
+    line = Line(10, clock)
+
+    def passed(number: int) -> int:
+        turns = [asyncio.get_running_loop().create_future() for _ in range(number)]
+        for turn in turns:
+            line.join(turn)
+        return sum(turn.done() for turn in turns)
+
+    assert passed(3) == 1
     clock.now = 100
-    assert gate.queue() == pytest.approx(0)
+    line._let()
+    assert passed(3) == 1
+    clock.now = 100.55
+    line._let()
+    assert not line._waiting
+
+
+async def test_who_left_a_line_holds_up_nobody() -> None:
+    """A fleet that came anew and went, or was called out of it: who comes then waits for none of them."""
+    turns = Turns(held=0, rate=10)
+    turns.followed = 3000
+    turns.attend(BUSY)
+    with visiting(turns, BUSY, 100):
+        await asyncio.sleep(0.05)
+    turns.attend(QUIET)
+    await asyncio.wait_for(turns.visit(QUIET, turns.calls(QUIET)), 0.5)
+
+
+async def test_what_is_said_during_a_visit_is_new() -> None:
+    """The replica may have answered before it knew: it is asked again before all who have waited longer."""
+    turns = Turns(held=0, rate=1)
+    turns.followed = 3000
+    turns.attend(BUSY)
+    with visiting(turns, BUSY, 300):
+        await asyncio.sleep(0.05)
+        before = turns.calls(QUIET)
+        turns.attend(QUIET)
+        await asyncio.wait_for(turns.visit(QUIET, before), 0.5)
 
 
 def test_only_who_waits_for_something_lingers(clock: Clock) -> None:
@@ -84,7 +118,7 @@ async def test_whoever_is_attended_is_visited_again_at_once() -> None:
     turns.attend(BUSY)
     async with asyncio.timeout(2):
         for _ in range(5):
-            await turns.visit(BUSY)
+            await turns.visit(BUSY, turns.calls(BUSY))
 
 
 async def test_a_call_ends_the_wait() -> None:
@@ -139,4 +173,3 @@ def test_the_rate_bounds_the_whole_fleet(clock: Clock) -> None:
     turns = Turns(held=0, rate=20, clock=clock)
     turns.followed = 3000
     assert turns._rest() == 150
-    assert [turns._quiet.queue() for _ in range(3000)][-1] == pytest.approx(150, abs=1)
