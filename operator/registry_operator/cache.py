@@ -290,6 +290,8 @@ class Cache:
         before = states.pop(pod, None)
         if seen is not None:
             states[pod] = seen
+        if not states:
+            del self.replicas[registry]
         return set() if before == seen else {Work(Kind.REGISTRY, *registry)}
 
     def see_running(self, seen: Mapping[Key, Running]) -> set[Work]:

@@ -92,7 +92,8 @@ class Session:
 
     async def close(self) -> None:
         """A thread that does not end within seconds is left behind: it can do nothing but see."""
-        self._stop()
+        with suppress(RuntimeError):  # it ended by itself, and its loop is closed
+            self._stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(15):
                 await self.ended.wait()

@@ -191,6 +191,10 @@ class Unreadable:
         return str(self.raw["metadata"].get("uid"))
 
     @property
+    def version(self) -> str:
+        return str(self.raw["metadata"].get("resourceVersion") or "")
+
+    @property
     def name(self) -> object:
         """`spec.name`, which a Namespace claims."""
         spec = self.raw.get("spec")

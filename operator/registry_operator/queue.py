@@ -66,6 +66,7 @@ AS_LONG = 0.5  # seconds: what takes so long rests as long
 LONGEST_REST = 0.5  # seconds
 FAIR = 4  # each so many-th run is of a later lane, of these in turn: the first ones may never be empty
 PATIENCE = 4  # each so many-th run of a lane is of what is patient
+SPARE = 64  # times that count no longer, besides as many as count
 FORGOTTEN = 4096  # entries after which old ones are dropped
 
 
@@ -160,6 +161,9 @@ class Backlog:
             return
         self._later[key] = when
         heapq.heappush(self._times, (when, key))
+        if len(self._times) > 2 * len(self._later) + SPARE:  # those of before stay in it until their time
+            self._times = [(at, waiting) for waiting, at in self._later.items()]
+            heapq.heapify(self._times)
 
     def pop(self, now: float) -> Work | None:
         """The next key to run, or None when nothing that may run is due."""
@@ -177,6 +181,11 @@ class Backlog:
         """The run succeeded."""
         self._failures.pop(key, None)
         self._ended(key)
+
+    def put_back(self, key: Work, when: float) -> None:
+        """It did not run, and does at `when`."""
+        self._ended(key)
+        self.add_at(key, when)
 
     def failed(self, key: Work, now: float) -> float:
         """The run failed: the key comes back after twice the wait of the last time. Returns the seconds."""
@@ -310,6 +319,11 @@ class Queue:
 
     def done(self, key: Work) -> None:
         self._backlog.done(key)
+        self._wake()
+
+    def put_back(self, key: Work, seconds: float) -> None:
+        """It did not run, and does in so many seconds."""
+        self._backlog.put_back(key, self._clock() + seconds)
         self._wake()
 
     def failed(self, key: Work) -> float:

@@ -1,7 +1,12 @@
 """Who refers to whom, as the resources say it themselves."""
 
+import re
+
 from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
+from registry_operator.models.base import DNS_NAME
+
+LONGEST = 253  # characters of the name of an object
 
 
 def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
@@ -72,4 +77,6 @@ def owner_of(annotation: str) -> Key | None:
     """The AccessToken that a Secret's annotation names as its owner; None where that is nothing of ours."""
     kind, _, place = annotation.partition(" ")
     namespace, _, name = place.partition("/")
-    return Key(namespace, name) if kind == AccessToken.KIND and name else None
+    # Anybody may write it, and it is part of a path to the API server.
+    named = all(re.fullmatch(DNS_NAME, part) and len(part) <= LONGEST for part in (namespace, name))
+    return Key(namespace, name) if kind == AccessToken.KIND and named else None

@@ -147,8 +147,13 @@ class Secrets:
         if before != after:
             self._changes.secret(key, before, after)
 
+    def missed(self, key: Key) -> None:
+        """It was not there when it was asked for; its stream may have brought it since."""
+        self._looked.add(key)
+
     def remove(self, key: Key) -> None:
         """It is gone, or is no longer kept."""
+        self._looked.discard(key)  # else the names of all that there ever was would stay
         before = self._found.get(key)
         self._keep(key, None)
         if before is not None:

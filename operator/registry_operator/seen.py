@@ -133,8 +133,8 @@ def release(deployment: Object) -> Release | None:
 
 def _certificate(deployment: Object) -> str:
     volumes = deployment["spec"].get("template", {}).get("spec", {}).get("volumes") or ()
-    found = (one["secret"]["secretName"] for one in volumes if one["name"] == CERTIFICATE_VOLUME)
-    return next(found, "")
+    found = (one.get("secret") or {} for one in volumes if one["name"] == CERTIFICATE_VOLUME)
+    return str(next(found, {}).get("secretName", ""))
 
 
 def request(obj: Object) -> Request | None:
@@ -192,7 +192,7 @@ def endpoint_slice(obj: Object) -> Slice | None:
 
 def _endpoint(one: Object) -> Endpoint | None:
     target = one.get("targetRef") or {}
-    if target.get("kind") != "Pod" or not one.get("addresses"):
+    if target.get("kind") != "Pod" or not target.get("name") or not one.get("addresses"):
         return None
     conditions = one.get("conditions") or {}
     ready = conditions.get("ready", True)

@@ -9,9 +9,12 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from registry_operator import names
 from registry_operator.names import SECRETS_ROLE
+from registry_operator.reconcile.sweep import FIRST
+from registry_operator.seen import CERTIFICATE_VOLUME
 
-from tests.operator.apiserver import ApiServer
+from tests.operator.apiserver import ApiServer, Object
 from tests.operator.operator_process import Cluster, Operator, Relay, controllers, install, running, wait
 
 pytestmark = pytest.mark.cluster
@@ -158,6 +161,57 @@ def test_deletion_in_any_order_leaves_nothing(operator: Operator, cluster: Clust
     if order == "operator gone":
         operator.ready()
     wait(lambda: not cluster.list("Secret", app), 60, "a pull secret is left")
+
+
+def test_nothing_that_a_tenant_writes_ends_the_operator(operator: Operator, cluster: Cluster) -> None:
+    """A time that no calendar has, a path in an annotation, our labels on what is no Registry's.
+
+    Others are served on, by the operator that hears of it and by the one that starts after it.
+    """
+    cluster.namespace("hostile", consent="")
+    cluster.namespace("others")
+    cluster.registry("others")
+    cluster.token("hostile", "never", expiresAt="9999-12-31T23:59:59-01:00")
+    place = "/api/v1/namespaces/hostile/serviceaccounts/path"
+    mark = {f"{names.IMAGE_PULL_SECRETS}x": "s AccessToken hostile/../accesstokens"}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "path", "annotations": mark},
+    }
+    cluster.server.apply(place, account, "kubectl")
+    cluster.server.apply(cluster.path("Deployment", "hostile", "theirs"), theirs(), "kubectl")
+
+    for number in range(1, 3):
+        cluster.token("others", f"robot-{number}")
+        wait(lambda: len(hashes(cluster, "others")) == number)  # noqa: B023 - within this turn
+        time.sleep(FIRST + 1)  # the first sweep
+        assert operator.is_alive()
+        operator.stop(signal.SIGKILL)
+        operator.ready()
+    said = cluster.condition("AccessToken", "hostile", "never", "Ready")
+    assert said["reason"] == "InvalidResource"
+    assert "expiresAt" in said["message"]
+
+
+def theirs() -> Object:
+    """A Deployment of a tenant's own that looks like a Registry's, and has another volume in its place."""
+    labels = {
+        names.NAME: names.RUNTIME,
+        "app.kubernetes.io/managed-by": "roadstead",
+        names.INSTANCE: "theirs",
+    }
+    pod = {
+        "containers": [{"name": "one", "image": "example.com/one"}],
+        "volumes": [{"name": CERTIFICATE_VOLUME, "emptyDir": {}}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "theirs", "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
 
 
 def namespaces(cluster: Cluster) -> set[str]:

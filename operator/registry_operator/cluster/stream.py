@@ -77,7 +77,6 @@ class Stream(Generic[T]):
             try:
                 await self._go_on()
             except Exception:
-                # An object that we cannot digest must not silence all others of its kind.
                 log.exception("fault in a stream", extra={"resource": self.resource.plural})
                 self._version = ""
                 await self._pause(FORBIDDEN_RETRY)
@@ -117,7 +116,7 @@ class Stream(Generic[T]):
         version = ""
         async for page in self._cluster.pages(self.resource, self._scope):
             for obj in page.items:
-                kept = self._keep(obj)
+                kept = self._kept(obj)
                 if kept is not None:
                     found[_path_of(obj)] = kept
             version = page.version
@@ -136,11 +135,20 @@ class Stream(Generic[T]):
             del obj  # it must not stay in memory until the next one comes
 
     def _see(self, kind: str, obj: Object) -> None:
-        kept = self._keep(obj) if kind in {"ADDED", "MODIFIED"} else None
+        kept = self._kept(obj) if kind in {"ADDED", "MODIFIED"} else None
         if kept is None:
             self._sink.removed(_path_of(obj))
         else:
             self._sink.changed(_path_of(obj), kept)
+
+    def _kept(self, obj: Object) -> T | None:
+        """None also where it cannot be digested: it must not silence all others of its kind."""
+        try:
+            return self._keep(obj)
+        except Exception:
+            told = {"resource": self.resource.plural, "object": _path_of(obj)}
+            log.exception("an object cannot be read; it is as if it were not there", extra=told)
+            return None
 
     async def _pause(self, longest: float, at_least: float = 0.0) -> None:
         self.restarts += 1

@@ -64,7 +64,10 @@ Subnet = Annotated[
 @lru_cache(1 << 12)  # the conditions of a status mostly changed in the same second
 def parse_time(text: str) -> datetime:
     """A time of the Kubernetes API (RFC 3339). Raises ValueError."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is, in UTC, before the year 1 or after the year 9999") from None
 
 
 def _as_time(value: Any) -> Any:
@@ -73,7 +76,7 @@ def _as_time(value: Any) -> Any:
 
 def format_time(value: datetime) -> str:
     """As the Kubernetes API writes times: UTC, whole seconds."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 Time = Annotated[
@@ -278,6 +281,8 @@ class Resource(Generic[S, T]):
             raise InvalidResource(place, _sentence(error)) from None
         except (KeyError, ValueError) as error:
             raise InvalidResource(place, f"metadata: {error!r}") from None
+        except Exception as error:  # whatever one object says, it must not keep all others from being read
+            raise InvalidResource(place, f"cannot be read ({type(error).__name__})") from error
 
 
 def _sentence(error: ValidationError) -> str:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from registry_operator import names, seen
+from registry_operator.claims import allowed
 from registry_operator.cluster import Version
 from registry_operator.cluster.resources import CONFIG_MAPS
 from registry_operator.desired.draft import Draft, Drafts
@@ -135,6 +136,12 @@ class Access:
             self._at.cache.see_child(kind, key, mended)
 
     def is_known(self, key: Key) -> bool:
-        """A policy that is rendered before all passwords have been read would lock their users out."""
-        namespaces = {key.namespace, *(token.namespace for token in self._at.cache.tokens.naming(key))}
-        return self._at.secrets.known(namespaces & self._at.cache.accounts.keys())
+        """A policy that is rendered before all passwords have been read would lock their users out.
+
+        Those whom the Registry does not let in are not waited for: theirs are no part of it.
+        """
+        accounts, registry = self._at.cache.accounts, self._at.cache.registries.objects.get(key)
+        naming = {token.namespace for token in self._at.cache.tokens.naming(key)}
+        if registry is not None:
+            naming = {one for one in naming if allowed(registry, accounts.get(one))}
+        return self._at.secrets.known({key.namespace, *naming} & accounts.keys())

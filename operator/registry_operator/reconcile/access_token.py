@@ -1,6 +1,7 @@
 """AccessToken: the password, the pull secrets, and when it ends."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from registry_operator import names
@@ -16,6 +17,7 @@ from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import service_accounts, status
 from registry_operator.reconcile.apply import apply, apply_all, remove
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.every import every
 from registry_operator.relations import owner_of
 
 LATER = 0.15  # seconds
@@ -44,13 +46,12 @@ async def reconcile(at: Context, key: Key) -> None:
     if children and there is Absence.MISSING and not conflict:
         at.queue.add_after(Work(Kind.ACCESS_TOKEN, *key), LATER)
         return  # of many new tokens all get into the policy before the first one's status is written
-    if not conflict:
-        await apply_all(at, token, children[1:])
     try:
-        await service_accounts.name(at, token)
-    finally:  # what may not be there goes, whatever keeps a ServiceAccount from being written
-        for gone in unwanted(observed):
-            await remove(at, "Secret", gone, token)
+        if not conflict:
+            await apply_all(at, token, children[1:])
+    finally:  # what may not be there goes, whatever one target keeps from being written
+        removals = (remove(at, "Secret", gone, token) for gone in unwanted(observed))
+        await every([service_accounts.name(at, token), *removals])
     token = at.cache.tokens.objects.get(key)
     if token is None:
         return
@@ -71,21 +72,33 @@ async def end(at: Context, token: AccessToken) -> None:
 
 
 async def forget(at: Context, key: Key | None = None) -> None:
-    """Deletes what a token that is gone has left: of this name, or of any."""
+    """Deletes what a token that is gone has left: of this name, or of any.
+
+    Raises the first ClusterError when all was tried: what one namespace keeps, no other has to.
+    """
     tokens = frozenset(token.meta.uid for token in at.cache.tokens.objects.values())
     secrets, lists = at.secrets.strays(tokens), at.cache.service_accounts.strays(tokens)
     owners = {*map(owner_in, secrets.values()), *lists}
     if key is not None:
         owners = {owner for owner in owners if owner[0] == f"{AccessToken.KIND} {key}"}
-    gone = {owner for owner in owners if await is_gone(at, *owner)}
-    try:
-        for owner in gone & lists.keys():
-            await service_accounts.forget(at, owner[1], lists[owner])
-    finally:
-        for secret, data in secrets.items():
-            if owner_in(data) in gone:
-                await at.cluster.delete(SECRETS, *secret, data)
-                log.info("leftover deleted", extra={"secret": str(secret)})
+    mine: dict[tuple[str, str], dict[Key, SecretData]] = {owner: {} for owner in owners}
+    for secret, data in secrets.items():
+        if (owner := owner_in(data)) in mine:
+            mine[owner][secret] = data
+    await every(_forget(at, owner, lists.get(owner, ()), left) for owner, left in mine.items())
+
+
+async def _forget(
+    at: Context, owner: tuple[str, str], lists: Iterable[Key], secrets: Mapping[Key, SecretData]
+) -> None:
+    if await is_gone(at, *owner):
+        removals = (_delete(at, secret, data) for secret, data in secrets.items())
+        await every([service_accounts.forget(at, owner[1], lists), *removals])
+
+
+async def _delete(at: Context, secret: Key, data: SecretData) -> None:
+    await at.cluster.delete(SECRETS, *secret, data)
+    log.info("leftover deleted", extra={"secret": str(secret)})
 
 
 def owner_in(data: SecretData) -> tuple[str, str]:
@@ -105,7 +118,7 @@ async def is_gone(at: Context, owner: str, uid: str) -> bool:
         found = await at.cluster.get(ACCESS_TOKENS, *key)
     except NotFound:
         return True
-    return bool(found["metadata"]["uid"] != uid)
+    return bool(found["metadata"].get("uid") != uid)
 
 
 def remind(at: Context, token: AccessToken, due: datetime | None) -> None:

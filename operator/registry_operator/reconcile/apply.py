@@ -1,6 +1,5 @@
 """Children: left alone where they are as they should be, applied where ours, refused where not ours."""
 
-import asyncio
 import base64
 import logging
 import time
@@ -22,6 +21,7 @@ from registry_operator.observed import Conflict, SecretData
 from registry_operator.reconcile import scaling
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.drift import Path, covers, differences
+from registry_operator.reconcile.every import every
 from registry_operator.reconcile.repairs import Drift, who
 from registry_operator.secrets import read
 
@@ -31,12 +31,9 @@ log = logging.getLogger(__name__)
 
 
 async def apply_all(at: Context, owner: Owner, children: Iterable[Child]) -> list[Conflict]:
-    """All at a time. The first error is raised when every one has ended, so that none goes on unseen."""
-    results = await asyncio.gather(*(apply(at, owner, child) for child in children), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if isinstance(result, Conflict)]
+    """All at a time. The first error is raised when every one has ended."""
+    results = await every(apply(at, owner, child) for child in children)
+    return [result for result in results if result is not None]
 
 
 async def apply(at: Context, owner: Owner, child: Child) -> Conflict | None:

@@ -142,7 +142,7 @@ class Context:
             try:
                 self.secrets.put(key, read(await self.cluster.get(SECRETS, *key)))
             except NotFound:
-                self.secrets.put(key, None)
+                self.secrets.missed(key)
 
     def known(self, token: AccessToken) -> bool:
         """Whether the Secrets of the token's namespace and of its targets have been read, or refused."""

@@ -13,7 +13,7 @@ from registry_operator.desired.registry import render
 from registry_operator.desired.rendered import Rendered, identity
 from registry_operator.errors import NotPermitted, OperatorError
 from registry_operator.models import Key, Registry
-from registry_operator.observed import Conflict, Turn
+from registry_operator.observed import Conflict, Propagation, RegistryObserved, Turn
 from registry_operator.queue import Kind, Work
 from registry_operator.reconcile import deletion, mounts, status, upgrades
 from registry_operator.reconcile.access import Access
@@ -67,12 +67,17 @@ async def reconcile(at: Context, access: Access, key: Key) -> None:
     paused = names.is_paused(registry)
     left = set() if paused else await take_back(at, registry)
     rendered = render(at.observe_registry(registry, left=left), at.settings, written.draft)
-    applied = Applied([], set(), set()) if paused else await apply_children(at, registry, rendered)
+    try:
+        applied = Applied([], set(), set()) if paused else await apply_children(at, registry, rendered)
+        await mounts.refresh(at, registry)
+    except OperatorError:  # whatever cannot be written: tokens are judged by what the replicas say
+        follow(at, registry)
+        propagate(at, at.observe_registry(registry), rendered)
+        raise
     held = waiting(at, registry, rendered) if paused else None
     left |= applied.left
     conflicts = written.conflicts + applied.conflicts
-    await mounts.refresh(at, registry)
-    at.replicas.follow(key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry))
+    follow(at, registry)
     await judge(at, key, rendered, Outcome(conflicts, applied.denied, left, held, turn))
     if rendered.turns and (rest := (rendered.turns - at.now()).total_seconds()) < PERIOD:
         at.queue.add_after(Work(Kind.REGISTRY, *key), max(rest, 0.05))  # later ones the sweep finds
@@ -88,9 +93,7 @@ async def empty(at: Context, registry: Registry) -> None:
         error.message = f"{error.message}; {deleting.way_out(registry)}"
         raise
     await mounts.refresh(at, registry)
-    at.replicas.follow(
-        registry.key, names.state_server(registry), at.client_secret(registry), at.endpoints(registry)
-    )
+    follow(at, registry)
     current = at.cache.registries.objects.get(registry.key)
     if current is not None:
         await status.write(
@@ -98,6 +101,12 @@ async def empty(at: Context, registry: Registry) -> None:
         )
     if applied.conflicts:
         at.queue.add_after(Work(Kind.REGISTRY, *registry.key), CONFLICT_LOOK)
+
+
+def follow(at: Context, registry: Registry) -> None:
+    """From now on the replicas that are there now are asked for their states."""
+    server, secret = names.state_server(registry), at.client_secret(registry)
+    at.replicas.follow(registry.key, server, secret, at.endpoints(registry))
 
 
 def waiting(at: Context, registry: Registry, rendered: Rendered) -> tuple[str, ...]:
@@ -163,6 +172,16 @@ async def apply_children(at: Context, registry: Registry, rendered: Rendered) ->
     return applied
 
 
+def propagate(at: Context, observed: RegistryObserved, rendered: Rendered) -> Propagation:
+    """How far the policy has come; its Namespaces and AccessTokens are judged by it."""
+    key = observed.registry.key
+    first = key not in at.cache.propagations
+    found = checks.propagation(observed, rendered)
+    for work in at.cache.see_propagation(key, found):
+        at.queue.add(work, patient=first)
+    return found
+
+
 async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> None:
     """By what is known after the applies."""
     registry = at.cache.registries.objects.get(key)
@@ -170,10 +189,7 @@ async def judge(at: Context, key: Key, rendered: Rendered, outcome: Outcome) -> 
         return
     seen = at.observe_registry(registry, outcome.conflicts, outcome.left)
     observed = replace(seen, denied=frozenset(outcome.denied), held=outcome.held, turn=outcome.turn)
-    first = key not in at.cache.propagations
-    propagation = checks.propagation(observed, rendered)
-    for work in at.cache.see_propagation(key, propagation):
-        at.queue.add(work, patient=first)
+    propagation = propagate(at, observed, rendered)
     found = checks.judge(observed, rendered, at.settings)
     ready = found.condition("Ready")
     if ready is None or ready.status != "True" or propagation.behind:

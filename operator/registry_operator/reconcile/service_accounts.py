@@ -1,16 +1,16 @@
 """ServiceAccounts that name pull secrets: read, and written only if nobody wrote them since."""
 
-import asyncio
 import logging
 from collections.abc import Iterable
 
 from registry_operator import seen
 from registry_operator.cluster.resources import SERVICE_ACCOUNTS
 from registry_operator.desired.service_accounts import Edit, edit, edits
-from registry_operator.errors import NotFound
+from registry_operator.errors import NotFound, NotPermitted
 from registry_operator.models import AccessToken, Key
 from registry_operator.reconcile.apply import changed_by, tell
 from registry_operator.reconcile.context import Context
+from registry_operator.reconcile.every import every
 
 LIST = (("imagePullSecrets",),)
 log = logging.getLogger(__name__)
@@ -29,11 +29,8 @@ async def forget(at: Context, uid: str, keys: Iterable[Key]) -> None:
 
 
 async def _write(at: Context, wanted: Iterable[Edit], token: AccessToken | None = None) -> None:
-    """All at a time. The first error is raised when every one has ended, so that none keeps others back."""
-    results = await asyncio.gather(*(_patch(at, one, token) for one in wanted), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    """All at a time. The first error is raised when every one has ended."""
+    await every(_patch(at, one, token) for one in wanted)
 
 
 async def _patch(at: Context, one: Edit, token: AccessToken | None) -> None:
@@ -41,6 +38,13 @@ async def _patch(at: Context, one: Edit, token: AccessToken | None) -> None:
     try:
         answer = await at.cluster.merge(SERVICE_ACCOUNTS, *one.key, one.patch, one.seen)
     except NotFound:
+        return
+    except NotPermitted as error:
+        if one.placed is not None:
+            raise
+        # The namespace takes nothing any more. When it does again, the sweep takes the entry out.
+        told = {"service_account": str(one.key), "error": error.message}
+        log.info("the entry of a pull secret is left", extra=told)
         return
     at.cache.see_service_account(one.key, seen.service_account(answer))
     fields = {"service_account": str(one.key), "names": one.placed is not None}

@@ -14,7 +14,7 @@ from typing import Any
 
 from registry_operator.cluster import Resource, Scope
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, NAMESPACES, REGISTRIES
-from registry_operator.errors import NotFound
+from registry_operator.errors import ClusterError, NotFound
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key, Registry, is_older
 from registry_operator.queue import OWN, Kind, Work
@@ -70,12 +70,19 @@ class Sweep:
         """Raises ClusterError."""
         for resource in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS):
             await self._compare(resource)
-        await access_token.forget(self._at)  # of tokens that went while no operator was there
+        await self._forget()
         at = self._at
         at.normal = {child: content for child, content in at.normal.items() if child in at.cache.children}
         owners = {one.meta.uid for table in self._owners() for one in table.objects.values()}
         at.cache.gone.keep(owners)
         self.done_at = time.monotonic()
+
+    async def _forget(self) -> None:
+        """Of tokens that went while no operator was there. What a namespace refuses holds up nothing else."""
+        try:
+            await access_token.forget(self._at)
+        except ClusterError as error:
+            log.warning("leftovers of tokens stay", extra={"error": error.message})
 
     async def _again(self) -> None:
         """Not put into the queue for later: there fourteen thousand would have their times in memory."""
@@ -122,7 +129,12 @@ class Sweep:
         cache = self._at.cache
         if resource is NAMESPACES:
             return {Key("", name): "" for name in cache.accounts}
-        return cache.table(Kind(resource.kind)).versions()
+        unread = {
+            Key(work.namespace, work.name): one.version
+            for work, one in cache.unreadable.items()
+            if work.kind == resource.kind
+        }
+        return cache.table(Kind(resource.kind)).versions() | unread
 
     def _owners(self) -> tuple[Table[Registry], Table[AccessToken]]:
         return self._at.cache.registries, self._at.cache.tokens

@@ -32,8 +32,7 @@ class Worker:
             work = await self.at.queue.take()
             began = time.monotonic()
             if rest := self.pace.rest(work, began):
-                self.at.queue.done(work)
-                self.at.queue.add_after(work, rest)
+                self.at.queue.put_back(work, rest)
                 continue
             try:
                 result = await self._reconcile(work)

@@ -219,3 +219,13 @@ def test_the_late_deletion_of_a_predecessor_takes_nothing_from_its_successor(cac
     assert (len(cache.tokens.objects), len(cache.claims.objects), len(cache.registries.objects)) == (1, 1, 1)
     assert cache.see_token(robot.key, None, robot.meta.uid)
     assert not cache.tokens.objects
+
+
+def test_of_replicas_that_are_gone_nothing_is_left() -> None:
+    """Over years many Registries come and go."""
+    cache, key = Cache(), Key("harbour", "harbour")
+    work = {Work(Kind.REGISTRY, *key)}
+    assert cache.see_replica(key, "pod-a", harbour.state("pod-a", "1")) == work
+    assert cache.see_replica(key, "pod-a", None) == work
+    assert cache.see_replica(key, "pod-a", None) == set()
+    assert cache.replicas == {}

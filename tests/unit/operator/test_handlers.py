@@ -203,3 +203,14 @@ async def test_a_resource_that_is_not_there_yet_is_found_later() -> None:
         await eventually(lambda: "does not watch" in watchdog.fault, 20)
         await eventually(lambda: seen.objects == {"a": "1"}, 20)
         assert seen.restarts == 1
+
+
+async def test_a_kopf_that_ends_by_itself_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loop is closed then: to stop it must not end the operator."""
+
+    async def ends(**_: object) -> None:
+        return
+
+    monkeypatch.setattr("kopf.operator", ends)
+    async with watching(ScriptedApi()) as (seen, _):
+        await eventually(lambda: seen.restarts >= 2)

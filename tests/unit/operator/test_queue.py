@@ -162,6 +162,33 @@ def test_the_jitter_is_half_of_the_wait() -> None:
     assert backlog.failed(registry("a"), 0) == FIRST_RETRY / 2
 
 
+def test_times_that_count_no_longer_are_forgotten(backlog: Backlog) -> None:
+    """A token that ends in 90 days is judged each five minutes until then: of 26,000 times one counts."""
+    ends = {token(str(number)): 86400.0 * (1 + number) for number in range(10)}
+    for turn in range(200):
+        for key, end in ends.items():
+            backlog.add(key)
+            assert backlog.pop(turn) == key
+            backlog.done(key)
+            backlog.add_at(key, end + turn / 1000)
+    assert len(backlog._times) < 100
+    assert [backlog.pop(86400.0 * (2 + number)) for number in range(10)] == list(ends)
+
+
+def test_what_came_too_soon_after_a_failure_has_failed_all_the_same(backlog: Backlog) -> None:
+    """A burst of events makes nobody forget how long the next try is to wait."""
+    backlog.add(registry("a"))
+    assert backlog.pop(0) == registry("a")
+    first = backlog.failed(registry("a"), 0)
+    backlog.add(registry("a"))
+    assert backlog.pop(0.1) == registry("a")
+    backlog.put_back(registry("a"), 0.2)
+    assert backlog.failing
+    assert backlog.pop(0.1) is None
+    assert backlog.pop(0.2) == registry("a")
+    assert backlog.failed(registry("a"), 0.2) == 2 * first
+
+
 async def test_a_worker_waits_for_the_next_key() -> None:
     """`take` sleeps until something is added, or until something delayed is due."""
     queue = Queue(slow=1)

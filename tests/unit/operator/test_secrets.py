@@ -229,3 +229,23 @@ def test_what_a_token_left_is_found_by_who_owns_it() -> None:
     assert set(secrets.strays(there)) == {Key("shop", "left")}
     secrets.put(Key("shop", "left"), None)
     assert secrets.strays(there) == {}
+
+
+def test_names_of_what_is_gone_are_forgotten() -> None:
+    """CI makes a token for each build: each leaves the names of two Secrets."""
+    secrets = Secrets(cast("Any", None), Named(set()), Changes())
+    for number in range(1000):
+        key = Key("shop", f"build-{number}")
+        secrets.put(key, SecretData({}, labels=OURS))
+        secrets.remove(key)
+    assert secrets._looked == set()
+
+
+def test_an_answer_that_came_late_takes_nothing_away() -> None:
+    """Asked for, not there, made, told by its stream, and only then is the answer heard."""
+    secrets = Secrets(cast("Any", None), Named({"late"}), Changes())
+    key, made = Key("shop", "late"), SecretData({}, uid="u", resource_version="7")
+    secrets.put(key, made)
+    secrets.missed(key)
+    assert secrets.view.get(key) == made
+    assert secrets.unlooked([key]) == set()

@@ -193,3 +193,14 @@ def test_a_service_account_is_kept_in_few_words() -> None:
 def test_what_covers_what(have: Any, want: Any, same: bool) -> None:
     """Everything that was applied still stands there; what others added does not matter."""
     assert covers(have, want) is same
+
+
+def test_what_has_our_labels_may_be_anybodys() -> None:
+    """A Deployment with a volume of the same name, of another kind; an endpoint of no name."""
+    found = deployment()
+    found["spec"]["template"] = {"spec": {"volumes": [{"name": "tls", "emptyDir": {}}]}}
+    child = seen.child(found)
+    assert child is not None
+    assert child.rollout is not None
+    assert child.rollout.certificate == ""
+    assert seen._endpoint({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod"}}) is None

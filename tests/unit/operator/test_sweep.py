@@ -20,11 +20,18 @@ from registry_operator.cluster.resources import (
     SERVICE_ACCOUNTS,
 )
 from registry_operator.concerns import Concerns
+from registry_operator.errors import InvalidResource
 from registry_operator.events import Recorder
 from registry_operator.metrics import Metrics
 from registry_operator.models import AccessToken, Key
-from registry_operator.observed import KubernetesNamespace, PlacedEntry, SecretData, ServiceAccount
-from registry_operator.queue import Kind, Queue
+from registry_operator.observed import (
+    KubernetesNamespace,
+    PlacedEntry,
+    SecretData,
+    ServiceAccount,
+    Unreadable,
+)
+from registry_operator.queue import Kind, Queue, Work
 from registry_operator.reconcile import access_token
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.sweep import Sweep
@@ -32,7 +39,7 @@ from registry_operator.secrets import Secrets
 from registry_operator.seen import key_of
 
 from tests.unit.operator import harbour
-from tests.unit.operator.scripted import ScriptedApi, listing, obj, plain, scripted
+from tests.unit.operator.scripted import ScriptedApi, listing, obj, plain, scripted, status
 
 
 class Nobody:
@@ -217,3 +224,61 @@ async def test_who_waits_for_the_lease_is_not_late(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(time, "monotonic", lambda: now + 100_000)
         assert sweep.late
         monkeypatch.undo()
+
+
+async def left(api: ScriptedApi, owner: str) -> None:
+    """A round over an entry that this owner is said to have left in a ServiceAccount, and over his Secret."""
+    placed = {"uid-gone": PlacedEntry("gone-pull", owner)}
+    async with sweeping(api) as (sweep, cache, secrets, _):
+        cache.see_account("harbour", KubernetesNamespace("harbour", "uid"))
+        cache.see_service_account(
+            Key("app", "default"), ServiceAccount("5", ("gone-pull",), placed, "uid-default")
+        )
+        secrets.put(
+            Key("app", "gone"),
+            SecretData({}, labels={names.OWNER_UID: "uid-gone"}, annotations={names.OWNER: owner}),
+        )
+        began = time.monotonic()
+        await sweep.round()
+        assert began <= sweep.done_at <= time.monotonic()
+
+
+@pytest.mark.parametrize("name", ["../accesstokens", "..", "x/../y", "?x", "#", "x y", "X"])
+async def test_what_anybody_wrote_is_no_path_to_the_api_server(name: str) -> None:
+    """Whoever may annotate a ServiceAccount must neither choose what is read nor end the operator."""
+    api = ScriptedApi()
+    there(api)
+    await left(api, f"AccessToken harbour/{name}")
+    assert {path for _, path, _ in api.asked} == {
+        one.path() for one in (NAMESPACES, REGISTRIES, CLAIMS, ACCESS_TOKENS)
+    }
+
+
+@pytest.mark.parametrize("refusal", ["cannot patch", "admission webhook denied the request: not here"])
+async def test_a_namespace_that_lets_nothing_be_taken_out_holds_up_no_sweep(refusal: str) -> None:
+    """It withdrew its consent, then the token went: its Secret goes where that may be, the round is done."""
+    api = ScriptedApi()
+    there(api)
+    api.on(SERVICE_ACCOUNTS.path("app", "default"), status(403, "Forbidden", refusal))
+    api.on("/api/v1/namespaces/app/secrets/gone", plain({}))
+    await left(api, "AccessToken harbour/gone")
+    assert api.count("/api/v1/namespaces/app/secrets/gone") == 1
+
+
+async def test_the_deletion_of_what_cannot_be_read_is_noticed_too() -> None:
+    """It would stay in each policy as it was when it could be read. While it is there, it is no news."""
+    api = ScriptedApi()
+    raw = {"metadata": harbour.metadata("odd", resourceVersion="9")}
+    there(api, raw)
+    api.on(ACCESS_TOKENS.path(), listing())
+    work = Work(Kind.ACCESS_TOKEN, "harbour", "odd")
+    async with sweeping(api) as (sweep, cache, _, metrics):
+        cache.see_account("harbour", KubernetesNamespace("harbour", "uid"))
+        cache.see_unreadable(work, Unreadable(raw, InvalidResource("odd", "what it says")))
+        healed: list[tuple[Key, bool]] = []
+        sweep._see = lambda _, obj, gone: healed.append((key_of(obj), gone))
+        await sweep.round()
+        assert healed == []
+        await sweep.round()
+    assert healed == [(Key("harbour", "odd"), True)]
+    assert metrics.healed.value("accesstokens") == 1

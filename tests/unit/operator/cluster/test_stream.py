@@ -281,6 +281,24 @@ async def test_an_object_that_cannot_be_digested_silences_no_other() -> None:
         await eventually(lambda: heard.objects == {"shop/a": "2", "shop/b": "12"})
 
 
+async def test_what_cannot_be_digested_keeps_no_list_from_being_read() -> None:
+    """Whoever may write an object with our labels must not freeze what is known of all others."""
+
+    def keep(one: dict[str, Any]) -> str:
+        return str(one["spec"]["what"])
+
+    api, heard = ScriptedApi(), Heard()
+    good = obj("a", "1") | {"spec": {"what": "good"}}
+    api.on(PATH, listing(good, obj("broken", "2")))
+    new = obj("b", "12") | {"spec": {"what": "new"}}
+    api.on(PATH, events(event("MODIFIED", obj("a", "11")), event("ADDED", new)), watch=True)
+    async with scripted(api) as cluster:
+        task = asyncio.create_task(Stream(cluster, SECRETS, heard, keep, Scope("shop")).run())
+        await eventually(lambda: heard.objects == {"shop/b": "new"})
+        task.cancel()
+    assert heard.lists == 1
+
+
 async def test_a_sink_that_fails_when_told_of_an_error_ends_no_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

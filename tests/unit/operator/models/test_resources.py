@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from registry_operator.errors import InvalidResource
-from registry_operator.models import AccessToken, Key, Registry, Selector
+from registry_operator.models import AccessToken, Key, Registry, Selector, parse_time
+from registry_operator.models.base import format_time
 
 from tests.unit.operator.harbour import MADE, claim, metadata, registry, token
 
@@ -113,3 +114,15 @@ def test_a_selector_matches_as_kubernetes_does(
 ) -> None:
     """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/"""
     assert Selector.model_validate(selector).matches(labels) is matches
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_time_that_no_calendar_has_is_a_fault_of_its_resource(at: str) -> None:
+    """The API server takes any date-time; it must end no operator."""
+    with pytest.raises(InvalidResource, match="year"):
+        token(expiresAt=at)
+
+
+def test_a_time_of_long_ago_is_written_with_four_digits() -> None:
+    """RFC 3339 knows no other years."""
+    assert format_time(parse_time("0033-04-03T15:00:00Z")) == "0033-04-03T15:00:00Z"

@@ -14,7 +14,7 @@ from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CONFIG_MAPS, SECRETS
 from registry_operator.concerns import Concerns
 from registry_operator.models import Key, Registry
-from registry_operator.observed import Propagation
+from registry_operator.observed import KubernetesNamespace, Propagation
 from registry_operator.queue import Kind, Queue, Work
 from registry_operator.reconcile import access
 from registry_operator.reconcile.access import Access
@@ -166,3 +166,15 @@ async def test_an_encrypted_registry_goes_by_what_replicas_say() -> None:
         first = await found.access.written(REGISTRY)
         assert first
         assert await found.access.written(REGISTRY) is not first
+
+
+async def test_who_is_not_let_in_keeps_no_policy_from_being_written() -> None:
+    """A stranger's token names the Registry, and the Secrets of his namespace cannot be read."""
+    async with world(harbour.registry(allowedNamespaces={"from": "Same"})) as found:
+        cache, stranger = found.at.cache, harbour.token(account="strange")
+        cache.see_account("strange", KubernetesNamespace("strange", "uid-strange"))
+        cache.see_token(stranger.key, stranger)
+        assert stranger.key in cache.tokens.naming(REGISTRY)
+        assert found.access.is_known(REGISTRY)
+        cache.see_registry(REGISTRY, harbour.registry(allowedNamespaces={"from": "All"}))
+        assert not found.access.is_known(REGISTRY)

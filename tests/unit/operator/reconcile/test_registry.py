@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from registry_operator import names, seen
 from registry_operator.cache import Cache
 from registry_operator.cluster.resources import CERTIFICATES, CONFIG_MAPS, HTTP_ROUTES, REGISTRIES
 from registry_operator.desired.registry import render
-from registry_operator.errors import NotPermitted
+from registry_operator.errors import NotPermitted, QuotaExceeded
 from registry_operator.models import Key
+from registry_operator.reconcile import registry as module
+from registry_operator.reconcile.access import Written
 from registry_operator.reconcile.registry import Outcome, apply_children, judge, take_back
 
 from tests.unit.operator import harbour
@@ -108,3 +110,41 @@ async def test_who_waited_for_the_first_look_comes_before_who_did_not(
         first = await at.queue.take()
     assert first.name == "new"
     assert at.queue.depth == len(settled)
+
+
+async def test_what_cannot_be_written_keeps_nobody_from_hearing_the_replicas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A quota refuses one child: its AccessTokens are judged by what its replicas say all the same."""
+    seen_, rendered = harbour.running(harbour.observed())
+    cache, followed = Cache(), list[Key]()
+    cache.see_account("harbour", harbour.accounts()["harbour"])
+    cache.see_registry(HERE, harbour.registry())
+
+    async def refused(*_: object) -> NoReturn:
+        raise QuotaExceeded("exceeded quota")
+
+    async def nothing(*_: object) -> Any:
+        return None
+
+    class Told:
+        """Access that has been written."""
+
+        def is_known(self, _: Key) -> bool:
+            return True
+
+        async def written(self, _: Key) -> Written:
+            return Written(rendered.draft, [])
+
+    monkeypatch.setattr(module, "apply_children", refused)
+    monkeypatch.setattr("registry_operator.reconcile.upgrades.advance", nothing)
+    monkeypatch.setattr(module, "render", lambda *_: rendered)
+    monkeypatch.setattr(module, "follow", lambda _, registry: followed.append(registry.key))
+    async with scripted(ScriptedApi()) as cluster:
+        at = context(cluster, cache)
+        monkeypatch.setattr(at, "observe_registry", lambda *_, **__: seen_)
+        monkeypatch.setattr(at, "look", nothing)
+        with pytest.raises(QuotaExceeded):
+            await module.reconcile(at, cast("Any", Told()), HERE)
+    assert followed == [HERE]
+    assert cache.propagations[HERE].revision == rendered.draft.revision
