@@ -92,16 +92,17 @@ class Leader:
         log.info("leading", extra={"lease": str(self._lease), "holder": self._identity})
 
     async def _renew(self, lost: asyncio.Event) -> None:
-        while True:
-            await asyncio.sleep(self._timing.retry)
-            with suppress(TimeoutError):
-                left = self._renewed + self._timing.renewal - self._clock()
-                async with asyncio.timeout(max(0.0, left)):
-                    await self._attempt()
-            if not self.holds:
-                log.error("the lease was lost", extra={"lease": str(self._lease)})
-                lost.set()
-                return
+        try:
+            while self.holds:
+                await asyncio.sleep(self._timing.retry)
+                with suppress(TimeoutError):
+                    left = self._renewed + self._timing.renewal - self._clock()
+                    async with asyncio.timeout(max(0.0, left)):
+                        await self._attempt()
+            log.error("the lease was lost", extra={"lease": str(self._lease)})
+        except Exception:  # a process that nobody renews for must end, too
+            log.exception("the lease is not renewed any more", extra={"lease": str(self._lease)})
+        lost.set()
 
     async def _attempt(self) -> bool:
         """Makes, takes or renews the Lease; False where another holds it or the API server is away."""

@@ -23,6 +23,7 @@ class Absence(Enum):
 
     MISSING = "missing"
     NOT_PERMITTED = "not permitted"  # the namespace has not opted in; what is there cannot be known
+    UNANSWERED = "unanswered"  # the API server fails when it is asked for this kind
 
 
 @dataclass(frozen=True, slots=True)

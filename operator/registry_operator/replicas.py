@@ -164,13 +164,21 @@ class Replicas:
     async def _follow(self, registry: Key, pod: str, address: str) -> None:
         poll = _Poll(registry, pod, address)
         while True:
-            calls = self._turns.calls(registry)
-            with self._turns.hold(registry) as holds:
-                session = self._staying if holds else self._visiting
-                known = await self._poll(poll, session, WAIT if holds else self._turns.lingers(registry))
-                await asyncio.sleep(PACE if known else poll.pause())
-            if not holds and (known or poll.failures > FAILURES):
-                await self._turns.visit(registry, calls)
+            try:
+                await self._turn(poll)
+            except Exception:  # whatever one replica says, it is asked again
+                log.exception("fault in a poll", extra={"pod": pod})
+                await asyncio.sleep(LAST_RETRY)
+
+    async def _turn(self, poll: "_Poll") -> None:
+        registry, turns = poll.registry, self._turns
+        calls = turns.calls(registry)
+        with turns.hold(registry) as holds:
+            session = self._staying if holds else self._visiting
+            known = await self._poll(poll, session, WAIT if holds else turns.lingers(registry))
+            await asyncio.sleep(PACE if known else poll.pause())
+        if not holds and (known or poll.failures > FAILURES):
+            await turns.visit(registry, calls)
 
     async def _poll(self, poll: "_Poll", session: aiohttp.ClientSession, wait: float) -> bool:
         """Asks once, and tells what is new; the replica waits so many seconds for something to be."""
@@ -185,8 +193,8 @@ class Replicas:
             return False
         poll.failures = 0
         if state.version != poll.version:
-            poll.version = state.version
             self._report(poll.registry, poll.pod, state)
+            poll.version = state.version
         if time.monotonic() >= poll.due:
             await self._listen(session, poll)
             poll.due = time.monotonic() + LISTEN

@@ -50,6 +50,7 @@ CHILDREN = (
     *(CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, DEPLOYMENTS),
     *(AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS),
 )
+FAILURES = 8  # of the first list, in ten seconds or more, after which a kind is done without
 # What a cluster may lack, or an installation of before has no right to read.
 OPTIONAL = (INGRESSES, CERTIFICATES, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
 
@@ -102,17 +103,25 @@ class OptionalTable(Table[T]):
     ) -> None:
         super().__init__(see, there, queue)
         self._served = served
+        self._failures = 0
 
     def listed(self, objects: Mapping[str, T]) -> None:
         super().listed(objects)
         self._add(self._served(None))
 
     def failed(self, error: ClusterError) -> None:
-        """Of a kind that is gone nothing is left; what may not be read is not known."""
+        """Of a kind that is gone nothing is left; what may not be read is not known.
+
+        Nor is what cannot be: such as by a CRD whose conversion fails. It holds up no start for long.
+        """
+        self._failures += 1
         if isinstance(error, NotFound | NotPermitted):
             super().listed({})
             absence = Absence.MISSING if isinstance(error, NotFound) else Absence.NOT_PERMITTED
             self._add(self._served(absence))
+        elif self._failures >= FAILURES and not self.listed_once.is_set():
+            super().listed({})
+            self._add(self._served(Absence.UNANSWERED))
 
 
 class Watches:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
 from registry_operator.checks.finding import Finding, no, unknown, yes
-from registry_operator.checks.sentences import listed
+from registry_operator.checks.sentences import listed, unavailable
 from registry_operator.desired.exposure import kinds_of
 from registry_operator.observed import Absence
 
@@ -62,6 +62,8 @@ def _lacking(observed: RegistryObserved) -> Finding | None:
     if Absence.NOT_PERMITTED in lacking.values():
         message = f"the operator may not read {listed(lacking)}: apply its manifests/ again"
         return no(TYPE, "NotPermitted", message, mend=True)
+    if Absence.UNANSWERED in lacking.values():
+        return no(TYPE, "KindUnavailable", unavailable(listed(lacking)), mend=True)
     if lacking:
         message = (
             f"the API server does not serve {listed(lacking)} of gateway.networking.k8s.io/v1: install the "

@@ -43,6 +43,14 @@ def conflict(conflicts: Sequence[Conflict], registry: str | None = None) -> str:
     return f"{sentence}, or give it away by the annotation {names.ADOPT}={registry}"
 
 
+def unavailable(kinds: str) -> str:
+    """Of kinds for which the API server fails."""
+    return (
+        f"the API server fails when it is asked for {kinds}: try kubectl get, and look at the conversion "
+        "webhook of the CRD; it is asked again all the time"
+    )
+
+
 def listed(words: Iterable[str]) -> str:
     """The first of them, and how many more there are."""
     every = sorted(words)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
 from registry_operator.checks.finding import Finding, no, unknown, yes
-from registry_operator.checks.sentences import listed, not_permitted
+from registry_operator.checks.sentences import listed, not_permitted, unavailable
 from registry_operator.desired.certificates import foreign, hosts, is_written, serving
 from registry_operator.models.base import format_time
 from registry_operator.observed import Absence, SecretData
@@ -113,6 +113,8 @@ def _lacking(observed: RegistryObserved) -> Finding | None:
         case Absence.NOT_PERMITTED:
             message = "the operator may not read Certificates: apply its manifests/ again"
             return no(TYPE, "NotPermitted", message, mend=True)
+        case Absence.UNANSWERED:
+            return no(TYPE, "KindUnavailable", unavailable("Certificate"), mend=True)
     return None
 
 

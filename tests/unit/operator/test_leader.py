@@ -148,3 +148,15 @@ async def test_who_waits_knows_for_whom(clock: Clock) -> None:
     api.away = True
     await second._attempt()
     assert not second.waits
+
+
+async def test_who_can_renew_no_longer_ends(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the fault: a process that neither leads nor waits would never be replaced."""
+    leader = candidate(Api(), "first", clock)
+
+    async def broken() -> bool:
+        raise RuntimeError
+
+    async with leader.leading() as lost:
+        monkeypatch.setattr(leader, "_attempt", broken)
+        await asyncio.wait_for(lost.wait(), 5)

@@ -271,3 +271,23 @@ async def test_contexts_are_few(authority: Authority) -> None:
         contexts.of(key, trust)
     assert contexts.of(keys[0], trust) is not first
     assert contexts.of(keys[0], replace(trust, secret=SecretData({"tls.crt": b"broken"}))) is None
+
+
+async def test_a_fault_in_what_is_heard_ends_no_poll(authority: Authority, tmp_path: Path) -> None:
+    """It is heard again: a replica that nobody asks any more would be healthy for ever."""
+    said: list[ReplicaState | None] = []
+
+    def report(_registry: Key, _pod: str, found: ReplicaState | None) -> None:
+        said.append(found)
+        if len(said) == 1:
+            raise KeyError
+
+    async with (
+        serving(Replica(state()), authority, tmp_path) as replica,
+        Replicas(report, lambda *_: None, replica.port) as replicas,
+    ):
+        replicas.follow(REGISTRY, SERVER, client_of(authority), [ENDPOINT])
+        await eventually(lambda: len(said) == 2)
+        assert said[0] == said[1]
+        replica.become("2", "abc")
+        await eventually(lambda: len(said) == 3)

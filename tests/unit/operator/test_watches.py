@@ -7,7 +7,7 @@ from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData
 from registry_operator.queue import Kind, Queue, Work
-from registry_operator.watches import OptionalTable, Table, Watches
+from registry_operator.watches import FAILURES, OptionalTable, Table, Watches
 
 from tests.unit.operator import harbour
 from tests.unit.operator.harbour import registry
@@ -121,6 +121,26 @@ def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:
     table.listed({})
     assert cache.unserved == {}
     assert told[-1] == {Work(Kind.REGISTRY, *wanting.key)}
+
+
+def test_a_kind_that_cannot_be_listed_holds_up_no_start() -> None:
+    """A CRD whose conversion fails is done without, as long as it was never listed."""
+    cache, queue, told = Cache(), Queue(slow=1), list[Absence | None]()
+
+    def served(absence: Absence | None) -> set[Work]:
+        told.append(absence)
+        return cache.see_api("Certificate", absence)
+
+    table: OptionalTable[Child] = OptionalTable(lambda _key, _seen: set(), list, queue, served)
+    for _ in range(FAILURES - 1):
+        table.failed(Unavailable("conversion webhook failed"))
+    assert not table.listed_once.is_set()
+    table.failed(Unavailable("conversion webhook failed"))
+    assert table.listed_once.is_set()
+    table.failed(Unavailable("conversion webhook failed"))
+    table.listed({})
+    table.failed(Unavailable("and once more, later"))
+    assert told == [Absence.UNANSWERED, None]
 
 
 async def test_a_consent_for_certificates_lets_nobody_read_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

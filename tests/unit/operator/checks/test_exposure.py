@@ -84,6 +84,7 @@ def test_the_first_that_holds_it_back_is_the_reason(
         ({"unserved": {"HTTPRoute": Absence.MISSING}}, "GatewayApiNotInstalled", "HTTPRoute of gateway"),
         ({"unserved": {"BackendTLSPolicy": Absence.MISSING}}, "GatewayApiNotInstalled", "BackendTLSPolicy"),
         ({"unserved": {"HTTPRoute": Absence.NOT_PERMITTED}}, "NotPermitted", "manifests/"),
+        ({"unserved": {"HTTPRoute": Absence.UNANSWERED}}, "KindUnavailable", "conversion webhook"),
         ({"denied": frozenset({"HTTPRoute"})}, "NotPermitted", "rolebinding roadstead-routes"),
         ({"left": frozenset({"TLSRoute"})}, "NotPermitted", "delete TLSRoute"),
     ],
