@@ -91,7 +91,7 @@ class AccessLog:
 
     def _met(self, agent: bytes) -> str:
         text = quoted(agent[:_AGENT].decode("latin-1"))
-        if len(self._agents) < _AGENTS:
+        if len(self._agents) < _AGENTS and len(agent) <= _AGENT:
             self._agents[agent] = text
         return text
 

@@ -77,8 +77,14 @@ class Admission:
         if passed is not None:
             return name, Asker(passed.identity, trace.endpoint)
         asker = self.asker(request)
-        self.admit(request, replace(asker, identity=asker.identity.renewed()), name, action)
+        self.still(request, asker, name, action)
         return name, asker
+
+    def still(self, request: Request, asker: Asker, name: RepositoryName, action: Action) -> None:
+        """As `untimed`, when the body has come: that may take as long as the client likes."""
+        trace = trace_of(request.scope)
+        if self._recall(_key(request, trace, name, action), trace) is None:
+            self.admit(request, replace(asker, identity=asker.identity.renewed()), name, action)
 
     def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
         trace = trace_of(request.scope)

@@ -55,7 +55,9 @@ class Manifests:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip()
         most = self._limits.manifest_bytes
         content = await whole(request, most, ManifestTooLarge(f"a manifest has at most {most} bytes here"))
-        if not await self._in_time(asker.identity, name, media_type, content):
+        if await self._in_time(asker.identity, name, media_type, content):
+            self._admission.still(request, asker, name, Action.PUSH)
+        else:
             self._admission.admit(request, asker, name, Action.PUSH)
         sparse, allowance = self._admission.sparse(name), self._admission.allowance(asker.identity)
         pushed = await self._manifests.put(

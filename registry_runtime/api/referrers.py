@@ -31,8 +31,8 @@ class Referrers:
         last = Digest.parse(query["last"]) if "last" in query else None
         page = await self._referrers.list(name, digest, artifact_type, count, last)
         headers = {"OCI-Filters-Applied": "artifactType"} if artifact_type is not None else {}
-        if page.more and page.items:
-            following: dict[str, str | int] = {"n": count, "last": str(page.items[-1].digest)}
+        if page.more and page.end is not None:
+            following: dict[str, str | int] = {"n": count, "last": str(page.end)}
             if artifact_type is not None:
                 following["artifactType"] = artifact_type
             headers |= pages.link(request, following)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ _PIECE = 64 * 1024  # bytes: what httptools hands over is smaller, and each piec
 _WATCHED = 4 * 1024 * 1024  # bytes: a smaller blob is sent sooner than its client is missed
 _WINDOW = 1024 * 1024  # bytes of a file that are sent at a time
 _SILENT_SECONDS = 60.0  # without a byte from a client that is sending
+_LEAST = 64 * 1024  # bytes that it has to send in as long, waited for: it holds memory that others wait for
 _UNTAKEN_SECONDS = 300.0  # for a window of 1 MiB to be taken: 3.5 KB/s is a slow line, less is none
 
 
@@ -43,9 +45,10 @@ async def received(request: Request) -> AsyncIterator[Buffer]:
     pieces: list[Buffer] = []
     held = 0
     more = True
+    pace = _Pace()
     while more:
         try:
-            data, more = await _next(request.receive)
+            data, more = await pace.next(request.receive)
         except ClientGone:
             if held:
                 yield b"".join(pieces)
@@ -71,15 +74,30 @@ async def whole(request: Request, most: int, too_large: RegistryError) -> bytes:
     return bytes(content)
 
 
-async def _next(receive: Receive) -> tuple[Buffer, bool]:
-    try:
-        async with asyncio.timeout(_SILENT_SECONDS):
-            message = await receive()
-    except TimeoutError:
-        raise ClientStalled("the client sent nothing for too long") from None
-    if message["type"] == "http.disconnect":
-        raise ClientGone("the client cut the connection in the middle of its request")
-    return message.get("body", b""), message.get("more_body", False)
+class _Pace:
+    """How fast a body comes, while it is waited for: the time that we take for it is not the client's."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+        self._came = 0
+
+    async def next(self, receive: Receive) -> tuple[Buffer, bool]:
+        """The next bytes, and whether more follow. Raises ClientGone, ClientStalled."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_SILENT_SECONDS - self._waited):
+                message = await receive()
+        except TimeoutError:
+            sentence = f"the client sent less than {_LEAST} bytes in {_SILENT_SECONDS:.0f} seconds"
+            raise ClientStalled(sentence) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client cut the connection in the middle of its request")
+        data = message.get("body", b"")
+        self._waited += time.monotonic() - began
+        self._came += len(data)
+        if self._came >= _LEAST:
+            self._waited, self._came = 0.0, 0
+        return data, message.get("more_body", False)
 
 
 class BlobResponse(Response):

@@ -5,6 +5,8 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-bl
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +16,7 @@ from registry_runtime.api.streams import announced, received
 from registry_runtime.api.trace import trace_of
 from registry_runtime.auth.gate import Asker
 from registry_runtime.auth.identity import Identity
+from registry_runtime.content.buffer import Buffer
 from registry_runtime.content.digest import Digest
 from registry_runtime.content.name import RepositoryName
 from registry_runtime.contract.config import Limits
@@ -47,7 +50,8 @@ class Uploads:
             announced(request)
             trace_of(request.scope).event = "blob.push"
             with self._running.during():
-                await self._uploads.push(name, digest, received(request), identity.who)
+                asker = Asker(identity, trace_of(request.scope).endpoint)
+                await self._uploads.push(name, digest, self._body(request, asker, name), identity.who)
             return _created(name, digest)
         if "mount" in query:
             digest = Digest.parse(query["mount"])
@@ -69,7 +73,7 @@ class Uploads:
         start, length = _placed(request)
         with self._running.during():
             upload = await self._uploads.append(
-                name, _id(request), received(request), _by(asker), start=start, length=length
+                name, _id(request), self._body(request, asker, name), _by(asker), start=start, length=length
             )
         return _accepted(upload)
 
@@ -78,7 +82,7 @@ class Uploads:
         await self._may_become_an_image(name, asker.identity)
         digest = Digest.parse(request.query_params.get("digest", ""))
         start, length = _placed(request)
-        body = None if length == 0 else received(request)
+        body = None if length == 0 else self._body(request, asker, name)
         with self._running.during():
             await self._uploads.commit(
                 name, _id(request), digest, body, _by(asker), start=start, length=length
@@ -89,6 +93,12 @@ class Uploads:
         name, _ = await self._session(request)
         await self._uploads.cancel(name, _id(request))
         return Response(status_code=204)
+
+    async def _body(self, request: Request, asker: Asker, name: RepositoryName) -> AsyncIterator[Buffer]:
+        """What is received, and at its end, which may be days later: may it still be pushed?"""
+        async for piece in received(request):
+            yield piece
+        self._admission.still(request, asker, name, Action.PUSH)
 
     async def _mount(
         self, asker: Asker, name: RepositoryName, digest: Digest, source: str | None

@@ -54,7 +54,7 @@ class Whys:
         asked = _question(request, policy, asker)
         trace = trace_of(request.scope)
         trace.repository, trace.reason = str(asked.repository), Reason.GRANTED
-        known = asked.identity is asker.identity or asked.identity.who == asker.identity.who
+        known = _is_known(asked.identity, asker.identity)
         manager = manages(policy, asker.identity, asked.repository, now=now)
         if not (known or manager):
             sentence = "only who manages a repository may ask what others may do there"
@@ -89,6 +89,11 @@ class Whys:
             "missing": {"where": missing.where, "yaml": missing.yaml} if missing is not None else None,
             "revision": self._policy.revision,
         }
+
+
+def _is_known(asked: Identity, asker: Identity) -> bool:
+    """Whether it is the asker, with nothing that the asker has not: a question may invent claims."""
+    return asked is asker or (asked.who == asker.who and asked.subjects <= asker.subjects)
 
 
 def _explained(asked: Question, policy: Policy, now: datetime) -> Explanation:

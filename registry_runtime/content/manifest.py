@@ -9,6 +9,7 @@ https://github.com/distribution/distribution/blob/main/docs/content/spec/manifes
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,11 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 IMAGES = frozenset({OCI_IMAGE, DOCKER_IMAGE})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 MAX_DESCRIPTORS = 10_000  # each blob costs the check two reads of the storage
+MAX_MEMBERS = 200_000  # by their colons, and a digest has one; parsed they take ten times their bytes
+MAX_DEPTH = 64  # whoever reads it again may stand deeper in Python's stack than who took it
+# A string, or all that is left where none ends: what is looked at is not looked at again.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_FLAT = re.compile(rb"[^][{}]+")
 SCHEMA_VERSION = 2
 
 
@@ -113,6 +119,11 @@ def _check_kind(media_type: str, document: dict[str, Any]) -> None:
 
 
 def _document(content: bytes) -> dict[str, Any]:
+    groups = content.count(b"[") + content.count(b"{")
+    if max(groups, content.count(b":")) > MAX_MEMBERS:
+        raise ManifestInvalid(f"the manifest has more than {MAX_MEMBERS} members")
+    if groups > MAX_DEPTH and _is_deep(content):
+        raise ManifestInvalid(f"the manifest is nested too deeply: more than {MAX_DEPTH} levels")
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
         if b"\\u" in content:  # a lone surrogate is no text: it could be stored, and never written out again
@@ -122,6 +133,16 @@ def _document(content: bytes) -> dict[str, Any]:
     except ValueError as error:  # no UTF-8, no JSON, too long a number
         raise ManifestInvalid(f"the manifest is no JSON document: {error}"[:300]) from None
     return as_object(document, "the manifest")
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether brackets stand in each other too deep, or are no pairs."""
+    left = _FLAT.sub(b"", _TEXT.sub(b"", content))
+    for _ in range(MAX_DEPTH):
+        if not left:
+            return False
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(left)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

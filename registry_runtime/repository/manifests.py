@@ -18,6 +18,7 @@ from registry_runtime.errors import (
     StorageUnavailable,
 )
 from registry_runtime.repository import facts
+from registry_runtime.repository.memory import Memory
 from registry_runtime.repository.parallel import each
 from registry_runtime.repository.recent import RecentManifests
 from registry_runtime.repository.shared import SharedReads
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from registry_runtime.storage.records import Records, Version
 
 _ATTEMPTS = 5
+MEMORY = 128 * 1024 * 1024  # bytes that the manifests of all pushes to a replica may take at a time, parsed
+PARSED = 16  # times the bytes of its JSON
 _SPARSE = Sparse()
 
 
@@ -66,6 +69,7 @@ class Manifests:
         self._limited = limited
         self._limits = limits
         self._fresh = fresh
+        self._memory = Memory(MEMORY)
         self._recent = RecentManifests()
         self._reads = SharedReads[StoredManifest]()
 
@@ -134,6 +138,22 @@ class Manifests:
         """
         if len(content) > self._limits.manifest_bytes:
             raise ManifestTooLarge(f"a manifest may have {self._limits.manifest_bytes} bytes")
+        async with self._memory.lend(min(MEMORY, PARSED * len(content))):
+            return await self._pushed(
+                name, reference, media_type, content, extra_tags, sparse=sparse, allowance=allowance
+            )
+
+    async def _pushed(
+        self,
+        name: RepositoryName,
+        reference: Reference,
+        media_type: str,
+        content: bytes,
+        extra_tags: Sequence[Tag],
+        *,
+        sparse: Sparse,
+        allowance: Allowance | None,
+    ) -> Pushed:
         digest = _digest(reference, content)
         manifest = rules.parse(media_type, content)
         target = Descriptor(media_type, digest, len(content))

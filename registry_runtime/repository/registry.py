@@ -64,7 +64,7 @@ class Registry:
         self.catalog = Catalog(records)
         limited = Limited(records, self.uses, self.tags)
         self.manifests = Manifests(records, self.blobs, self.tags, limits, fresh, limited=limited)
-        self.referrers = Referrers(records, self.manifests)
+        self.referrers = Referrers(records, self.manifests, limits)
         self.collection = Collection(storage, records, self.uploads.stale, collecting)
         self.rewrap = Rewrap(records, clock) if vault else None
         self._check = Check(storage, Marker(storage, records, vault.names if vault else None, owner))

@@ -192,8 +192,10 @@ class Uploads:
         """Raises BlobUploadUnknown."""
         held = await self._sessions.load(name, id_)
         if held.version is None:
-            await self._sessions.fail(held)  # so that nobody takes it for one that is still to begin
-            return
+            with suppress(Conflict):  # else its first bytes came meanwhile
+                await self._sessions.fail(held)  # so that nobody takes it for one that is still to begin
+                return
+            held = await self._sessions.load(name, id_)
         self._hashes.forget(held.session.uuid)
         await self.stale.discard(held)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from registry_runtime.content.buffer import Chunks
     from registry_runtime.content.descriptor import Descriptor
+    from registry_runtime.content.digest import Digest
     from registry_runtime.content.name import RepositoryName
     from registry_runtime.content.range import Span
 
@@ -16,10 +17,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some items in order; `more` follow after the last one."""
+    """Some items in order; `more` follow after the last one, or after `end` where that says so."""
 
     items: tuple[Item, ...]
     more: bool = False
+    end: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,6 +328,33 @@ def test_a_deleted_token_ends_its_uploads(replica: Replica) -> None:
     assert client.raw("PATCH", location, b"two", held).status == 401
 
 
+@pytest.mark.parametrize("verb", ["manifest", "blob in one request", "last of an upload"])
+def test_a_request_that_is_on_its_way_outlives_no_token(replica: Replica, verb: str) -> None:
+    """Its body may take days: at its end the policy of then decides, and nothing of it is there."""
+    client = replica.client()
+    _, image = client.push_image()
+    usual, digest = closed(), digest_of(b"one" * 10_000)
+    if verb == "manifest":
+        method, path, whole = "PUT", f"{client.base}/manifests/late", image
+    elif verb == "blob in one request":
+        method, path, whole = "POST", f"{client.base}/blobs/uploads/?digest={digest}", b"one" * 10_000
+    else:
+        method, whole = "PUT", b"one" * 10_000
+        path = f"{client.send('POST', f'{client.base}/blobs/uploads/').location}?digest={digest}"
+
+    def body() -> Iterator[bytes]:
+        yield whole[:10]
+        time.sleep(0.5)  # until the replica has let it in
+        enforce(replica, usual.model_copy(update={"tokens": {STRANGER.id: usual.tokens[STRANGER.id]}}))
+        yield whole[10:]
+
+    headers = {**basic(ROBOT.text), "Content-Type": OCI_IMAGE}
+    assert client.raw(method, path, body(), headers).status == 401
+    enforce(replica, usual)
+    there = "manifests/late" if verb == "manifest" else f"blobs/{digest}"
+    assert client.send("HEAD", f"{client.base}/{there}").status == 404
+
+
 def test_a_malformed_policy_is_refused_whole(replica: Replica) -> None:
     """What was in force stays, the log and the metrics say so, and a good one mends it."""
     for number, wrong in enumerate([b"{", b'{"tokens": {"x": {"surprise": 1}}}', b"", b"\xff"], start=1):

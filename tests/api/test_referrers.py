@@ -121,6 +121,22 @@ def test_pages(client: Client) -> None:
     assert sorted(seen) == sorted(expected)
 
 
+def test_a_page_is_no_longer_than_memory_allows(client: Client) -> None:
+    """Whoever may push one repository decides how long descriptors are, not how much a replica holds."""
+    subject, _ = client.push_image()
+    expected = {attach(client, subject, annotations={"n": str(n) * (3 << 20)})[0] for n in range(3)}
+    path = f"{client.base}/referrers/{subject}"
+    pages: list[set[str]] = []
+    while path:
+        answer = client.send("GET", path)
+        assert len(answer.body) < 4 << 20
+        pages.append(digests(answer))
+        link = answer["Link"]
+        path = link[1 : link.index(">")] if link else ""
+    assert [len(page) for page in pages] == [1, 1, 1]
+    assert set().union(*pages) == expected
+
+
 def test_a_deleted_attachment_is_not_listed(client: Client) -> None:
     """Deleting it takes it out of the list at once; deleting the subject keeps the rest readable."""
     subject, _ = client.push_image()

@@ -79,7 +79,7 @@ class Bucket:
         try:
             answer = await self._wire.send("HEAD", key, headers=self._encryption.terms().touch)
         except Refused as refused:
-            if refused.fault.missing:
+            if refused.fault.missing_by_head:
                 return None
             raise refused.fault.error(self._bucket, self._encryption.name) from None
         return answer.headers

@@ -65,8 +65,13 @@ class Fault:
 
     @property
     def missing(self) -> bool:
-        """Whether the object is not there, as far as the answer tells (that to HEAD has no body)."""
-        return self.status == 404 and self.code in {"", "NoSuchKey", "NotFound", "404"}  # noqa: PLR2004
+        """Whether the object is not there, as far as the answer tells."""
+        return self.status == 404 and self.code in {"NoSuchKey", "NotFound", "404"}  # noqa: PLR2004
+
+    @property
+    def missing_by_head(self) -> bool:
+        """As `missing`, of HEAD, whose answer has no body. Any other 404 without a code is a gateway's."""
+        return self.missing or (self.status == 404 and not self.code)  # noqa: PLR2004
 
     @property
     def no_upload(self) -> bool:

@@ -38,6 +38,8 @@ def parse(content: bytes, strip: int) -> Listing:
         truncated = _text(root, f"{space}IsTruncated") == "true"
     except (ET.ParseError, ValueError) as error:
         raise Unreadable(str(error)) from error
+    if truncated and not entries:
+        raise Unreadable("a page that is not the last one has no keys")
     return Listing(entries, truncated)
 
 

@@ -16,7 +16,9 @@ from registry_runtime.content.manifest import (
     DOCKER_LIST,
     IMAGES,
     INDEXES,
+    MAX_DEPTH,
     MAX_DESCRIPTORS,
+    MAX_MEMBERS,
     OCI_IMAGE,
     OCI_INDEX,
     Manifest,
@@ -182,3 +184,34 @@ def test_foreign_layers_are_known() -> None:
     assert Descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", digest, 1).foreign
     assert Descriptor("a/b", digest, 1, urls=("https://example.com",)).foreign
     assert not Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, 1).foreign
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_what_is_nested_is_read_from_any_place_or_from_none(opened: str, closed: str) -> None:
+    """Python's own limit depends on who calls: what a push took a deletion could not read."""
+
+    def nested(levels: int) -> bytes:
+        return json.dumps(INDEX).replace("}", f', "x": {opened * levels}1{closed * levels}}}', 1).encode()
+
+    def deeper(levels: int) -> Manifest:
+        return parse(OCI_INDEX, nested(MAX_DEPTH - 3)) if not levels else deeper(levels - 1)
+
+    assert deeper(500) == parse(OCI_INDEX, nested(1))
+    for levels in (MAX_DEPTH, 10 * MAX_DEPTH):
+        with pytest.raises(ManifestInvalid, match="too deeply"):
+            parse(OCI_INDEX, nested(levels))
+
+
+@pytest.mark.parametrize("text", ["[" * 100, "{" * 100, '\\\\"' * 100 + "[", '\\"' * 100])
+def test_brackets_in_texts_are_no_nesting(text: str) -> None:
+    """Escaped quotes and backslashes end no text."""
+    document = json.dumps({**INDEX, "annotations": {"x": text}}).encode()
+    many = document.replace(b'"annotations"', b'"y": [' + b"[]," * MAX_DEPTH + b'[]], "annotations"')
+    assert parse(OCI_INDEX, many).annotations == {"x": text}
+
+
+def test_a_document_of_too_many_members_is_not_parsed() -> None:
+    """A parsed member takes ten times its bytes, and the time of everybody else."""
+    many = ",".join(f'"{number:x}":""' for number in range(MAX_MEMBERS + 1))
+    with pytest.raises(ManifestInvalid, match="members"):
+        parse(OCI_INDEX, json.dumps(INDEX).replace("}", f', "annotations": {{{many}}}}}', 1).encode())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from registry_runtime.repository import Registry
+    from registry_runtime.repository.sessions import Held
     from registry_runtime.storage.directory import Directory
 
 NAME = RepositoryName("team/app")
@@ -435,6 +436,26 @@ async def test_what_is_cancelled_before_its_first_byte_does_not_begin(
             await verb
     assert await later(registry) == 1
     assert await keys(storage) == set()
+
+
+async def test_what_is_cancelled_while_its_first_bytes_come_is_gone(
+    replica: Callable[..., Registry], storage: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica was faster by a moment."""
+    registry, other = replica(), replica()
+    upload = registry.uploads.start(NAME)
+    fail = registry.uploads._sessions.fail
+
+    async def late(held: Held) -> None:
+        monkeypatch.undo()
+        begun = await other.uploads.append(NAME, upload.id, body(LARGE_BLOB))
+        assert begun.received == len(LARGE_BLOB)
+        await fail(held)
+
+    before = await keys(storage)
+    monkeypatch.setattr(registry.uploads._sessions, "fail", late)
+    await registry.uploads.cancel(NAME, upload.id)
+    assert await keys(storage) == before
 
 
 @pytest.mark.parametrize("content", [b"x", SMALL_BLOB, LARGE_BLOB], ids=len)

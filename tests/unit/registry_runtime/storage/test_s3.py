@@ -190,3 +190,13 @@ def test_pauses_are_spread() -> None:
         seen = {delay(attempt) for _ in range(200)}
         assert len(seen) == 200
         assert 0 <= min(seen) <= max(seen) <= min(3.0, 0.05 * 3**attempt)
+
+
+def test_a_gateway_that_knows_no_backend_says_nothing_of_an_object() -> None:
+    """Its 404 has no code of S3's; that to HEAD never has one. What is missing is taken out of lists."""
+    html = b"<html><body>default backend - 404</body></html>"
+    gateway = Fault.read(404, html)
+    assert not gateway.missing
+    assert gateway.missing_by_head
+    assert isinstance(gateway.error("harbour"), StorageUnavailable)
+    assert Fault.read(404, b"<Error><Code>NoSuchKey</Code></Error>").missing

@@ -66,3 +66,11 @@ def test_only_what_is_asked_for_is_said() -> None:
     """An empty start-after is left out: a server may take it for a key."""
     assert query("k/", "", 10) == {"list-type": "2", "encoding-type": "url", "prefix": "k/", "max-keys": "10"}
     assert query("k/", "k/a", 10)["start-after"] == "k/a"
+
+
+def test_a_page_without_keys_is_the_last_one() -> None:
+    """Else whoever goes on after its last key would ask for the same for ever."""
+    empty = page("", "true").replace(b"<Contents>", b"<None>").replace(b"</Contents>", b"</None>")
+    with pytest.raises(Unreadable):
+        parse(empty, 0)
+    assert parse(empty.replace(b"true", b"false"), 0).entries == ()
