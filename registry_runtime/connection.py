@@ -177,8 +177,11 @@ class Connection(HttpToolsProtocol):
         return data[behind:]
 
     def _on_wanted(self) -> None:
-        """The rest of a long body comes past the parser, when somebody wants it."""
-        if self._exchange is None or self.transport.is_closing():
+        """The rest of a long body comes past the parser, when somebody wants it: of the request read last.
+
+        Where others wait to be answered it is one of these that wants its own, which is there.
+        """
+        if self._exchange is None or self._long is not None or self.pipeline or self.transport.is_closing():
             return
         if self._chunks is not None:
             self._long = ChunkedBody(self, self._exchange, self._blocks, self._chunks)

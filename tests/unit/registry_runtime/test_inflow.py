@@ -267,3 +267,32 @@ async def test_a_connection_is_idle_behind_a_body_that_was_refused(
                 served.tick(0)
                 await asyncio.sleep(0.05)
         writer.close()
+
+
+async def test_a_long_body_that_comes_behind_a_request_which_is_not_answered() -> None:
+    """A client that pipelines: the first one asks for its own body while the other's is on its way."""
+    content, answered = os.urandom(LONG), asyncio.Event()
+    takes = Takes()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not takes.last:
+            takes.last = await receive()  # of the first, which is there as a whole
+            await answered.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await takes(scope, receive, send)
+
+    async with serving(app) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(put(3) + b"abc" + put(LONG))
+        await until(lambda: bool(takes.last))
+        writer.write(content[:100_000])
+        await asyncio.sleep(0.1)
+        answered.set()
+        await asyncio.sleep(0.1)
+        writer.write(content[100_000:])
+        await until(lambda: takes.has(LONG))
+        assert b"".join(takes.came) == content
+        assert (await reader.readuntil(b"<%d>" % LONG)).count(b"HTTP/1.1 200") == 2
+        writer.close()
