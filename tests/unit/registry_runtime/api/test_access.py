@@ -107,3 +107,19 @@ def test_no_field_breaks_the_line(path: str, reference: str, error: str, agent: 
 def as_json(text: str) -> object:
     """Two halves of a surrogate pair side by side are one character to whoever reads JSON."""
     return json.loads(json.dumps(text))
+
+
+def test_only_short_agents_are_remembered() -> None:
+    """Anybody may say 60 KiB: 256 of these would stay for ever, and no honest one be remembered."""
+    log = AccessLog(Lines(io.BytesIO().write))
+    for length in (60_000, 20):
+        agents = [(b"user-agent", b"%d-" % number + b"x" * length) for number in range(300)]
+        for agent in agents:
+            log.write(
+                {"method": "GET", "path": "/v2/", "client": None, "headers": [agent]},
+                Trace(Endpoint.PUBLIC),
+                200,
+                0.0,
+            )
+    assert len(log._agents) == 256
+    assert max(map(len, log._agents)) < 30
