@@ -27,6 +27,14 @@ def clock() -> Clock:
     return Clock()
 
 
+def awaiting(rate: float) -> Turns:
+    """Of a fleet, where something of one Registry is awaited."""
+    turns = Turns(held=0, rate=rate)
+    turns.followed = 3000
+    turns.attend(BUSY)
+    return turns
+
+
 @contextmanager
 def visiting(turns: Turns, registry: Key, number: int) -> Iterator[list[asyncio.Task[None]]]:
     """So many replicas of a Registry, in the order in which they come; nobody waits after the block."""
@@ -83,9 +91,7 @@ async def test_visits_are_paced(clock: Clock) -> None:
 
 async def test_who_left_a_line_holds_up_nobody() -> None:
     """A fleet that came anew and went, or was called out of it: who comes then waits for none of them."""
-    turns = Turns(held=0, rate=10)
-    turns.followed = 3000
-    turns.attend(BUSY)
+    turns = awaiting(rate=10)
     with visiting(turns, BUSY, 100):
         await asyncio.sleep(0.05)
     turns.attend(QUIET)
@@ -94,9 +100,7 @@ async def test_who_left_a_line_holds_up_nobody() -> None:
 
 async def test_what_is_said_during_a_visit_is_new() -> None:
     """The replica may have answered before it knew: it is asked again before all who have waited longer."""
-    turns = Turns(held=0, rate=1)
-    turns.followed = 3000
-    turns.attend(BUSY)
+    turns = awaiting(rate=1)
     with visiting(turns, BUSY, 300):
         await asyncio.sleep(0.05)
         before = turns.calls(QUIET)
@@ -113,9 +117,7 @@ def test_only_who_waits_for_something_lingers(clock: Clock) -> None:
 
 async def test_whoever_is_attended_is_visited_again_at_once() -> None:
     """As often as the rate lets it: the visit itself waits for news."""
-    turns = Turns(held=0, rate=100)
-    turns.followed = 3000
-    turns.attend(BUSY)
+    turns = awaiting(rate=100)
     async with asyncio.timeout(2):
         for _ in range(5):
             await turns.visit(BUSY, turns.calls(BUSY))
@@ -136,9 +138,7 @@ async def test_a_call_ends_the_wait() -> None:
 
 async def test_what_is_new_does_not_wait_for_what_was_awaited_before() -> None:
     """Where hundreds are attended, one that is attended anew is visited before them, whoever it is."""
-    turns = Turns(held=0, rate=1)
-    turns.followed = 3000
-    turns.attend(BUSY)
+    turns = awaiting(rate=1)
     with visiting(turns, BUSY, 300) as before, visiting(turns, QUIET, 1) as (new,):
         await asyncio.sleep(0.05)
         turns.attend(QUIET)
