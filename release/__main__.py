@@ -35,6 +35,7 @@ def main() -> int:
         return 0
     try:
         debian.ensure(print)
+        build.cache_root().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="release-", dir=build.cache_root()) as folder:
             write(words.to, words.repository, version, Path(folder))
     except (ClusterError, subprocess.CalledProcessError) as error:

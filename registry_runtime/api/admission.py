@@ -77,14 +77,14 @@ class Admission:
         if passed is not None:
             return name, Asker(passed.identity, trace.endpoint)
         asker = self.asker(request)
-        self.still(request, asker, name, action)
+        self.admit(request, _timeless(asker), name, action)
         return name, asker
 
     def still(self, request: Request, asker: Asker, name: RepositoryName, action: Action) -> None:
         """As `untimed`, when the body has come: that may take as long as the client likes."""
         trace = trace_of(request.scope)
         if self._recall(_key(request, trace, name, action), trace) is None:
-            self.admit(request, replace(asker, identity=asker.identity.renewed()), name, action)
+            self.admit(request, _timeless(asker), name, action)
 
     def admit(self, request: Request, asker: Asker, name: RepositoryName | None, action: Action) -> None:
         trace = trace_of(request.scope)
@@ -110,6 +110,11 @@ class Admission:
     def unnarrowed(asker: Asker) -> Asker:
         """The asker by who it is, without the scopes of its bearer: where a client could not name them."""
         return replace(asker, identity=replace(asker.identity, scopes=None))
+
+
+def _timeless(asker: Asker) -> Asker:
+    """Who asks, whose own time is not looked at: see `untimed`."""
+    return replace(asker, identity=asker.identity.renewed())
 
 
 def _tell(trace: Trace, identity: Identity, account: str | None) -> None:

@@ -80,10 +80,11 @@ class Referrers:
             places = [entry.key[len(prefix) :] for entry in listing.entries]
             keys = [paths.manifests(name) + place for place in places]
             for start in range(0, len(keys), _WIDTH):
-                async with self._memory.lend(_WIDTH * self._largest):
-                    batch = await each(self._descriptor, keys[start : start + _WIDTH], _WIDTH)
-                while batch:
-                    if (one := batch.pop(0)) is not None:
+                few = keys[start : start + _WIDTH]
+                async with self._memory.lend(len(few) * self._largest):  # the usual three wait for nobody
+                    batch = await each(self._descriptor, few, _WIDTH)
+                for one in batch:
+                    if one is not None:
                         yield one
             more = listing.more
             after = places[-1] if places else after
