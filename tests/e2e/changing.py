@@ -174,6 +174,17 @@ class Changing(OwnRegistry):
         grown = {one: after[one] - before.get(one, 0) for one in after}
         return grown[zone] / sum(grown.values())
 
+    def until_near(self, zone: str) -> None:
+        """Until what begins in this zone is answered there: kube-proxy hears late of what went on before."""
+        self.settle()
+        shares: list[float] = []
+
+        def near() -> bool:
+            shares.append(self.share(zone, 20))
+            return shares[-1] == 1.0
+
+        self.platform.kubectl.until(f"{zone} answers itself", near, why=lambda: f"shares {shares}")
+
 
 def _signed(one: x509.Certificate, ca: x509.Certificate) -> bool:
     try:

@@ -20,7 +20,7 @@ async def test_two_zones_are_lost_and_pulls_go_on(platform: Platform) -> None:
     home = registry.home
     away = sorted(set(ZONES) - {home})
     await asyncio.to_thread(platform.move_operator, home)
-    await asyncio.to_thread(until_near, registry, home)
+    await asyncio.to_thread(registry.until_near, home)
     load = Load(platform.client(timeout=8), f"{NAMESPACE}/two", workers=3, patience=RETRYING)
     async with load.steady():
         await asyncio.sleep(2)
@@ -40,12 +40,6 @@ async def test_two_zones_are_lost_and_pulls_go_on(platform: Platform) -> None:
     whole = {"ZoneRedundant": "True", "Ready": "True", "PolicyPropagated": "True"}
     await asyncio.to_thread(platform.until_condition, "reg", REGISTRY, TENANT, seconds=120, **whole)
     assert await load.lost() == []
-
-
-def until_near(registry: Changing, zone: str) -> None:
-    """Until what begins in this zone is answered there: kube-proxy hears late of what went on before."""
-    registry.settle()
-    registry.platform.kubectl.until(f"{zone} answers itself", lambda: registry.share(zone, 20) == 1.0)
 
 
 def until_alone(registry: Changing, zone: str) -> None:

@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.operator.apiserver import Spare
+from tests.operator.apiserver import ApiServer, Spare
 from tests.operator.operator_process import Cluster, Operator, install, running
 from tests.operator.recorded import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from tests.operator.apiserver import ApiServer
+LAST = 60  # lines of a log
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed comes with what the operators said: their folder may be gone when it is read."""
+    report = yield
+    if report.failed:
+        used = (getattr(one, "server", one) for one in getattr(item, "funcargs", {}).values())
+        for folder in {server.folder for server in used if isinstance(server, ApiServer)}:
+            for log in sorted(folder.glob("operator*.log")):
+                said = log.read_text(errors="replace").splitlines()[-LAST:]
+                report.sections.append((log.name, "\n".join(said)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ PATHS = {
     "ValidatingAdmissionPolicyBinding": f"{ADMISSION}/validatingadmissionpolicybindings",
 }
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+LONGEST = 60.0  # seconds: the operator itself waits 30 for the answer to one request
 
 
 def install(server: ApiServer) -> None:
@@ -79,15 +80,15 @@ def is_served(server: ApiServer, name: str) -> bool:
     return True
 
 
-def wait(true: Callable[[], Any], seconds: float = 30, sentence: str = "") -> Any:
-    """What `true` returns as soon as it is true. Raises TimeoutError."""
+def wait(true: Callable[[], Any], seconds: float = LONGEST, sentence: str | Callable[[], str] = "") -> Any:
+    """What `true` returns as soon as it is true. Raises TimeoutError; a callable sentence looks why."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = true()
         if found:
             return found
         time.sleep(0.02)
-    raise TimeoutError(sentence or f"not within {seconds} s")
+    raise TimeoutError((sentence if isinstance(sentence, str) else sentence()) or f"not within {seconds} s")
 
 
 def settled(operator: "Operator") -> None:

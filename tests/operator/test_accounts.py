@@ -38,10 +38,11 @@ def bound(cluster: Cluster, account: str, name: str, reason: str) -> Object:
     """The condition, once it has this reason."""
 
     def condition() -> Object | None:
-        one = cluster.condition("Claim", account, name, "Bound")
-        return one if one.get("reason") == reason else None
+        seen.append(cluster.condition("Claim", account, name, "Bound"))
+        return seen[-1] if seen[-1].get("reason") == reason else None
 
-    found: Object = wait(condition, sentence=f"{account}/{name} is not {reason}")
+    seen: list[Object] = []
+    found: Object = wait(condition, sentence=lambda: f"{account}/{name} is not {reason}: {seen[-1:]}")
     return found
 
 
