@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from registry_operator import names
 from registry_operator.children import Child, Pod, Request, Slice
+from registry_operator.departed import Departed
 from registry_operator.desired.exposure import kinds_of
 from registry_operator.gone import Gone
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
@@ -52,6 +53,7 @@ class Cache:
     accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
     children: dict[tuple[str, Key], Child] = field(default_factory=dict)
     gone: Gone = field(default_factory=Gone)
+    departed: Departed = field(default_factory=Departed)  # children
     pods: Parts[Pod] = field(default_factory=Parts)
     slices: Parts[Slice] = field(default_factory=Parts)
     requests: Parts[Request] = field(default_factory=Parts)
@@ -176,6 +178,8 @@ class Cache:
         before = self.accounts.get(name)
         if before and not seen and uid not in {"", before.uid}:
             return set()
+        if before and seen and is_older(seen.resource_version, before.resource_version):
+            return set()  # the sweep asked before it changed
         self.accounts.pop(name, None)
         if seen is not None:
             self.accounts[name] = seen
@@ -197,11 +201,21 @@ class Cache:
         before = self.children.get((kind, key))
         if before and seen and is_older(seen.resource_version, before.resource_version):
             return set()  # a late event: what was written since is known by the answer
+        if seen and self.departed.is_late((kind, key), seen.resource_version):
+            return set()  # the answer to a write, after which somebody deleted it
         self.children.pop((kind, key), None)
         if seen is not None:
             self.children[kind, key] = seen
         self._went((kind, key), before.owners if before else (), there=seen is not None)
         return set() if before == seen else works_of(before, seen)
+
+    def see_child_gone(self, kind: str, key: Key, version: str) -> set[Work]:
+        """It was gone at this version: what was written since, which only the answer told, is another."""
+        before = self.children.get((kind, key))
+        if before and is_older(version, before.resource_version):
+            return set()
+        self.departed.see((kind, key), version)
+        return self.see_child(kind, key, None)
 
     def see_secret(self, key: Key, before: SecretData | None, after: SecretData | None) -> None:
         """A Secret was made, changed or removed: whom that concerns `Concerns` knows."""

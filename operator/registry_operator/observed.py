@@ -66,6 +66,7 @@ class KubernetesNamespace:
     uid: str
     labels: Mapping[str, str] = field(default_factory=dict)
     terminating: bool = False
+    resource_version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

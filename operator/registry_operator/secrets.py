@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 from registry_operator import names
 from registry_operator.cluster import Scope, Stream
+from registry_operator.cluster.resources import SECRETS
 from registry_operator.cluster.stream import Sink
+from registry_operator.departed import Departed
 from registry_operator.errors import ClusterError, NotPermitted
 from registry_operator.index import Index
 from registry_operator.models import Key, is_older
@@ -57,6 +59,7 @@ class Secrets:
         self._known: set[str] = set()  # namespaces that answered, be it with 403
         self._refused: set[str] = set()
         self._looked: set[Key] = set()  # Secrets that are kept if they are there
+        self._departed = Departed()
 
     @property
     def view(self) -> SecretView:
@@ -143,6 +146,8 @@ class Secrets:
         before = self._found.get(key)
         if before and after and is_older(after.resource_version, before.resource_version):
             return
+        if after and self._departed.is_late((SECRETS.kind, key), after.resource_version):
+            return
         self._keep(key, after)
         if before != after:
             self._changes.secret(key, before, after)
@@ -151,10 +156,13 @@ class Secrets:
         """It was not there when it was asked for; its stream may have brought it since."""
         self._looked.add(key)
 
-    def remove(self, key: Key) -> None:
-        """It is gone, or is no longer kept."""
-        self._looked.discard(key)  # else the names of all that there ever was would stay
+    def remove(self, key: Key, version: str) -> None:
+        """It was gone at this version, or is no longer kept; one that was written since is another."""
         before = self._found.get(key)
+        if before and is_older(version, before.resource_version):
+            return
+        self._departed.see((SECRETS.kind, key), version)
+        self._looked.discard(key)  # else the names of all that there ever was would stay
         self._keep(key, None)
         if before is not None:
             self._changes.secret(key, before, None)
@@ -164,10 +172,10 @@ class Secrets:
         if after is not None:
             self._found[key] = after
 
-    def listed(self, namespace: str, found: Mapping[Key, SecretData]) -> None:
-        """All Secrets of the namespace that are of interest."""
+    def listed(self, namespace: str, found: Mapping[Key, SecretData], version: str) -> None:
+        """All Secrets of the namespace that are of interest, at this version."""
         for key in [key for key in self._found if key.namespace == namespace and key not in found]:
-            self.remove(key)
+            self.remove(key, version)
         for key, data in found.items():
             self.put(key, data)
         self._looked |= {Key(namespace, name) for name in self._wanted.wanted_secrets(namespace)}
@@ -193,15 +201,15 @@ class Namespace:
         self._name = name
         self._secrets = secrets
 
-    def listed(self, objects: Mapping[str, SecretData]) -> None:
+    def listed(self, objects: Mapping[str, SecretData], version: str) -> None:
         found = {Key(self._name, key.partition("/")[2]): data for key, data in objects.items()}
-        self._secrets.listed(self._name, found)
+        self._secrets.listed(self._name, found, version)
 
     def changed(self, key: str, obj: SecretData) -> None:
         self._secrets.put(Key(self._name, key.partition("/")[2]), obj)
 
-    def removed(self, key: str) -> None:
-        self._secrets.remove(Key(self._name, key.partition("/")[2]))
+    def removed(self, key: str, version: str) -> None:
+        self._secrets.remove(Key(self._name, key.partition("/")[2]), version)
 
     def failed(self, error: ClusterError) -> None:
         if isinstance(error, NotPermitted):

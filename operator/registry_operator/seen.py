@@ -214,6 +214,7 @@ def account(obj: Object) -> KubernetesNamespace:
         uid=metadata["uid"],
         labels=metadata.get("labels") or {},
         terminating="deletionTimestamp" in metadata,
+        resource_version=metadata["resourceVersion"],
     )
 
 

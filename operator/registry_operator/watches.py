@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -55,32 +56,41 @@ FAILURES = 8  # of the first list, in ten seconds or more, after which a kind is
 OPTIONAL = (INGRESSES, CERTIFICATES, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
 
 
+@dataclass(frozen=True)
+class Known(Generic[T]):
+    """What the cache knows of a kind: how it is told, what is there, and how it is told what went, and when.
+
+    `went` is for what we write ourselves: it gets the version at which that was gone.
+    """
+
+    see: Callable[[Key, T | None], set[Work]]
+    there: Callable[[], Iterable[Key]]
+    went: Callable[[Key, str], set[Work]] | None = None
+
+    def gone(self, key: Key, version: str) -> set[Work]:
+        return self.went(key, version) if self.went else self.see(key, None)
+
+
 class Table(Generic[T]):
     """The sink of a stream: what it is told goes into the cache, and the work of it into the queue."""
 
-    def __init__(
-        self,
-        see: Callable[[Key, T | None], set[Work]],
-        there: Callable[[], Iterable[Key]],
-        queue: Queue,
-    ) -> None:
-        self._see = see
-        self._there = there
+    def __init__(self, known: Known[T], queue: Queue) -> None:
+        self._known = known
         self._queue = queue
         self.listed_once = asyncio.Event()
 
-    def listed(self, objects: Mapping[str, T]) -> None:
-        for gone in [key for key in set(self._there()) if str(key) not in objects]:
-            self._add(self._see(gone, None))
+    def listed(self, objects: Mapping[str, T], version: str) -> None:
+        for gone in [key for key in set(self._known.there()) if str(key) not in objects]:
+            self._add(self._known.gone(gone, version))
         for key, obj in objects.items():
             self.changed(key, obj)
         self.listed_once.set()
 
     def changed(self, key: str, obj: T) -> None:
-        self._add(self._see(as_key(key), obj))
+        self._add(self._known.see(as_key(key), obj))
 
-    def removed(self, key: str) -> None:
-        self._add(self._see(as_key(key), None))
+    def removed(self, key: str, version: str) -> None:
+        self._add(self._known.gone(as_key(key), version))
 
     def failed(self, error: ClusterError) -> None:
         """What was known stays: the stream goes on."""
@@ -94,19 +104,13 @@ class Table(Generic[T]):
 class OptionalTable(Table[T]):
     """Of a kind that may not be there: `served` is told whether it is."""
 
-    def __init__(
-        self,
-        see: Callable[[Key, T | None], set[Work]],
-        there: Callable[[], Iterable[Key]],
-        queue: Queue,
-        served: Callable[[Absence | None], set[Work]],
-    ) -> None:
-        super().__init__(see, there, queue)
+    def __init__(self, known: Known[T], queue: Queue, served: Callable[[Absence | None], set[Work]]) -> None:
+        super().__init__(known, queue)
         self._served = served
         self._failures = 0
 
-    def listed(self, objects: Mapping[str, T]) -> None:
-        super().listed(objects)
+    def listed(self, objects: Mapping[str, T], version: str) -> None:
+        super().listed(objects, version)
         self._add(self._served(None))
 
     def failed(self, error: ClusterError) -> None:
@@ -116,11 +120,11 @@ class OptionalTable(Table[T]):
         """
         self._failures += 1
         if isinstance(error, NotFound | NotPermitted):
-            super().listed({})
+            super().listed({}, "")
             absence = Absence.MISSING if isinstance(error, NotFound) else Absence.NOT_PERMITTED
             self._add(self._served(absence))
         elif self._failures >= FAILURES and not self.listed_once.is_set():
-            super().listed({})
+            super().listed({}, "")
             self._add(self._served(Absence.UNANSWERED))
 
 
@@ -138,25 +142,19 @@ class Watches:
         self._concerns = Concerns(cache)
         self.secrets = Secrets(self._secrets_of, self._concerns, self)
         for resource in CHILDREN:
-            self._watch(resource, *self._child_of(resource.kind), seen.child, Scope(labels=OURS))
+            self._watch(resource, self._children(resource.kind), seen.child, Scope(labels=OURS))
         for resource in OPTIONAL:
-            self._watch_optional(resource, *self._child_of(resource.kind), seen.child)
-        self._watch_optional(
-            CERTIFICATE_REQUESTS, cache.see_request, lambda: cache.requests.objects, seen.request
-        )
-        self._watch(PODS, cache.see_pod, lambda: cache.pods.objects, seen.pod, Scope(labels=OURS))
-        self._watch(
-            ENDPOINT_SLICES,
-            cache.see_slice,
-            lambda: cache.slices.objects,
-            seen.endpoint_slice,
-            Scope(labels=OURS),
-        )
-        self._watch(ROLE_BINDINGS, self._see_consent, self._bindings, seen.consent, Scope())
-        there = cache.service_accounts.objects
-        self._service_accounts = self._watch(
-            SERVICE_ACCOUNTS, self._see_service_account, lambda: there, seen.service_account, Scope()
-        )
+            self._watch_optional(resource, self._children(resource.kind), seen.child)
+        requests = Known(cache.see_request, lambda: cache.requests.objects)
+        self._watch_optional(CERTIFICATE_REQUESTS, requests, seen.request)
+        pods = Known(cache.see_pod, lambda: cache.pods.objects)
+        self._watch(PODS, pods, seen.pod, Scope(labels=OURS))
+        slices = Known(cache.see_slice, lambda: cache.slices.objects)
+        self._watch(ENDPOINT_SLICES, slices, seen.endpoint_slice, Scope(labels=OURS))
+        consents = Known(self._see_consent, self._bindings)
+        self._watch(ROLE_BINDINGS, consents, seen.consent, Scope())
+        accounts = Known(self._see_service_account, lambda: cache.service_accounts.objects)
+        self._service_accounts = self._watch(SERVICE_ACCOUNTS, accounts, seen.service_account, Scope())
 
     @property
     def restarts(self) -> int:
@@ -221,7 +219,7 @@ class Watches:
             self._bundles.pop(gone)[1].cancel()
             self._cache.see_bundle(gone, None)
         for new in wanted - self._bundles.keys():
-            table = Table(self._see_bundle, partial(frozenset, (new,)), self._queue)
+            table = Table(Known(self._see_bundle, partial(frozenset, (new,))), self._queue)
             scope = Scope(new.namespace, fields=f"metadata.name={new.name}")
             stream = Stream(self._cluster, CONFIG_MAPS, table, seen.bundle, scope)
             self._bundles[new] = stream, asyncio.create_task(stream.run(), name=f"bundle {new}")
@@ -261,31 +259,27 @@ class Watches:
         self.secrets.restart(namespace)
         self.consent(namespace)
 
-    def _child_of(self, kind: str) -> tuple[Callable[[Key, Child | None], set[Work]], Callable[[], set[Key]]]:
-        return (
+    def _children(self, kind: str) -> Known[Child]:
+        return Known(
             partial(self._cache.see_child, kind),
             lambda: {key for there, key in self._cache.children if there == kind},
+            partial(self._cache.see_child_gone, kind),
         )
 
     def _watch(
         self,
         resource: Resource,
-        see: Callable[[Key, T | None], set[Work]],
-        there: Callable[[], Iterable[Key]],
+        known: Known[T],
         keep: Callable[[dict[str, Any]], T | None],
         scope: Scope,
     ) -> asyncio.Event:
         """Returns what is set as soon as all was listed once."""
-        return self._stream(resource, Table(see, there, self._queue), keep, scope)
+        return self._stream(resource, Table(known, self._queue), keep, scope)
 
     def _watch_optional(
-        self,
-        resource: Resource,
-        see: Callable[[Key, T | None], set[Work]],
-        there: Callable[[], Iterable[Key]],
-        keep: Callable[[dict[str, Any]], T | None],
+        self, resource: Resource, known: Known[T], keep: Callable[[dict[str, Any]], T | None]
     ) -> None:
-        table = OptionalTable(see, there, self._queue, partial(self._cache.see_api, resource.kind))
+        table = OptionalTable(known, self._queue, partial(self._cache.see_api, resource.kind))
         self._stream(resource, table, keep, Scope(labels=OURS))
 
     def _stream(

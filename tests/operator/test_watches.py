@@ -28,13 +28,13 @@ class Heard:
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
 
-    def listed(self, objects: Mapping[str, str]) -> None:
+    def listed(self, objects: Mapping[str, str], version: str) -> None:  # noqa: ARG002
         self.values |= objects
 
     def changed(self, key: str, obj: str) -> None:
         self.values[key] = obj
 
-    def removed(self, key: str) -> None:
+    def removed(self, key: str, version: str) -> None:  # noqa: ARG002
         self.values.pop(key, None)
 
     def failed(self, error: ClusterError) -> None:

@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 class Sink(Protocol[T_contra]):
     """Who is told. The objects are what `keep` made of them."""
 
-    def listed(self, objects: Mapping[str, T_contra]) -> None:
-        """All objects there are, by "namespace/name"; what is not among them is gone."""
+    def listed(self, objects: Mapping[str, T_contra], version: str) -> None:
+        """All objects there are at this version, by "namespace/name"; what is not among them is gone."""
 
     def changed(self, key: str, obj: T_contra) -> None:
         """One was made or changed."""
 
-    def removed(self, key: str) -> None:
-        """One is gone, or no longer of interest."""
+    def removed(self, key: str, version: str) -> None:
+        """One is gone at this version, or no longer of interest."""
 
     def failed(self, error: ClusterError) -> None:
         """The API server cannot be read now, or has no such resource: it is tried again."""
@@ -120,7 +120,7 @@ class Stream(Generic[T]):
                 if kept is not None:
                     found[_path_of(obj)] = kept
             version = page.version
-        self._sink.listed(found)
+        self._sink.listed(found, version)
         self._version = version
         self.alive_at = time.monotonic()
 
@@ -137,7 +137,7 @@ class Stream(Generic[T]):
     def _see(self, kind: str, obj: Object) -> None:
         kept = self._kept(obj) if kind in {"ADDED", "MODIFIED"} else None
         if kept is None:
-            self._sink.removed(_path_of(obj))
+            self._sink.removed(_path_of(obj), obj["metadata"]["resourceVersion"])
         else:
             self._sink.changed(_path_of(obj), kept)
 

@@ -159,7 +159,7 @@ class Primed:
                 self.secrets.refuse(namespace)  # for now: a file may have the consent
                 continue
             self._read.add(namespace)
-            self.secrets.listed(namespace, await self._secrets_of(namespace))
+            self.secrets.listed(namespace, await self._secrets_of(namespace), "")
 
     async def settle(self, works: Iterable[Work]) -> None:
         """Every reconcile that this work brings about, until nothing is left to do."""

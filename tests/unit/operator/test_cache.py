@@ -130,6 +130,14 @@ def test_an_account_s_labels_concern_pull_secrets_that_select_by_labels(cache: C
     assert cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"})) == set()
 
 
+def test_an_account_that_was_asked_for_before_it_changed_changes_nothing(cache: Cache) -> None:
+    """The sweep's answer may come after the event of a label that was set meanwhile."""
+    new = KubernetesNamespace("new", "uid-new", {"a": "b"}, resource_version="7")
+    cache.see_account("new", new)
+    assert cache.see_account("new", replace(new, labels={}, resource_version="6")) == set()
+    assert cache.accounts["new"].labels == {"a": "b"}
+
+
 def test_a_service_account_concerns_who_asks_for_it_and_who_is_named_in_it(cache: Cache) -> None:
     """By name in a namespace that is a target now; what a token that is gone has left wakes its end."""
     for name, team in (("app", "sea"), ("other", "land")):

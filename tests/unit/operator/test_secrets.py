@@ -152,6 +152,26 @@ async def test_a_late_event_does_not_undo_what_was_written() -> None:
         assert len(changes.secrets) == 2  # the list's, and the write
 
 
+async def test_what_is_told_of_a_deleted_secret_too_late_changes_nothing() -> None:
+    """The answer to a write from before its deletion, and a list from before the write that made it anew."""
+    api = ScriptedApi()
+    api.on(SHOP, listing(secret("pull", "2", OURS)))
+    api.on(SHOP, events(), watch=True)
+    async with following(api, set()) as (secrets, _):
+        await eventually(lambda: secrets.known({"shop"}))
+        pull = Key("shop", "pull")
+        secrets.remove(pull, "9")
+        secrets.put(pull, secrets.keep(secret("pull", "8", OURS)))
+        assert not secrets.view.found
+        anew = secrets.keep(secret("pull", "12", OURS))
+        secrets.put(pull, anew)
+        secrets.listed("shop", {}, "11")
+        secrets.remove(pull, "10")
+        assert secrets.view.get(pull) == anew
+        secrets.listed("shop", {}, "12")
+        assert not secrets.view.found
+
+
 async def test_a_namespace_that_is_left_leaves_nothing() -> None:
     """Neither Secrets nor the knowledge of having looked, nor a stream."""
     api = ScriptedApi()
@@ -209,8 +229,8 @@ async def test_secrets_are_found_by_their_owner() -> None:
         secrets.put(two, owned("3", "uid-2"))
         assert secrets.placed("uid-1") == {one}
         assert secrets.placed("uid-2") == {two}
-        secrets.remove(one)
-        secrets.remove(one)
+        secrets.remove(one, "")
+        secrets.remove(one, "")
         secrets.put(two, SecretData({}, resource_version="4"))
         assert not secrets.placed("uid-1") | secrets.placed("uid-2")
         secrets.put(two, owned("5", "uid-2"))
@@ -237,7 +257,7 @@ def test_names_of_what_is_gone_are_forgotten() -> None:
     for number in range(1000):
         key = Key("shop", f"build-{number}")
         secrets.put(key, SecretData({}, labels=OURS))
-        secrets.remove(key)
+        secrets.remove(key, "")
     assert secrets._looked == set()
 
 

@@ -7,7 +7,7 @@ from registry_operator.errors import NotFound, NotPermitted, Unavailable
 from registry_operator.models import Key
 from registry_operator.observed import Absence, Consent, SecretData
 from registry_operator.queue import Kind, Queue, Work
-from registry_operator.watches import FAILURES, OptionalTable, Table, Watches
+from registry_operator.watches import FAILURES, Known, OptionalTable, Table, Watches
 
 from tests.unit.operator import harbour
 from tests.unit.operator.harbour import registry
@@ -90,12 +90,27 @@ def test_what_is_listed_first_did_not_change() -> None:
     first, second, changed = (
         Work(Kind.NAMESPACE, "harbour", name) for name in ("first", "second", "changed")
     )
-    table: Table[Work] = Table(lambda _key, seen: {seen} if seen else set(), list, queue)
-    table.listed({"harbour/first": first, "harbour/second": second})
+    table: Table[Work] = Table(Known(lambda _key, seen: {seen} if seen else set(), list), queue)
+    table.listed({"harbour/first": first, "harbour/second": second}, "")
     queue.add(changed)
     assert next(iter(queue.poll, None)) == changed
     table.changed("harbour/second", second)
     assert list(iter(queue.poll, None)) == [second, first]
+
+
+async def test_children_go_at_a_version() -> None:
+    """By the watch and by a list: what was written since that is there."""
+    cache, queue = Cache(), Queue(slow=1)
+    key = Key("harbour", "harbour")
+    written = Child("Service", key, "uid", key, "", b"", resource_version="6")
+    cache.see_child("Service", key, written)
+    async with scripted(ScriptedApi()) as cluster:
+        table = Table(Watches(cluster, cache, queue)._children("Service"), queue)
+        table.removed("harbour/harbour", "5")
+        table.listed({}, "5")
+        assert cache.children["Service", key] == written
+        table.removed("harbour/harbour", "7")
+        assert not cache.children
 
 
 def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:
@@ -110,7 +125,7 @@ def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:
         told.append(cache.see_api("Certificate", absence))
         return told[-1]
 
-    table: OptionalTable[Child] = OptionalTable(lambda _key, _seen: set(), list, queue, served)
+    table: OptionalTable[Child] = OptionalTable(Known(lambda _key, _seen: set(), list), queue, served)
     table.failed(Unavailable("no answer"))
     assert not table.listed_once.is_set()
     table.failed(NotFound("404"))
@@ -118,7 +133,7 @@ def test_a_kind_that_comes_later_wakes_who_asked_for_it() -> None:
     assert cache.unserved == {"Certificate": Absence.MISSING}
     table.failed(NotPermitted("403"))
     assert cache.unserved == {"Certificate": Absence.NOT_PERMITTED}
-    table.listed({})
+    table.listed({}, "")
     assert cache.unserved == {}
     assert told[-1] == {Work(Kind.REGISTRY, *wanting.key)}
 
@@ -131,14 +146,14 @@ def test_a_kind_that_cannot_be_listed_holds_up_no_start() -> None:
         told.append(absence)
         return cache.see_api("Certificate", absence)
 
-    table: OptionalTable[Child] = OptionalTable(lambda _key, _seen: set(), list, queue, served)
+    table: OptionalTable[Child] = OptionalTable(Known(lambda _key, _seen: set(), list), queue, served)
     for _ in range(FAILURES - 1):
         table.failed(Unavailable("conversion webhook failed"))
     assert not table.listed_once.is_set()
     table.failed(Unavailable("conversion webhook failed"))
     assert table.listed_once.is_set()
     table.failed(Unavailable("conversion webhook failed"))
-    table.listed({})
+    table.listed({}, "")
     table.failed(Unavailable("and once more, later"))
     assert told == [Absence.UNANSWERED, None]
 

@@ -37,14 +37,14 @@ class Heard:
         self.lists = 0
         self.errors: list[ClusterError] = []
 
-    def listed(self, objects: Mapping[str, str]) -> None:
+    def listed(self, objects: Mapping[str, str], version: str) -> None:  # noqa: ARG002
         self.objects = dict(objects)
         self.lists += 1
 
     def changed(self, key: str, obj: str) -> None:
         self.objects[key] = obj
 
-    def removed(self, key: str) -> None:
+    def removed(self, key: str, version: str) -> None:  # noqa: ARG002
         self.objects.pop(key, None)
 
     def failed(self, error: ClusterError) -> None:

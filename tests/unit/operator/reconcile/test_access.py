@@ -73,7 +73,7 @@ async def world(registry: Registry) -> AsyncIterator[World]:
         api.on(CONFIG_MAPS.path(*names.claims(registry)), found.keep)
         cache.see_account("harbour", harbour.accounts()["harbour"])
         cache.see_registry(REGISTRY, registry)
-        secrets.listed("harbour", {})
+        secrets.listed("harbour", {}, "")
         found.apply_token("1")
         secret, _ = harbour.password_secret(harbour.token())
         secrets.put(harbour.token().secret, secret)
@@ -149,7 +149,7 @@ async def test_what_somebody_took_away_is_written_again() -> None:
     async with world(harbour.registry()) as found:
         first = await found.access.written(REGISTRY)
         keys = names.policies(harbour.registry())
-        found.at.secrets.remove(keys[0])
+        found.at.secrets.remove(keys[0], "")
         second = await found.access.written(REGISTRY)
         assert second is not first
         assert await found.access.written(REGISTRY) is second

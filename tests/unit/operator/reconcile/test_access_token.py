@@ -30,7 +30,7 @@ async def test_a_target_that_refuses_keeps_no_password_where_it_may_not_be(
     left = Key("before", token.pull_secret_name)
     for namespace in ("harbour", "full", "before"):
         cache.see_account(namespace, KubernetesNamespace(namespace, f"uid-{namespace}"))
-        secrets.listed(namespace, {})
+        secrets.listed(namespace, {}, "")
     cache.see_token(token.key, token)
     labels = {names.OWNER_UID: token.meta.uid}
     annotations = {names.OWNER: f"AccessToken {token.key}"}
