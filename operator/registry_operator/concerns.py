@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from registry_operator import names
 from registry_operator.cache import Cache, access
-from registry_operator.models import Key
+from registry_operator.models import Key, Selector
 from registry_operator.observed import SecretData
 from registry_operator.queue import Kind, Work
 from registry_operator.relations import may_target, owner_of, references
@@ -74,9 +74,11 @@ class Concerns:
         """Where there are Registries or AccessTokens, and the targets of pull secrets."""
         accounts = self.cache.accounts
         found = {*self.cache.registries.namespaces(), *self.cache.tokens.namespaces()}
+        selectors = set[Selector]()  # of many tokens a few: each is asked of each account
         for token in self.cache.tokens.pulling():
             if wanted := token.spec.pull_secrets:
                 found |= set(wanted.namespaces or ())
-                if chosen := wanted.selector:
-                    found |= {one.name for one in accounts.values() if chosen.matches(one.labels)}
+                selectors |= {wanted.selector} if wanted.selector else set()
+        for selector in selectors:
+            found |= {one.name for one in accounts.values() if selector.matches(one.labels)}
         return found & accounts.keys()

@@ -189,6 +189,9 @@ class Selector(Value):
         tuple[Requirement, ...], Field(max_length=64, description="Further lines; all must match.")
     ] = ()
 
+    def __hash__(self) -> int:
+        return hash((frozenset(self.match_labels.items()), self.match_expressions))
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
             line.matches(labels) for line in self.match_expressions
