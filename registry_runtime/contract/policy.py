@@ -23,6 +23,7 @@ KEY = "policy.json.gz"  # the key of the policy Secret
 _GZIP, _GZIP_ONLY = b"\x1f\x8b", zlib.MAX_WBITS + 16
 _LEVEL = 3  # half the time of the default, for a tenth more
 _WITHIN = 3  # steps of a path into a token: "tokens", its id, the field
+_NEWER = ("extra_forbidden", "enum")  # what pydantic calls a field, and a value, that is not known
 _LONGEST = 64 * 2**20  # bytes of one document
 
 
@@ -180,14 +181,14 @@ class Policy(Frozen):
     def read(cls, content: bytes) -> tuple[Self, str | None]:
         """As `decode`, but without tokens of which a newer operator says what is not known here; and which.
 
-        It may be a limit, which would not be held: such a token opens nothing. All others count, and what was
+        A field, or a value of one: it may be a limit, which would not be held. Such a token opens nothing. All others count, and what was
         revoked is; a policy that is refused whole would keep it in force.
         """
         try:
             return cls.decode(content), None
         except ValidationError as error:
             faults = error.errors(include_input=False, include_url=False, include_context=False)
-            strange = [one["loc"] for one in faults if one["type"] == "extra_forbidden"]
+            strange = [one["loc"] for one in faults if one["type"] in _NEWER]
             if len(strange) < len(faults) or any(len(loc) < _WITHIN or loc[0] != "tokens" for loc in strange):
                 raise
         document = json.loads(_unpacked(content))

@@ -309,7 +309,16 @@ async def test_what_is_malformed_is_refused_whole(
     assert followed.follower.problem is None
 
 
-async def test_a_token_of_a_newer_operator_opens_nothing(follow: Make, api: tuple[Api, str]) -> None:
+@pytest.mark.parametrize(
+    ("strange", "place"),
+    [
+        ({"moonPhase": "full"}, "moonPhase"),
+        ({"grants": [{"repositories": ["pier/**"], "actions": ["pull", "sign"]}]}, "grants.0.actions.1"),
+    ],
+)
+async def test_a_token_of_a_newer_operator_opens_nothing(
+    follow: Make, api: tuple[Api, str], strange: dict[str, object], place: str
+) -> None:
     """It may have a limit that would not be held; all others follow the policy, so revocations go on."""
     server, url = api
     server.store("p-0", FIRST.encode())
@@ -317,13 +326,13 @@ async def test_a_token_of_a_newer_operator_opens_nothing(follow: Make, api: tupl
     followed = follow(url)
     await followed.until(lambda: len(server.watchers) == 2)
     document = json.loads(policy("known").encode())
-    token = {"account": "a", "owner": "u", "hashes": ["0"], "grants": [], "moonPhase": "full"}
-    document["tokens"] = {"strange": token}
+    token = {"account": "a", "owner": "u", "hashes": ["0"], "grants": []}
+    document["tokens"] = {"strange": token | strange}
     await server.put("p-0", json.dumps(document).encode())
     await followed.follows(Policy.merge((policy("known"), SECOND)))
     problem = followed.follower.problem
     assert problem is not None
-    assert problem.startswith("p-0: tokens.strange.moonPhase: not known to this runtime")
+    assert problem.startswith(f"p-0: tokens.strange.{place}: not known to this runtime")
     refused = {**document, "moonPhase": "full"}
     await server.put("p-0", json.dumps(refused).encode())
     await followed.until(lambda: followed.follower.problem not in {None, problem})
