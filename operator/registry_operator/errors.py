@@ -31,6 +31,12 @@ class InvalidResource(OperatorError):
 
     def __init__(self, place: str, message: str) -> None:
         super().__init__(f"{place}: {message}")
+        self._parts = place, message
+
+    def with_remedy(self, remedy: str) -> InvalidResource:
+        """The same, and what to do about it."""
+        place, message = self._parts
+        return InvalidResource(place, f"{message}; {remedy}")
 
 
 class RenderFailed(OperatorError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
 from registry_operator.checks.finding import Finding, conditions, no, progress
@@ -12,6 +13,10 @@ from registry_operator.models import DeletionStatus, Registry, RegistryStatus
 from registry_runtime.contract.state import StorageReason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry_operator.errors import InvalidResource
+    from registry_operator.models import Key
     from registry_operator.observed import RegistryObserved
     from registry_operator.settings import Settings
     from registry_runtime.contract.state import EmptyingState
@@ -41,11 +46,20 @@ def judge(observed: RegistryObserved, settings: Settings) -> RegistryStatus:
 
 def way_out(registry: Registry) -> str:
     """How a Registry goes whose content cannot be deleted."""
-    namespace, name = registry.key
+    return _way_out(registry.key, {"spec": {"deletionPolicy": "Retain"}})
+
+
+def unread(error: InvalidResource, key: Key) -> InvalidResource:
+    """Of a Registry that is to go, is held by our finalizer, and cannot be read."""
+    last = _way_out(key, {"metadata": {"finalizers": None}})
+    return error.with_remedy(f"once it can be read again, its content is deleted, and then it goes; {last}")
+
+
+def _way_out(key: Key, patch: Mapping[str, Any]) -> str:
     return (
         "or let the Registry go, and what is left of its content stay:\n"
-        f"kubectl patch registries.roadstead.dev {name} --namespace {namespace} --type=merge "
-        """-p '{"spec":{"deletionPolicy":"Retain"}}'"""
+        f"kubectl patch registries.roadstead.dev {key.name} --namespace {key.namespace} --type=merge "
+        f"-p '{json.dumps(patch, separators=(',', ':'))}'"
     )
 
 

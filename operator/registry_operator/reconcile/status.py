@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from registry_operator.checks import failure
+from registry_operator import names
+from registry_operator.checks import deletion, failure
 from registry_operator.cluster import Version
 from registry_operator.cluster.resources import ACCESS_TOKENS, CLAIMS, REGISTRIES, Resource
 from registry_operator.errors import NotFound, OperatorError
@@ -13,6 +14,7 @@ from registry_operator.events import notes
 from registry_operator.models import (
     AccessToken,
     AccessTokenStatus,
+    Key,
     Namespace,
     NamespaceStatus,
     OwnStatus,
@@ -69,21 +71,24 @@ async def write(
 async def unreadable(at: Context, work: Work) -> None:
     """Says that a resource cannot be read; what else stands in its status stays. Raises ClusterError."""
     found = at.cache.unreadable.get(work)
-    if found is None or "deletionTimestamp" in found.raw["metadata"]:
+    if found is None:
         return
-    metadata, before = found.raw["metadata"], found.raw.get("status") or {}
+    metadata, before, error = found.raw["metadata"], found.raw.get("status") or {}, found.error
+    if "deletionTimestamp" in metadata:
+        if names.CONTENT not in (metadata.get("finalizers") or ()):
+            return  # others hold it
+        error = deletion.unread(error, Key(work.namespace, work.name))
     try:
         known = OwnStatus.model_validate(before)
     except ValidationError:
         before, known = {}, OwnStatus()
-    said = failure.judge(known, metadata["generation"], found.error, at.now(), at.settings)
+    said = failure.judge(known, metadata["generation"], error, at.now(), at.settings)
     if said.document() == known.document():
         return
-    names = ("namespace", "name")
     body = {
         "apiVersion": found.raw["apiVersion"],
         "kind": found.raw["kind"],
-        "metadata": {name: metadata[name] for name in names},
+        "metadata": {name: metadata[name] for name in ("namespace", "name")},
         "status": {**before, **said.document()},
     }
     with suppress(NotFound):
