@@ -31,6 +31,11 @@ class Buildah:
         run([*self._buildah("push"), reference, f"docker-archive:{archive}:{reference}"])
 
     @property
+    def run_root(self) -> Path:
+        """Remembers what is mounted: another storage has its own."""
+        return Path(f"/run/roadstead-images{self.cache}")
+
+    @property
     def _base_reference(self) -> str:
         return f"localhost/roadstead-base:{base.key()}"
 
@@ -51,8 +56,7 @@ class Buildah:
         run([*self._buildah("rm"), "--all"])
 
     def _buildah(self, verb: str) -> list[str]:
-        # What is mounted is remembered by the run root: another storage has its own.
-        storage = ["--root", f"{self.cache}/containers", "--runroot", f"/run/roadstead-images{self.cache}"]
+        storage = ["--root", f"{self.cache}/containers", "--runroot", str(self.run_root)]
         options = ["--isolation", "chroot", "--layers", "--quiet", "--file", "Containerfile"]
         return ["buildah", *storage, verb, *(options if verb == "build" else [])]
 

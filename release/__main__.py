@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local_cluster import build, debian, images, parts
+from local_cluster.engine import Buildah
 from local_cluster.errors import ClusterError
 from local_cluster.parts import Parts
 from release import bundle, chart
@@ -37,7 +39,10 @@ def main() -> int:
         debian.ensure(print)
         build.cache_root().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="release-", dir=build.cache_root()) as folder:
-            write(words.to, words.repository, version, Path(folder))
+            try:
+                write(words.to, words.repository, version, Path(folder))
+            finally:
+                shutil.rmtree(Buildah(Path(folder), print).run_root, ignore_errors=True)
     except (ClusterError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

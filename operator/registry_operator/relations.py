@@ -4,9 +4,7 @@ import re
 
 from registry_operator import names
 from registry_operator.models import AccessToken, Key, Namespace, Registry
-from registry_operator.models.base import DNS_NAME
-
-LONGEST = 253  # characters of the name of an object
+from registry_operator.models.base import DNS_NAME, LONGEST_NAME
 
 
 def registries_of(obj: Registry | Namespace | AccessToken | None) -> tuple[Key, ...]:
@@ -78,5 +76,5 @@ def owner_of(annotation: str) -> Key | None:
     kind, _, place = annotation.partition(" ")
     namespace, _, name = place.partition("/")
     # Anybody may write it, and it is part of a path to the API server.
-    named = all(re.fullmatch(DNS_NAME, part) and len(part) <= LONGEST for part in (namespace, name))
+    named = all(re.fullmatch(DNS_NAME, part) and len(part) <= LONGEST_NAME for part in (namespace, name))
     return Key(namespace, name) if kind == AccessToken.KIND and named else None

@@ -181,8 +181,8 @@ class Policy(Frozen):
     def read(cls, content: bytes) -> tuple[Self, str | None]:
         """As `decode`, but without tokens of which a newer operator says what is not known here; and which.
 
-        A field, or a value of one: it may be a limit, which would not be held. Such a token opens nothing. All others count, and what was
-        revoked is; a policy that is refused whole would keep it in force.
+        A field, or a value of one: it may be a limit, which would not be held. Such a token opens nothing.
+        All others count, and what was revoked is; a policy that is refused whole would keep it in force.
         """
         try:
             return cls.decode(content), None

@@ -33,7 +33,8 @@ LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 DNS_NAME = rf"^{LABEL}(\.{LABEL})*$"
 HOST_NAME = rf"^{LABEL}(\.{LABEL})+$"  # at least one dot: docker reads "name/…" as a path on Docker Hub
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+LONGEST_NAME = 253  # characters of the name of an object
+ObjectName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=DNS_NAME)]
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^{LABEL}$")]
 HostName = Annotated[str, Field(min_length=3, max_length=245, pattern=HOST_NAME)]
 
