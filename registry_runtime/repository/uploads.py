@@ -77,7 +77,7 @@ class Uploads:
 
     async def status(self, name: RepositoryName, id_: str) -> Upload:
         """Raises BlobUploadUnknown."""
-        async with self._tails.lend(SMALL):
+        async with self._tails.lend(SMALL, name.namespace):
             return (await self._sessions.load(name, id_)).upload
 
     async def append(
@@ -173,7 +173,7 @@ class Uploads:
             if Digest.of(few, digest.algorithm) != digest:
                 raise _wrong(digest)
             return await self._publish(name, digest, few, by)
-        async with self._parts.lend(PART) as loan:
+        async with self._parts.lend(PART, name.namespace) as loan:
             held = self._sessions.fresh(name, by)
             intake = await self._intake(held, None, digest.algorithm, loan)
             try:
@@ -211,10 +211,10 @@ class Uploads:
     @asynccontextmanager
     async def _loaded(self, name: RepositoryName, id_: str, by: str) -> AsyncIterator[tuple[Held, Loan]]:
         """A session in memory, and a loan for a first part. Raises BlobUploadUnknown."""
-        async with self._tails.lend(SMALL) as tail:
+        async with self._tails.lend(SMALL, name.namespace) as tail:
             held = await self._sessions.load(name, id_, by)
             tail.shrink(len(held.session.tail))
-            async with self._parts.lend(PART) as loan:
+            async with self._parts.lend(PART, name.namespace) as loan:
                 yield held, loan
 
     async def _intake(self, held: Held, start: int | None, algorithm: str, loan: Loan) -> Intake:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from registry_runtime import connection
+from registry_runtime.repository.intake import PART
+from registry_runtime.repository.uploads import PARTS_MEMORY
 from tests.api.client import Client, digest_of
 from tests.api.replica import Replica
 
@@ -182,6 +184,19 @@ def test_a_client_that_leaves_in_the_middle(replica: Replica) -> None:
         time.sleep(0.05)
     assert lines[0]["status"] == 499
     assert lines[0]["bytes_out"] < 64 * 1024 * 1024
+
+
+def test_who_takes_its_time_holds_up_no_other_namespace(replica: Replica) -> None:
+    """As many bodies as there is memory for, of which nothing comes: others push as ever meanwhile."""
+    slow = Client("127.0.0.1", replica.ports["public"], repository="slow/app")
+    with contextlib.ExitStack() as wires:
+        for _ in range(PARTS_MEMORY // PART):
+            path = slow.send("POST", f"{slow.base}/blobs/uploads/").location
+            wire = socket.create_connection(("127.0.0.1", replica.ports["public"]), timeout=10)
+            wires.enter_context(wire)
+            wire.sendall(f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {PART}\r\n\r\n.".encode())
+        time.sleep(0.5)
+        replica.client().push_blob(b"q" * (PART + 1))
 
 
 def test_many_at_once(replica: Replica) -> None:

@@ -84,6 +84,35 @@ async def test_who_gives_up_keeps_nothing() -> None:
     await asyncio.wait_for(memory.take(6), 1)
 
 
+async def test_what_one_name_holds_leaves_some_for_others() -> None:
+    """Of a tenant whose clients take their time, the next waits for these; who else comes is served."""
+    memory, served = Memory(8), list[str]()
+
+    async def use(who: str) -> None:
+        await memory.take(2, who)
+        served.append(who)
+
+    for _ in range(3):
+        await use("slow")
+    waiting = asyncio.ensure_future(use("slow"))
+    await asyncio.wait_for(use("other"), 1)
+    memory.give(2, "other")
+    await asyncio.sleep(0)
+    assert served == ["slow", "slow", "slow", "other"]
+    memory.give(2, "slow")
+    await asyncio.wait_for(waiting, 1)
+    assert served[-1] == "slow"
+
+
+async def test_who_holds_nothing_may_take_all() -> None:
+    """A wish above the share is no wait for ever, and one without a name has no share."""
+    memory = Memory(8)
+    await asyncio.wait_for(memory.take(8, "large"), 1)
+    memory.give(8, "large")
+    for _ in range(8):
+        await asyncio.wait_for(memory.take(1), 1)
+
+
 @pytest.mark.parametrize(
     ("growth", "requests", "size"),
     [(1000, 1, 16 * MIB), (1000, 2, 12 * MIB), (1, 1, 80 * MIB)],
