@@ -24,8 +24,7 @@ kubeconfig: setup ## print the path of the kubeconfig
 
 test: setup ## set up everything and pass all tests, the cluster's included
 	@$(RUN) -m local_cluster.build
-	@$(MAKE) --no-print-directory check
-	@$(SIDE_BY_SIDE) $(LONGEST_FIRST)
+	@$(SIDE_BY_SIDE) check $(LONGEST_FIRST)
 
 setup: $(STAMP) ## the virtual environment, from the lock file
 $(STAMP): requirements.lock pyproject.toml

@@ -6,7 +6,7 @@ Paths are those inside the machine. https://kubernetes.io/docs/reference/command
 from local_cluster import kubeconfig
 from local_cluster.daemon import Daemon
 from local_cluster.layout import API_PORT, CONTROL_PLANE_ADDRESS, DNS_DOMAIN, SERVICE_RANGE
-from local_cluster.machine import SYSTEM_PATH
+from local_cluster.machine import SELDOM_COLLECTED, SYSTEM_PATH
 from local_cluster.parts import Parts
 
 PKI = "/etc/kubernetes/pki"
@@ -14,7 +14,7 @@ ETCD = "https://127.0.0.1:2379"
 ETCD_PEER = "https://127.0.0.1:2380"
 API = f"https://{CONTROL_PLANE_ADDRESS}:{API_PORT}"
 ISSUER = f"https://kubernetes.default.svc.{DNS_DOMAIN}"
-ENV = {"PATH": SYSTEM_PATH}
+ENV = {"PATH": SYSTEM_PATH, **SELDOM_COLLECTED}
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 DAEMONS = ("etcd", "kube-apiserver", *CONTROLLERS)
 

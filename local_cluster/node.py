@@ -9,7 +9,7 @@ from local_cluster import dns, kubeconfig
 from local_cluster.control_plane import API
 from local_cluster.daemon import Daemon
 from local_cluster.layout import DNS_ADDRESS, DNS_DOMAIN, POD_RANGE, Node
-from local_cluster.machine import SYSTEM_PATH
+from local_cluster.machine import SELDOM_COLLECTED, SYSTEM_PATH
 from local_cluster.parts import CREDENTIAL_PROVIDER, Parts
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -19,6 +19,7 @@ KEYLESS = "kubernetes/credential-provider.json"  # below /etc; there where nodes
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CAP_SYS_RESOURCE = 24
 ENV = {"PATH": SYSTEM_PATH, "TMPDIR": "/run"}  # /tmp is the host's, and runc puts a file there for each exec
+AGENT = {**ENV, **SELDOM_COLLECTED}  # not of containerd, whose environment a hundred shims inherit
 DAEMONS = ("containerd", "kubelet", "kube-proxy", "coredns")
 
 
@@ -63,14 +64,14 @@ def kubelet(node: Node, parts: Parts, *, keyless: bool) -> Daemon:
             f"--node-labels={ZONE_LABEL}={node.zone}",
             *(flags if keyless else ()),
         ),
-        ENV,
+        AGENT,
     )
 
 
 def kube_proxy(parts: Parts) -> Daemon:
     """It writes nftables by the program `nft`."""
     argv = (str(parts.binary("kube-proxy")), "--config=/etc/kubernetes/kube-proxy.json")
-    return Daemon("kube-proxy", argv, ENV)
+    return Daemon("kube-proxy", argv, AGENT)
 
 
 def coredns(parts: Parts) -> Daemon:

@@ -135,7 +135,7 @@ class Platform:
         container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
         tasks = self.cluster.exec(pod["spec"]["nodeName"], ["ctr", "-n", "k8s.io", "tasks", "list"])
         line = next(line for line in tasks.stdout.decode().splitlines() if line.startswith(container))
-        self.cluster.exec(pod["spec"]["nodeName"], ["kill", "-9", line.split()[1]])
+        self.cluster.exec(pod["spec"]["nodeName"], ["sh", "-c", f"kill -9 {line.split()[1]}"])
 
     def delete_at_once(self, pod: Object) -> None:
         """Without a drain, as a node takes its pods along."""

@@ -9,17 +9,18 @@ import socket
 import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from local_cluster.machine import SELDOM_COLLECTED
 from local_cluster.parts import Parts
 
 Object = dict[str, Any]
@@ -49,7 +50,7 @@ class ApiServer:
 
     url: str
     token: str = field(repr=False)
-    tls: ssl.SSLContext = field(repr=False)
+    connections: urllib3.HTTPSConnectionPool = field(repr=False)
     folder: Path  # with everything that its processes write
 
     @property
@@ -60,40 +61,34 @@ class ApiServer:
         self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
     ) -> Object:
         """The answer's object. Raises Refusal."""
-        request = urllib.request.Request(  # noqa: S310 - https, our own server
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
-        )
-        try:
-            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
-                read: Object = json.load(answer)
-        except urllib.error.HTTPError as error:
-            text = error.read()
-            message = json.loads(text)["message"] if text.startswith(b"{") else text.decode()
-            raise Refusal(error.code, message) from None
+        text = self._ask(method, path, None if body is None else json.dumps(body).encode(), kind)
+        read: Object = json.loads(text)
         return read
 
     def since(self, path: str, version: str) -> list[Object]:
         """What the objects of a list were, one after the other, after this resourceVersion."""
-        request = urllib.request.Request(  # noqa: S310 - https, our own server
-            f"{self.url}{path}?watch=true&resourceVersion={version}&timeoutSeconds=1",
-            headers={"Authorization": f"Bearer {self.token}"},
-        )
-        with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
-            return [json.loads(line)["object"] for line in answer]
+        text = self._ask("GET", f"{path}?watch=true&resourceVersion={version}&timeoutSeconds=1")
+        return [json.loads(line)["object"] for line in text.splitlines()]
 
     def counted(self, metric: str, **labels: str) -> float:
         """The sum of all series of its metrics with these labels."""
-        request = urllib.request.Request(  # noqa: S310 - https, our own server
-            f"{self.url}/metrics", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
-            lines = answer.read().decode().splitlines()
+        lines = self._ask("GET", "/metrics").decode().splitlines()
         wanted = [f'{name}="{value}"' for name, value in labels.items()]
         series = (line.rpartition(" ") for line in lines if line.startswith(f"{metric}{{"))
         return sum(float(value) for words, _, value in series if all(one in words for one in wanted))
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        """The answer's body. Raises Refusal; ConnectionError where there is no answer."""
+        headers = {"Authorization": f"Bearer {self.token}"} | ({"Content-Type": kind} if kind else {})
+        try:
+            answer = self.connections.request(method, path, body=body, headers=headers, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise ConnectionError(f"{method} {path}: {error}") from error
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            text = answer.data
+            message = json.loads(text)["message"] if text.startswith(b"{") else text.decode()
+            raise Refusal(answer.status, message)
+        return answer.data
 
     def apply(self, path: str, body: Object, manager: str = "roadstead") -> Object:
         """Server-side apply. Raises Refusal."""
@@ -116,7 +111,7 @@ class Starting:
             assert self.process.poll() is None, "kube-apiserver ended; see apiserver.log"
             try:
                 tls = ssl.create_default_context(cafile=str(_certificate(self.folder)))
-                api = ApiServer(self.url, token, tls, self.folder)
+                api = ApiServer(self.url, token, _connections(self.url, tls), self.folder)
                 api.ask("GET", "/api/v1/namespaces/default")
                 api.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view")
             except (OSError, ssl.SSLError, Refusal):
@@ -223,13 +218,23 @@ def _parts() -> Parts:
     return Parts(Path(os.environ.get("ROADSTEAD_CACHE", Path.home() / ".cache" / "roadstead")))
 
 
+def _connections(url: str, tls: ssl.SSLContext) -> urllib3.HTTPSConnectionPool:
+    """Kept open: a handshake for each look would be half of what looking costs."""
+    host, _, port = url.removeprefix("https://").partition(":")
+    return urllib3.HTTPSConnectionPool(host, int(port), timeout=30, maxsize=4, ssl_context=tls, retries=False)
+
+
 def _certificate(folder: Path) -> Path:
     return folder / "certs" / "apiserver.crt"
 
 
 @contextmanager
 def _running(log: Path, *argv: str, patience: float = 15) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output) as process:
+    environment = os.environ | SELDOM_COLLECTED
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(argv, stdout=output, stderr=output, env=environment) as process,
+    ):
         try:
             yield process
         finally:
