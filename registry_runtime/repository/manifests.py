@@ -138,7 +138,7 @@ class Manifests:
         """
         if len(content) > self._limits.manifest_bytes:
             raise ManifestTooLarge(f"a manifest may have {self._limits.manifest_bytes} bytes")
-        async with self._memory.lend(min(MEMORY, PARSED * len(content))):
+        async with self._memory.lend(min(MEMORY, PARSED * len(content)), name.namespace):
             return await self._pushed(
                 name, reference, media_type, content, extra_tags, sparse=sparse, allowance=allowance
             )

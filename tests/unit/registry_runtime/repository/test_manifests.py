@@ -6,7 +6,7 @@ import asyncio
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,8 @@ from registry_runtime.errors import (
     ManifestUnknown,
     StorageError,
 )
+from registry_runtime.repository import manifests
+from registry_runtime.repository.manifests import MEMORY, PARSED, Manifests
 from registry_runtime.repository.pointers import Pointer, State
 from registry_runtime.storage.base import Conflict
 from registry_runtime.storage.records import Records
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from registry_runtime.content.buffer import Buffer
     from registry_runtime.repository import Registry
+    from registry_runtime.repository.values import Pushed
     from registry_runtime.storage.directory import Directory
 
 NAME = RepositoryName("team/app")
@@ -170,6 +173,30 @@ async def test_bad_manifests_are_refused(registry: Registry) -> None:
         await registry.manifests.put(NAME, V1, OCI_IMAGE, b" " * (5 * 1024 * 1024))
     with pytest.raises(ManifestInvalid):
         await registry.manifests.put(NAME, V1, OCI_IMAGE, b"{}")
+
+
+@pytest.mark.parametrize(("parsed", "at_a_time"), [(PARSED, 3), (MEMORY, 1)], ids=["small", "large"])
+async def test_manifests_are_parsed_as_memory_allows(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, parsed: int, at_a_time: int
+) -> None:
+    """Small ones side by side; where each takes all the memory that there is, one after the other."""
+    names = [RepositoryName(f"{team}/app") for team in ("one", "two", "three")]
+    for name in names:
+        await push_blobs(registry, name, b"{}", *LAYERS)
+    monkeypatch.setattr(manifests, "PARSED", parsed)
+    running: list[int] = [0]
+    pushed = Manifests._pushed
+
+    async def counted(*words: Any, **more: Any) -> Pushed:
+        running.append(running[-1] + 1)
+        try:
+            return await pushed(*words, **more)
+        finally:
+            running.append(running[-1] - 1)
+
+    monkeypatch.setattr(Manifests, "_pushed", counted)
+    await asyncio.gather(*(registry.manifests.put(name, V1, OCI_IMAGE, IMAGE) for name in names))
+    assert max(running) == at_a_time
 
 
 async def test_a_tag_moves_and_its_old_manifest_stays(registry: Registry) -> None:
