@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from local_cluster import archive, control_plane, dns, etc, forwards, kubeconfig
 from local_cluster.api import Api
 from local_cluster.cgroups import Cgroups
 from local_cluster.daemon import Daemons
+from local_cluster.errors import TookTooLong
 from local_cluster.forwards import API, Address, api_of
 from local_cluster.layout import API_SERVICE_ADDRESS, DNS_DOMAIN, Layout, Machine, Node
 from local_cluster.machine import SYSTEM_PATH, RunningMachine
@@ -21,6 +23,7 @@ from local_cluster.waiting import until
 
 ANY_PORT = Address("127.0.0.1", 0)
 READY_SECONDS = 60.0
+ZONE_SECONDS, STARTS = 3.0, 5
 ENFORCER = "enforcer"
 KNOWN_SERVICE = (API_SERVICE_ADDRESS, 443)
 KNOWN_NAME = f"kubernetes.default.svc.{DNS_DOMAIN}"
@@ -135,6 +138,26 @@ class Bringup:
         self.wait(machine.daemons, node.DAEMONS, ready, f"{which.name} is not Ready")
         self.wait(machine.daemons, node.DAEMONS, resolves, f"the DNS of {which.name} does not answer")
         self.wait(machine.daemons, node.DAEMONS, serves, f"no Service is reached from {which.name}")
+        self.place_proxy(machine)
+
+    def place_proxy(self, machine: RunningMachine) -> None:
+        """Until its kube-proxy knows the zone, which it may miss at its start, and then for good.
+
+        In Kubernetes 1.36 the node may come before whoever is to hear of its labels; who starts anew has
+        another chance. Without it, requests from there go to every zone.
+        """
+        log = machine.daemons.log_of("kube-proxy")
+
+        def placed() -> bool:
+            return node.knows_zone(log.read_text(errors="replace"))
+
+        for _ in range(STARTS):
+            with suppress(TookTooLong):
+                return until(placed, ZONE_SECONDS, lambda: "")
+            self.report(f"{machine.machine.name}: kube-proxy missed its zone, and is started anew")
+            machine.daemons.stop("kube-proxy")
+            machine.start(node.kube_proxy(self.parts))
+        return self.wait(machine.daemons, ("kube-proxy",), placed, "kube-proxy knows no zone")
 
     def renew_kubelet(self, which: Node) -> None:
         """What it reads at its start, it reads again; its pods go on meanwhile."""

@@ -131,6 +131,11 @@ def keyless_files(audience: str, registries: Sequence[str]) -> dict[str, bytes]:
     return {KEYLESS: as_json({**config, "providers": [provider]})}
 
 
+def knows_zone(log: str) -> bool:
+    """Whether kube-proxy has said, since its last start, that it knows in which zone its node is."""
+    return "Updated proxier node topology labels" in log.rpartition('"Version info"')[2]
+
+
 def kube_proxy_config(node: Node) -> dict[str, Any]:
     """https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
 
@@ -144,6 +149,7 @@ def kube_proxy_config(node: Node) -> dict[str, Any]:
         "clusterCIDR": POD_RANGE,
         "clientConnection": {"kubeconfig": "/etc/kubernetes/kube-proxy.kubeconfig"},
         "oomScoreAdj": 0,
+        "logging": {"vmodule": [{"filePattern": "proxier", "verbosity": 4}]},  # `knows_zone` reads it
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 

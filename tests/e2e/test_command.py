@@ -55,10 +55,15 @@ async def test_every_digest_is_read_back_and_a_login_works(platform: Platform, t
 
 
 def manifest(platform: Platform, image: str, auth: Path, folder: Path) -> bytes:
-    """As skopeo reads it, with the credentials of this file."""
-    trust = folder / "certs"
+    """As skopeo reads it, with the credentials of this file.
+
+    It has an /etc/hosts of its own: the machine's knows one address of the name, maybe of another cluster.
+    """
+    trust, hosts = folder / "certs", folder / "hosts"
     trust.mkdir()
     (trust / "ca.crt").write_text(platform.ca)
+    hosts.write_text(f"{platform.cluster_address(HOSTNAME)} {HOSTNAME}\n")
+    apart = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))
     options = ("--authfile", str(auth), "--cert-dir", str(trust), "--raw")
     asked = ["skopeo", "inspect", *options, f"docker://{HOSTNAME}/{image}"]
-    return subprocess.run(asked, capture_output=True, timeout=60, check=True).stdout
+    return subprocess.run([*apart, *asked], capture_output=True, timeout=60, check=True).stdout

@@ -12,6 +12,7 @@ from local_cluster.node import (
     SANDBOX,
     cni_config,
     containerd_config,
+    knows_zone,
     kube_proxy_config,
     kubelet_config,
     may_lower_oom_score,
@@ -41,6 +42,14 @@ def test_kube_proxy_leaves_the_hosts_conntrack_alone() -> None:
     """Its limits are of the whole host; 0 is `do not set`."""
     assert kube_proxy_config(NODE)["conntrack"]["maxPerCore"] == 0
     assert kube_proxy_config(NODE)["mode"] == "nftables"
+
+
+def test_a_kube_proxy_knows_its_zone_since_its_last_start() -> None:
+    """What one before it knew does not count."""
+    started, placed = '"Version info" version="v1.36.3"', '"Updated proxier node topology labels" labels={}'
+    assert not knows_zone(started)
+    assert knows_zone(f"{started}\n{placed}")
+    assert not knows_zone(f"{started}\n{placed}\n{started}")
 
 
 def test_pods_get_addresses_of_their_nodes_range() -> None:
