@@ -119,6 +119,7 @@ TESTS = (
             ("gateway-api", "sigs.k8s.io/gateway-api", "config/crd/standard"),
         ),
     ),
+    go("envoygateway", "envoy-gateway"),
     go("dex", tags="netgo osusergo sqlite_omit_load_extension", static_cgo=True),  # brings SQLite, in C
 )
 # Clients of a registry, as their own projects make them (docs/clients.md).
