@@ -244,11 +244,20 @@ class Connection(HttpToolsProtocol):
         if self._long is not None:
             self._long.hand_on()
         if self._idle_since is not None and self.loop.time() - self._idle_since > KEEP_ALIVE_SECONDS:
-            self.transport.close()
+            self._close()
         if self._untaken_since is None:
             self._untaken_since = self.loop.time() if self.transport.is_closing() else None
         elif self.loop.time() - self._untaken_since > _UNTAKEN_SECONDS:
             self.transport.abort()
+
+    def shutdown(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def _close(self) -> None:
+        """Once: a TLS transport that is closed twice cannot be aborted any more (CPython < 3.11.4)."""
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def _wait_for_head(self) -> None:
         self._impatience = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
