@@ -66,9 +66,13 @@ class ApiServer:
         return read
 
     def since(self, path: str, version: str) -> list[Object]:
-        """What the objects of a list were, one after the other, after this resourceVersion."""
+        """What the objects of a list were, one by one, after this resourceVersion. Raises Refusal."""
         text = self._ask("GET", f"{path}?watch=true&resourceVersion={version}&timeoutSeconds=1")
-        return [json.loads(line)["object"] for line in text.splitlines()]
+        events = [json.loads(line) for line in text.splitlines()]
+        for event in events:
+            if event["type"] == "ERROR":
+                raise Refusal(event["object"]["code"], event["object"]["message"])
+        return [event["object"] for event in events]
 
     def counted(self, metric: str, **labels: str) -> float:
         """The sum of all series of its metrics with these labels."""

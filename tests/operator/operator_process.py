@@ -80,6 +80,14 @@ def is_served(server: ApiServer, name: str) -> bool:
     return True
 
 
+def is_deleted(server: ApiServer, path: str) -> bool:
+    try:
+        server.ask("GET", path)
+    except Refusal as refusal:
+        return refusal.code == HTTPStatus.NOT_FOUND
+    return False
+
+
 def wait(true: Callable[[], Any], seconds: float = LONGEST, sentence: str | Callable[[], str] = "") -> Any:
     """What `true` returns as soon as it is true. Raises TimeoutError; a callable sentence looks why."""
     end = time.monotonic() + seconds

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError
 
 from tests.operator.apiserver import Refusal
 from tests.operator.operator_process import ROADSTEAD, wait
@@ -68,7 +67,7 @@ def recorded(server: ApiServer) -> Iterator[Recorded]:
                 for obj in server.since(f"{ROADSTEAD}/{plural}", version or ""):
                     version = obj["metadata"]["resourceVersion"]
                     found.see(obj)
-            except HTTPError:  # a test took the CRD away
+            except Refusal:  # a test took the CRD away, or the versions are gone
                 version = _newest(server, plural)
 
     threads = []

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from registry_operator.names import CONTENT
 
-from tests.operator.apiserver import ApiServer, Object, Refusal
-from tests.operator.operator_process import CRDS, ROADSTEAD, Cluster, Operator, controllers, wait
+from tests.operator.apiserver import Object, Refusal
+from tests.operator.operator_process import CRDS, ROADSTEAD, Cluster, Operator, controllers, is_deleted, wait
 from tests.operator.replica import content, emptying
 
 pytestmark = pytest.mark.cluster
@@ -229,11 +229,3 @@ def emptying_deployment(cluster: Cluster, namespace: str) -> Object | None:
 def released(cluster: Cluster, namespace: str) -> list[Object]:
     events = cluster.server.ask("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
     return [one for one in events if one["reason"] == "Released"]
-
-
-def is_deleted(server: ApiServer, path: str) -> bool:
-    try:
-        server.ask("GET", path)
-    except Refusal as refusal:
-        return refusal.code == HTTPStatus.NOT_FOUND
-    return False
