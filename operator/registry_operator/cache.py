@@ -14,7 +14,7 @@ from registry_operator.children import Child, Pod, Request, Slice
 from registry_operator.departed import Departed
 from registry_operator.desired.exposure import kinds_of
 from registry_operator.gone import Gone
-from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
+from registry_operator.models import AccessToken, Key, Namespace, Place, Registry, is_older
 from registry_operator.observed import (
     Absence,
     Consent,
@@ -51,7 +51,7 @@ class Cache:
     claims: Table[Namespace] = field(default_factory=Table)
     tokens: Tokens = field(default_factory=Tokens)
     accounts: dict[str, KubernetesNamespace] = field(default_factory=dict)
-    children: dict[tuple[str, Key], Child] = field(default_factory=dict)
+    children: dict[Place, Child] = field(default_factory=dict)
     gone: Gone = field(default_factory=Gone)
     departed: Departed = field(default_factory=Departed)  # children
     pods: Parts[Pod] = field(default_factory=Parts)
@@ -199,10 +199,9 @@ class Cache:
     def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
         """A child of a Registry: what differs from what is wanted is repaired."""
         before = self.children.get((kind, key))
-        if before and seen and is_older(seen.resource_version, before.resource_version):
-            return set()  # a late event: what was written since is known by the answer
-        if seen and self.departed.is_late((kind, key), seen.resource_version):
-            return set()  # the answer to a write, after which somebody deleted it
+        known = before.resource_version if before else ""
+        if seen and self.departed.is_late((kind, key), seen.resource_version, known):
+            return set()
         self.children.pop((kind, key), None)
         if seen is not None:
             self.children[kind, key] = seen
@@ -221,7 +220,7 @@ class Cache:
         """A Secret was made, changed or removed: whom that concerns `Concerns` knows."""
         self._went(("Secret", key), before.made_for if before else (), there=after is not None)
 
-    def _went(self, place: tuple[str, Key], owners: tuple[str, ...], *, there: bool) -> None:
+    def _went(self, place: Place, owners: tuple[str, ...], *, there: bool) -> None:
         if there:
             self.gone.forget(place)
         elif owners:

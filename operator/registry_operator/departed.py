@@ -2,10 +2,9 @@
 
 from collections import OrderedDict
 
-from registry_operator.models import Key, is_older
+from registry_operator.models import Place, is_older
 
 KEPT = 1024  # the latest; an answer comes within seconds, or never
-Place = tuple[str, Key]  # kind and name
 
 
 class Departed:
@@ -22,6 +21,6 @@ class Departed:
             while len(self._versions) > KEPT:
                 self._versions.popitem(last=False)
 
-    def is_late(self, place: Place, version: str) -> bool:
-        """Whether it went since it had this version."""
-        return is_older(version, self._versions.get(place, ""))
+    def is_late(self, place: Place, version: str, known: str) -> bool:
+        """Whether it went, or was written anew, since it had this version. `known`: what it has now."""
+        return is_older(version, known) or is_older(version, self._versions.get(place, ""))

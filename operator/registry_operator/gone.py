@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from registry_operator.models import Key
+from registry_operator.models import Place
 from registry_operator.observed import KubernetesNamespace
-
-Place = tuple[str, Key]  # kind and name
 
 
 @dataclass

@@ -144,9 +144,8 @@ class Secrets:
         """What was read or written otherwise. What is older than what is known changes nothing."""
         self._looked.add(key)
         before = self._found.get(key)
-        if before and after and is_older(after.resource_version, before.resource_version):
-            return
-        if after and self._departed.is_late((SECRETS.kind, key), after.resource_version):
+        known = before.resource_version if before else ""
+        if after and self._departed.is_late((SECRETS.kind, key), after.resource_version, known):
             return
         self._keep(key, after)
         if before != after:

@@ -15,7 +15,7 @@ from registry_operator.desired.templates import render as template
 if TYPE_CHECKING:
     from registry_operator.desired.certificates import Certificates
     from registry_operator.desired.rendered import Child
-    from registry_operator.models import Key, Registry
+    from registry_operator.models import Place, Registry
     from registry_operator.observed import RegistryObserved
 
 TEMPLATES = {
@@ -59,7 +59,7 @@ def routes(observed: RegistryObserved, made: Certificates) -> tuple[Child, ...]:
     )
 
 
-def unwanted(registry: Registry) -> list[tuple[str, Key]]:
+def unwanted(registry: Registry) -> list[Place]:
     """What an earlier spec had."""
     return [(kind, registry.key) for kind in sorted(TEMPLATES.keys() - kinds_of(registry))]
 

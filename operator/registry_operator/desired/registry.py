@@ -16,7 +16,7 @@ from registry_operator.desired.templates import render as template
 from registry_runtime.contract.config import Listeners
 
 if TYPE_CHECKING:
-    from registry_operator.models import Key, Registry, Release
+    from registry_operator.models import Key, Place, Registry, Release
     from registry_operator.observed import RegistryObserved
     from registry_operator.settings import Settings
 
@@ -90,7 +90,7 @@ def _ordered(observed: RegistryObserved, made: Certificates) -> tuple[Child, ...
     return tuple(children)
 
 
-def _unwanted(observed: RegistryObserved, made: Certificates) -> tuple[tuple[str, Key], ...]:
+def _unwanted(observed: RegistryObserved, made: Certificates) -> tuple[Place, ...]:
     """What an earlier spec had. The own certificate goes when all pods have the user's.
 
     What is `left` was tried already.

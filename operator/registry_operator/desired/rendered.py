@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from registry_operator import names
-from registry_operator.models import Key, Release
+from registry_operator.models import Key, Place, Release
 
 if TYPE_CHECKING:
     from registry_operator.desired.draft import Draft
@@ -29,14 +29,14 @@ class Rendered:
     children: tuple[Child, ...]
     draft: Draft
     release: Release  # of the pods; one that this operator does not know has no Deployment among the children
-    unwanted: tuple[tuple[str, Key], ...] = ()  # (kind, key): children of another spec, to be deleted
+    unwanted: tuple[Place, ...] = ()  # (kind, key): children of another spec, to be deleted
     turns: datetime | None = None  # when certificates are other ones, if nothing is asked
 
     def child(self, kind: str, key: Key) -> Child | None:
         return next((child for child in self.children if identity(child) == (kind, key)), None)
 
 
-def identity(child: Mapping[str, Any]) -> tuple[str, Key]:
+def identity(child: Mapping[str, Any]) -> Place:
     metadata = child["metadata"]
     return child["kind"], Key(metadata["namespace"], metadata["name"])
 

@@ -214,6 +214,9 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+Place = tuple[str, Key]  # kind and name of an object that the operator writes
+
+
 @dataclass(frozen=True, slots=True)
 class Meta:
     """The part of an object's metadata that decisions are made from."""

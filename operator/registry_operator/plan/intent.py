@@ -24,11 +24,10 @@ from registry_operator.plan.edits import DryRuns
 from registry_operator.plan.manifests import OURS, Declared, Manifests
 from registry_operator.plan.outcome import Refusal
 from registry_operator.plan.primed import Primed
-from registry_operator.plan.rehearsal import Rehearsal, Write, merge
+from registry_operator.plan.rehearsal import Place, Rehearsal, Write, merge
 from registry_operator.queue import Work
 
 Object = dict[str, Any]
-Place = tuple[Resource, Key]
 PLANNED = "planned"  # resourceVersion of what is not stored
 
 

@@ -13,7 +13,7 @@ from registry_operator.cluster.resources import SECRETS
 from registry_operator.desired.access_token import targets
 from registry_operator.errors import NotFound
 from registry_operator.events import Recorder
-from registry_operator.models import AccessToken, Key, Registry
+from registry_operator.models import AccessToken, Key, Place, Registry
 from registry_operator.observed import (
     Conflict,
     Endpoint,
@@ -56,7 +56,7 @@ class Context:
     recorder: Recorder
     settings: Settings
     now: Callable[[], datetime]
-    normal: dict[tuple[str, Key], bytes] = field(default_factory=dict)
+    normal: dict[Place, bytes] = field(default_factory=dict)
     mounted: dict[Key, str] = field(default_factory=dict)
     propagations: Propagations = field(default_factory=lambda: Propagations(lambda _: None))
     fleet: Fleet = field(default_factory=Fleet)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from registry_operator.cluster.api import MANAGER
 from registry_operator.events import Note
-from registry_operator.models import Key, Registry
+from registry_operator.models import Key, Place, Registry
 from registry_operator.reconcile.drift import Path, text
 
 REPAIRED, CONTESTED = "DriftRepaired", "DriftContested"  # reasons of Events
@@ -57,7 +57,7 @@ class Repairs:
     """Which repairs are told. `now` is in seconds of any monotonic clock."""
 
     def __init__(self) -> None:
-        self._past: dict[tuple[str, Key], _Past] = {}
+        self._past: dict[Place, _Past] = {}
 
     def note(self, drift: Drift, now: float, owner: str) -> Note | None:
         """The Event of this repair; None where one of the same fight was told just now. `owner` is a kind."""

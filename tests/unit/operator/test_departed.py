@@ -48,5 +48,5 @@ def test_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     places = [(KIND, Key("harbour", name)) for name in "abc"]
     for place in (*places[:2], places[0], places[2]):
         gone.see(place, "9")
-    assert [gone.is_late(place, "8") for place in places] == [True, False, True]
-    assert not gone.is_late(places[0], "9")
+    assert [gone.is_late(place, "8", "") for place in places] == [True, False, True]
+    assert not gone.is_late(places[0], "9", "")
