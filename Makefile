@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Roadstead needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
 	    || { apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); }
-	@$(RUN) -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(RUN) -m pip install --quiet --no-deps --no-compile --require-hashes --requirement requirements.lock
 	@$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*; touch $@
 
@@ -47,13 +47,13 @@ check: setup ## format, lint, types and the direction of imports
 
 # Tests wait much: for storage, for leases, for nodes that are lost. So JOBS processes share the CPUs. The parts are
 # there before: who had to look for them would come after those that need no cluster.
-JOBS := 3
+JOBS := 4
 SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=line --assume-old=parts
 PYTEST := $(RUN) -m pytest -p no:cacheprovider
 
 # In the order in which they begin. No more than three clusters at a time: each needs 38 inotify instances, a user has
-# 128, and tests/cluster has two.
-LONGEST_FIRST := e2e operator faults inside outside beside cluster
+# 128, and tests/cluster has two: so faults come after it.
+LONGEST_FIRST := e2e operator cluster-and-faults inside outside beside
 
 unit: setup ## the tests that need no cluster, in three processes
 	@$(SIDE_BY_SIDE) inside outside beside

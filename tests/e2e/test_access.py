@@ -16,6 +16,47 @@ REFUSED = (401, 429)  # who goes on asking with a bad password is throttled
 HELLO = f"/v2/{NAMESPACE}/hello/manifests/1"
 
 
+async def test_what_was_done_is_told(platform: Platform) -> None:
+    """`kubectl get at` shows when a token was last used; a refused push is an Event on it, with why."""
+    permissions = [{"repositories": [f"{NAMESPACE}/**"], "actions": ["pull"]}]
+    platform.kubectl.apply(platform.token("looker", permissions=permissions))
+    looker = platform.client(platform.issued("looker"))
+    await platform.until_everywhere(looker.password, 200)
+    assert (await looker.ask("GET", HELLO)).status == 200
+    assert (await looker.push_blob(f"{NAMESPACE}/hello", b"parrot")).status == 403
+
+    def told() -> tuple[str, str, str]:
+        """The column, and the Events of both."""
+        table = platform.kubectl("get", "at", "looker", "-n", TENANT).splitlines()
+        used = table[1][table[0].index("LAST USED") :].split()[0]
+        (claim,) = (one["metadata"]["name"] for one in platform.kubectl.list("rns", "-n", TENANT))
+        of_token, of_claim = (
+            platform.kubectl("events", "--for", f"{about}.roadstead.dev/{name}", "-n", TENANT)
+            for about, name in (("accesstokens", "looker"), ("namespaces", claim))
+        )
+        return used, of_token, of_claim
+
+    sentence = f"push of {NAMESPACE}/hello by the public domain was refused"
+
+    def said() -> tuple[bool, bool]:
+        """Whether the one Event names the reason, and the other whom it was refused."""
+        _, of_token, of_claim = told()
+        return (
+            f"PushDenied   AccessToken/looker   {sentence}: NotGranted; " in of_token,
+            f"{sentence} to AccessToken looker: NotGranted; " in of_claim,
+        )
+
+    await asyncio.to_thread(
+        platform.kubectl.until,
+        "the use and the refusal are told",
+        lambda: told()[0][0].isdigit() and said() == (True, True),
+        seconds=150,  # what was refused before is told first, one text a minute: so this test is the first
+        every=1,
+        why=lambda: "\n".join(told()),
+    )
+    platform.kubectl("delete", "at", "looker", "-n", TENANT)
+
+
 async def test_who_has_no_right_learns_nothing(platform: Platform) -> None:
     """No credentials, a wrong password and another's repository are refused in OCI words, and alike."""
     nobody = await platform.client("").ask("GET", HELLO)
@@ -111,43 +152,3 @@ async def test_the_private_domain_has_the_same_content(platform: Platform) -> No
     private = await platform.client(host="private.harbour.roadstead.test").ask("GET", HELLO)
     assert public.status == private.status == 200
     assert public.body == private.body
-
-
-async def test_what_was_done_is_told(platform: Platform) -> None:
-    """`kubectl get at` shows when a token was last used; a refused push is an Event on it, with why."""
-    permissions = [{"repositories": [f"{NAMESPACE}/**"], "actions": ["pull"]}]
-    platform.kubectl.apply(platform.token("looker", permissions=permissions))
-    looker = platform.client(platform.issued("looker"))
-    await platform.until_everywhere(looker.password, 200)
-    assert (await looker.ask("GET", HELLO)).status == 200
-    assert (await looker.push_blob(f"{NAMESPACE}/hello", b"parrot")).status == 403
-
-    def told() -> tuple[str, str, str]:
-        """The column, and the Events of both."""
-        table = platform.kubectl("get", "at", "looker", "-n", TENANT).splitlines()
-        used = table[1][table[0].index("LAST USED") :].split()[0]
-        (claim,) = (one["metadata"]["name"] for one in platform.kubectl.list("rns", "-n", TENANT))
-        of_token, of_claim = (
-            platform.kubectl("events", "--for", f"{about}.roadstead.dev/{name}", "-n", TENANT)
-            for about, name in (("accesstokens", "looker"), ("namespaces", claim))
-        )
-        return used, of_token, of_claim
-
-    sentence = f"push of {NAMESPACE}/hello by the public domain was refused"
-
-    def said() -> tuple[bool, bool]:
-        """Whether the one Event names the reason, and the other whom it was refused."""
-        _, of_token, of_claim = told()
-        return (
-            f"PushDenied   AccessToken/looker   {sentence}: NotGranted; " in of_token,
-            f"{sentence} to AccessToken looker: NotGranted; " in of_claim,
-        )
-
-    await asyncio.to_thread(
-        platform.kubectl.until,
-        "the use and the refusal are told",
-        lambda: told()[0][0].isdigit() and said() == (True, True),
-        seconds=150,  # what was refused before is told first, one text a minute
-        why=lambda: "\n".join(told()),
-    )
-    platform.kubectl("delete", "at", "looker", "-n", TENANT)
