@@ -50,3 +50,11 @@ def test_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         gone.see(place, "9")
     assert [gone.is_late(place, "8", "") for place in places] == [True, False, True]
     assert not gone.is_late(places[0], "9", "")
+
+
+def test_a_deletion_of_which_nobody_knows_the_version_forgets_none() -> None:
+    """What was known to be late is late still."""
+    gone = Departed()
+    for version in ("9", ""):
+        gone.see((KIND, KEY), version)
+        assert gone.is_late((KIND, KEY), "8", "")

@@ -282,7 +282,12 @@ async def test_a_file_says_nothing_while_the_watch_is_there(follow: Make, api: t
     assert followed.follower.revision == BOTH.revision
 
 
-@pytest.mark.parametrize("wrong", [b"", b"{", b"[]", b'{"tokens": {"t": {"hashes": ["s3cret"]}}}', None])
+STRANGE = b'{"anonymous": [{"repositories": ["pier/**"], "actions": ["pull"], "moonPhase": "s3cret"}]}'
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"", b"{", b"[]", b'{"tokens": {"t": {"hashes": ["s3cret"]}}}', STRANGE, None]
+)
 async def test_what_is_malformed_is_refused_whole(
     follow: Make, api: tuple[Api, str], wrong: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:

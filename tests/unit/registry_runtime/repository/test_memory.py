@@ -84,6 +84,16 @@ async def test_who_gives_up_keeps_nothing() -> None:
     await asyncio.wait_for(memory.take(6), 1)
 
 
+async def test_who_gives_up_stands_in_nobody_s_way() -> None:
+    """What is free is enough for the small wish behind the large one that was given up."""
+    memory = Memory(10)
+    await memory.take(5)
+    large, small = [asyncio.ensure_future(memory.take(size)) for size in (8, 2)]
+    await asyncio.sleep(0)
+    large.cancel()
+    await asyncio.wait_for(small, 1)
+
+
 async def test_what_one_name_holds_leaves_some_for_others() -> None:
     """Of a tenant whose clients take their time, the next waits for these; who else comes is served."""
     memory, served = Memory(8), list[str]()
