@@ -114,6 +114,18 @@ async def test_what_one_name_holds_leaves_some_for_others() -> None:
     assert served[-1] == "slow"
 
 
+async def test_of_two_names_the_first_that_asked_is_served_first() -> None:
+    memory = Memory(2)
+    await memory.take(2)
+    first, second = [asyncio.ensure_future(memory.take(2, who)) for who in ("slow", "other")]
+    await asyncio.sleep(0)
+    memory.give(2)
+    await asyncio.wait_for(first, 1)
+    assert not second.done()
+    memory.give(2, "slow")
+    await asyncio.wait_for(second, 1)
+
+
 async def test_who_holds_nothing_may_take_all() -> None:
     """A wish above the share is no wait for ever, and one without a name has no share."""
     memory = Memory(8)
