@@ -176,8 +176,7 @@ def test_writers_at_the_same_time_lose_nothing(cluster: Cluster) -> None:
             cluster.token("crowd", name, **pulls("crowd", accounts=("web",)))
     assert all(one.result() for one in written)
     wanted = {f"{name}-pull" for name in robots} | set(theirs)
-    # A token that met a conflict comes back after twice as long each time: half a minute, after eight.
-    wait(lambda: set(names(cluster, "crowd", "web")) == wanted, 90)
+    wait(lambda: set(names(cluster, "crowd", "web")) == wanted, 30, "who lost waits for its next try")
 
 
 def add(cluster: Cluster, path: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from registry_operator.cluster.resources import SERVICE_ACCOUNTS
 from registry_operator.desired.service_accounts import Edit, edit, edits
 from registry_operator.errors import NotFound, NotPermitted
 from registry_operator.models import AccessToken, Key
+from registry_operator.queue import Kind, Work
 from registry_operator.reconcile.apply import changed_by, tell
 from registry_operator.reconcile.context import Context
 from registry_operator.reconcile.every import every
@@ -46,7 +47,10 @@ async def _patch(at: Context, one: Edit, token: AccessToken | None) -> None:
         told = {"service_account": str(one.key), "error": error.message}
         log.info("the entry of a pull secret is left", extra=told)
         return
-    at.cache.see_service_account(one.key, seen.service_account(answer))
+    # When the watch tells it, it is no news: whoever lost against this write would wait for its next try.
+    for work in at.cache.see_service_account(one.key, seen.service_account(answer)):
+        if token is None or work != Work(Kind.ACCESS_TOKEN, *token.key):
+            at.queue.add(work)
     fields = {"service_account": str(one.key), "names": one.placed is not None}
     log.info("pull secret of a service account", extra=fields)
     if token:
