@@ -155,5 +155,11 @@ async def test_the_content_goes_and_then_the_registry(platform: Platform, tmp_pa
     )
 
 
+def test_namespaces_that_were_left_are_gone(platform: Platform) -> None:
+    """Nothing holds up one that had a Registry, or a pull secret; nobody waited for it until now."""
+    for name in ("orderly", "orderly-app", "orphan-app", "stranded", "stranded-app"):
+        platform.kubectl("wait", f"namespace/{name}", "--for=delete", "--timeout=60s")
+
+
 def events(kubectl: Kubectl) -> list[dict[str, Any]]:
     return kubectl.list("events.v1.events.k8s.io", "-n", TENANT)

@@ -65,14 +65,13 @@ class ApiServer:
         read: Object = json.loads(text)
         return read
 
-    def since(self, path: str, version: str) -> list[Object]:
+    def since(self, path: str, version: str) -> Iterator[Object]:
         """What the objects of a list were, one by one, after this resourceVersion. Raises Refusal."""
         text = self._ask("GET", f"{path}?watch=true&resourceVersion={version}&timeoutSeconds=1")
-        events = [json.loads(line) for line in text.splitlines()]
-        for event in events:
+        for event in map(json.loads, text.splitlines()):
             if event["type"] == "ERROR":
                 raise Refusal(event["object"]["code"], event["object"]["message"])
-        return [event["object"] for event in events]
+            yield event["object"]
 
     def counted(self, metric: str, **labels: str) -> float:
         """The sum of all series of its metrics with these labels."""
