@@ -12,7 +12,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry_runtime.exchange import ZERO_COPY
-from registry_runtime.listener import Listener
+from tests.unit.registry_runtime.served import dialled, serving
 
 LARGE = 24 * 1024 * 1024  # bytes: more than the kernel holds for a client
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,12 +27,8 @@ async def ask() -> AsyncIterator[Ask]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def asked(app: ASGIApp, request: bytes) -> bytes:
-            served = Listener("public", app, ("127.0.0.1", 0))
-            await served.start()
-            stack.push_async_callback(served.cut)
-            stack.callback(served.stop_accepting)
-            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-            stack.callback(writer.close)
+            served = await stack.enter_async_context(serving(app))
+            reader, writer = await stack.enter_async_context(dialled(served))
             writer.write(request)
             async with asyncio.timeout(20):
                 return await reader.read(-1)
@@ -151,14 +147,10 @@ async def test_a_client_that_leaves_ends_the_sending(file: tuple[int, bytes]) ->
         finally:
             over.set()
 
-    served = Listener("public", sends, ("127.0.0.1", 0))
-    await served.start()
-    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(ASKED)
-    await asyncio.sleep(0.2)
-    assert not over.is_set()
-    writer.transport.abort()
-    async with asyncio.timeout(5):
-        await over.wait()
-    served.stop_accepting()
-    await served.cut()
+    async with serving(sends) as served:
+        async with dialled(served) as (_, writer):
+            writer.write(ASKED)
+            await asyncio.sleep(0.2)
+            assert not over.is_set()
+        async with asyncio.timeout(5):
+            await over.wait()

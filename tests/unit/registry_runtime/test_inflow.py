@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import uvloop
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from registry_runtime import connection
 from registry_runtime.inflow import BLOCK
-from registry_runtime.listener import Listener
 from registry_runtime.tls import ServedCertificate
 from tests.certificates import Authority
+from tests.unit.registry_runtime.served import dialled, serving
 
 LONG = 3 * BLOCK + 12345
 AGAIN = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -67,17 +66,6 @@ class Takes:
         await send({"type": "http.response.body", "body": body})
 
 
-@asynccontextmanager
-async def serving(app: ASGIApp, tls: ServedCertificate | None = None) -> AsyncIterator[Listener]:
-    served = Listener("public", app, ("127.0.0.1", 0), tls=tls)
-    await served.start()
-    try:
-        yield served
-    finally:
-        served.stop_accepting()
-        await served.cut()
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
@@ -100,13 +88,9 @@ def test_a_long_body_and_what_follows_it(
     async def story() -> bytes:
         async with serving(app, ServedCertificate.of(tmp_path / "tls") if tls else None) as served:
             trust = ssl.create_default_context(cafile=authority.file) if tls else None
-            reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=trust)
-            writer.write(b"".join(sent) + AGAIN)
-            try:
-                async with asyncio.timeout(60):
-                    return await reader.read(-1)
-            finally:
-                writer.close()
+            async with dialled(served, trust) as (reader, writer), asyncio.timeout(60):
+                writer.write(b"".join(sent) + AGAIN)
+                return await reader.read(-1)
 
     with asyncio.Runner(loop_factory=loop) as runner:
         answers = runner.run(story())
@@ -120,15 +104,13 @@ def test_a_long_body_and_what_follows_it(
 async def test_a_slow_body_is_seen_as_it_comes() -> None:
     """Who waits for a whole block would take a slow client for one that sends nothing."""
     app = Takes()
-    async with serving(app) as served:
-        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (_, writer):
         writer.write(put(LONG))
         for number in range(1, 4):
             writer.write(b"0123456789")
             await asyncio.sleep(0.05)
             served.tick(0)
             await until(partial(app.has, 10 * number))
-        writer.close()
     assert b"".join(app.came) == b"0123456789" * 3
 
 
@@ -136,8 +118,7 @@ async def test_of_a_body_that_breaks_off_all_that_came_is_taken() -> None:
     """It counts: the client goes on behind it."""
     app = Takes()
     sent = os.urandom(BLOCK + 4321)
-    async with serving(app) as served:
-        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (_, writer):
         writer.write(put(LONG) + sent)
         await writer.drain()
         writer.close()
@@ -150,12 +131,10 @@ async def test_a_body_that_is_refused_half_way_does_not_become_a_request(in_chun
     """The rest of it is dropped, and the next request is answered."""
     app = Takes(at_most=1)
     hostile = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * (LONG // 27)
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write((chunked(hostile, 27) if in_chunks else put(len(hostile)) + hostile) + AGAIN)
         async with asyncio.timeout(20):
             answers = await reader.read(-1)
-        writer.close()
     assert answers.count(b"200 OK") == 2
     assert answers.endswith(b"<0>")
 
@@ -164,12 +143,10 @@ async def test_many_short_bodies_in_chunks_at_once() -> None:
     """Sent in one piece, each is a request of its own, and the one without a body behind them too."""
     app = Takes()
     bodies = [os.urandom(1 + number % 70) for number in range(3000)]
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write(b"".join(chunked(body, 33) for body in bodies) + AGAIN)
         async with asyncio.timeout(60):
             answers = await reader.read(-1)
-        writer.close()
     assert answers.count(b"200 OK") == 3001
     assert b"".join(app.came) == b"".join(bodies)
 
@@ -177,15 +154,13 @@ async def test_many_short_bodies_in_chunks_at_once() -> None:
 async def test_a_chunked_body_that_comes_byte_by_byte() -> None:
     """Head, sizes and line breaks are cut at each place."""
     app = Takes()
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         for byte in chunked(b"0123456789abcdef-and-more", 16) + AGAIN:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0)
         async with asyncio.timeout(20):
             answers = await reader.read(-1)
-        writer.close()
     assert answers.count(b"200 OK") == 2
     assert b"".join(app.came) == b"0123456789abcdef-and-more"
 
@@ -196,12 +171,10 @@ async def test_what_is_no_chunk_ends_the_connection(size: bytes, before: int) ->
     """With 400; and what stands behind it is never taken for a request."""
     app = Takes()
     sent = chunked(os.urandom(before), 65536).removesuffix(b"0\r\n\r\n") + size
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write(sent + AGAIN * 3)
         async with asyncio.timeout(20):
             answers = await reader.read(-1)
-        writer.close()
     assert answers.startswith(b"HTTP/1.1 400 ")
     assert b"200 OK" not in answers
 
@@ -218,12 +191,10 @@ async def test_what_is_no_chunk_ends_the_connection(size: bytes, before: int) ->
 async def test_an_odd_head_has_one_end(head: bytes) -> None:
     """The body is what the parser says, or the request is refused; its bytes are no request."""
     app = Takes()
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write(head + AGAIN)
         async with asyncio.timeout(20):
             answers = await reader.read(-1)
-        writer.close()
     if b"200 OK" in answers:
         assert answers.count(b"200 OK") == 2
         assert b"".join(app.came) == b"\r\nabc"
@@ -235,14 +206,12 @@ async def test_a_head_that_comes_in_two_parts() -> None:
     """What looks like its end, inside of its body, is the body's."""
     app = Takes()
     head, body = chunked(b"chunked\r\n\r\n", 11).split(b"\r\n\r\n", 1)
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write(head + b"\r\n")
         await asyncio.sleep(0.1)
         writer.write(b"\r\n" + body + AGAIN)
         async with asyncio.timeout(20):
             answers = await reader.read(-1)
-        writer.close()
     assert answers.count(b"200 OK") == 2
     assert b"".join(app.came) == b"chunked\r\n\r\n"
 
@@ -255,8 +224,7 @@ async def test_a_connection_is_idle_behind_a_body_that_was_refused(
     monkeypatch.setattr(connection, "KEEP_ALIVE_SECONDS", 0.1)
     app = Takes(at_most=1)
     body = os.urandom(LONG)
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         sent = chunked(body, 32768) if in_chunks else put(LONG) + body
         writer.write(sent[: LONG // 2])
         async with asyncio.timeout(20):
@@ -266,7 +234,6 @@ async def test_a_connection_is_idle_behind_a_body_that_was_refused(
             while not reader.at_eof():
                 served.tick(0)
                 await asyncio.sleep(0.05)
-        writer.close()
 
 
 async def test_a_long_body_that_comes_behind_a_request_which_is_not_answered() -> None:
@@ -283,8 +250,7 @@ async def test_a_long_body_that_comes_behind_a_request_which_is_not_answered() -
         else:
             await takes(scope, receive, send)
 
-    async with serving(app) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(app) as served, dialled(served) as (reader, writer):
         writer.write(put(3) + b"abc" + put(LONG))
         await until(lambda: bool(takes.last))
         writer.write(content[:100_000])
@@ -295,4 +261,3 @@ async def test_a_long_body_that_comes_behind_a_request_which_is_not_answered() -
         await until(lambda: takes.has(LONG))
         assert b"".join(takes.came) == content
         assert (await reader.readuntil(b"<%d>" % LONG)).count(b"HTTP/1.1 200") == 2
-        writer.close()

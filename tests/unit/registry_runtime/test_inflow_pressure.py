@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from registry_runtime.exchange import RECEIVED
 from registry_runtime.inflow import BLOCK
-from tests.unit.registry_runtime.test_inflow import LONG, chunked, put, serving
+from tests.unit.registry_runtime.served import dialled, serving
+from tests.unit.registry_runtime.test_inflow import LONG, chunked, put
 
 MUCH = 64 * BLOCK
 
@@ -37,14 +38,12 @@ async def test_an_answer_beside_a_long_body_waits_for_who_reads_it() -> None:
             await send({"type": "http.response.body", "body": bytes(65536), "more_body": more})
             sent[0] += 65536
 
-    async with serving(answer) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(answer) as served, dialled(served) as (reader, writer):
         writer.write(put(LONG) + bytes(BLOCK))
         assert await settled(lambda: sent[0]) < MUCH // 2
         async with asyncio.timeout(20):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert len(await reader.readexactly(MUCH)) == MUCH
-        writer.close()
 
 
 @pytest.mark.parametrize("in_chunks", [False, True], ids=["measured", "chunked"])
@@ -66,14 +65,12 @@ async def test_a_body_that_nobody_takes_is_not_received(in_chunks: bool) -> None
             await writer.drain()
             sent[0] += 65536
 
-    async with serving(wait) as served:
-        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(wait) as served, dialled(served) as (_, writer):
         pushing = asyncio.create_task(push(writer))
         assert await settled(lambda: sent[0]) < MUCH // 2
         enough.set()
         async with asyncio.timeout(20):
             await asyncio.gather(pushing, taken.wait())
-        writer.close()
 
 
 async def test_what_follows_a_body_that_nobody_takes_is_not_read() -> None:
@@ -95,10 +92,8 @@ async def test_what_follows_a_body_that_nobody_takes_is_not_read() -> None:
             await writer.drain()
             sent[0] += len(request)
 
-    async with serving(stall) as served:
-        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(stall) as served, dialled(served) as (_, writer):
         pressing = asyncio.create_task(press(writer))
         assert await settled(lambda: sent[0]) < MUCH // 2
         pressing.cancel()
         enough.set()
-        writer.transport.abort()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from registry_runtime import connection
 from registry_runtime.listener import Listener
+from tests.unit.registry_runtime.served import dialled, serving
 
 MUCH = 32 * 1024 * 1024  # more than the kernel takes of it
 
@@ -31,22 +32,6 @@ async def breaks_off(_scope: Scope, _receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
 
-@pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Callable[..., Awaitable[None]]], Awaitable[Listener]]]:
-    started: list[Listener] = []
-
-    async def start(app: Callable[..., Awaitable[None]]) -> Listener:
-        made = Listener("public", app, ("127.0.0.1", 0))
-        await made.start()
-        started.append(made)
-        return made
-
-    yield start
-    for made in started:
-        made.stop_accepting()
-        await made.cut()
-
-
 async def ended(served: Listener, seconds: float) -> bool:
     """Whether all connections are gone, while the listener ticks."""
     ends = asyncio.get_running_loop().time() + seconds
@@ -61,24 +46,21 @@ async def ended(served: Listener, seconds: float) -> bool:
 @pytest.mark.parametrize("app", [answers, breaks_off])
 @pytest.mark.parametrize("closing", [b"", b"Connection: close\r\n"])
 async def test_a_client_that_takes_nothing_is_cut(
-    serve: Callable[..., Awaitable[Listener]],
     monkeypatch: pytest.MonkeyPatch,
     app: Callable[..., Awaitable[None]],
     closing: bytes,
 ) -> None:
     """Its socket and its buffer are freed, though the kernel would wait for it for ever."""
-    served = await serve(app)
-    with socket.create_connection(("127.0.0.1", served.port)) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + closing + b"\r\n")
-        await asyncio.sleep(0.3)
-        assert not await ended(served, 0.5)
-        monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
-        assert await ended(served, 5)
+    async with serving(app) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + closing + b"\r\n")
+            await asyncio.sleep(0.3)
+            assert not await ended(served, 0.5)
+            monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
+            assert await ended(served, 5)
 
 
-async def test_a_short_rest_that_nobody_takes(
-    serve: Callable[..., Awaitable[Listener]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_short_rest_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed connection that still holds less than makes a writer wait is ended too."""
     piece: Message = {"type": "http.response.body", "body": bytes(16 * 1024), "more_body": True}
 
@@ -93,19 +75,17 @@ async def test_a_short_rest_that_nobody_takes(
             await asyncio.sleep(0.05 if held() else 0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    served = await serve(until_a_rest_stays)
-    with socket.create_connection(("127.0.0.1", served.port)) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        await asyncio.sleep(0.3)
-        assert not await ended(served, 1)
-        assert 0 < held() < 64 * 1024
-        monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
-        assert await ended(served, 5)
+    async with serving(until_a_rest_stays) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            await asyncio.sleep(0.3)
+            assert not await ended(served, 1)
+            assert 0 < held() < 64 * 1024
+            monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.2)
+            assert await ended(served, 5)
 
 
-async def test_a_slow_client_is_served(
-    serve: Callable[..., Awaitable[Listener]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_client_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts is that each window is taken in time, not the whole."""
 
     async def windows(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -117,13 +97,11 @@ async def test_a_slow_client_is_served(
         await send({**window, "more_body": False})
 
     monkeypatch.setattr(connection, "_UNTAKEN_SECONDS", 0.5)
-    served = await serve(windows)
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     taken = 0
-    while piece := await reader.read(1024 * 1024):
-        taken += len(piece)
-        served.tick(0)
-        await asyncio.sleep(0.03)
+    async with serving(windows) as served, dialled(served) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while piece := await reader.read(1024 * 1024):
+            taken += len(piece)
+            served.tick(0)
+            await asyncio.sleep(0.03)
     assert taken > MUCH
-    writer.close()

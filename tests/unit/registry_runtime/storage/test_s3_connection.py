@@ -14,6 +14,7 @@ import uvloop
 from registry_runtime.storage.s3 import pool as pools
 from registry_runtime.storage.s3.connection import Broken
 from registry_runtime.storage.s3.pool import Pool
+from tests.unit.registry_runtime.served import gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -42,11 +43,13 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[None, None, None]
 async def served(serve: Serve) -> AsyncIterator[Pool]:
     """Connections to a server on the loopback that does this for each of them."""
     done: list[asyncio.Task[None]] = []
+    accepted: list[asyncio.StreamWriter] = []
 
     async def serving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
         done.append(task)
+        accepted.append(writer)
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -63,7 +66,7 @@ async def served(serve: Serve) -> AsyncIterator[Pool]:
         server.close()
         for task in done:
             task.cancel()
-        await asyncio.gather(*done, return_exceptions=True)
+        await asyncio.gather(*done, *map(gone, accepted), return_exceptions=True)
 
 
 def saying(*answers: bytes, each: int = 1 << 30) -> Serve:
