@@ -101,7 +101,7 @@ class Platform:
 
     def said(self) -> str:
         """The last lines of each operator's log."""
-        return self.kubectl("logs", "-n", OPERATOR[1], "-l", OPERATORS, "--prefix", "--tail=60")
+        return self.kubectl("logs", "-n", OPERATOR[1], "-l", OPERATORS, "--prefix", "--tail=20")
 
     def _leader(self) -> Object | None:
         """The pod that the Lease names, if it is there."""
