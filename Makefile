@@ -55,7 +55,7 @@ PYTEST := $(RUN) -m pytest -p no:cacheprovider
 # 128, and tests/cluster has two: so faults come after it.
 LONGEST_FIRST := e2e operator cluster-and-faults inside outside beside
 
-unit: setup ## the tests that need no cluster, in three processes
+unit: setup ## the tests that need no cluster, side by side
 	@$(SIDE_BY_SIDE) inside outside beside
 inside: setup
 	@$(PYTEST) tests/unit tests/fuzz
@@ -64,7 +64,7 @@ outside: setup
 beside: setup
 	@$(PYTEST) tests/contract tests/clients
 
-zones: parts ## the tests of the operator, of the cluster and of faults, and end to end, in three processes
+zones: parts ## the tests of the operator, of the cluster and of faults, and end to end, side by side
 	@$(SIDE_BY_SIDE) e2e operator cluster-and-faults
 cluster-and-faults: parts
 	@$(PYTEST) tests/cluster
