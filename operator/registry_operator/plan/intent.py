@@ -24,7 +24,7 @@ from registry_operator.plan.edits import DryRuns
 from registry_operator.plan.manifests import OURS, Declared, Manifests
 from registry_operator.plan.outcome import Refusal
 from registry_operator.plan.primed import Primed
-from registry_operator.plan.rehearsal import Place, Rehearsal, Write, merge
+from registry_operator.plan.rehearsal import Reference, Rehearsal, Write, merge
 from registry_operator.queue import Work
 
 Object = dict[str, Any]
@@ -40,7 +40,7 @@ class Asked:
     """
 
     manifests: Manifests = field(default_factory=Manifests)
-    deleted: tuple[Place, ...] = ()
+    deleted: tuple[Reference, ...] = ()
     everything: bool = False
     prune: bool = False
     manager: str = ""
@@ -118,7 +118,7 @@ class Intent:
         self.works |= self.primed.gone(resource, key)
         self.gone.append(Write(resource, key, there, None))
 
-    def _pruned(self) -> tuple[Place, ...]:
+    def _pruned(self) -> tuple[Reference, ...]:
         """What nobody declares any more, in the namespaces that the files speak of."""
         declared = {(one.resource, one.key) for one in self.asked.manifests.declared}
         cache = self.primed.cache

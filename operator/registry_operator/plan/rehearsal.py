@@ -21,7 +21,7 @@ from registry_operator.seen import key_of
 
 Object = dict[str, Any]
 Verb = Literal["create", "change", "delete"]
-Place = tuple[Resource, Key]
+Reference = tuple[Resource, Key]
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Rehearsal(Cluster):
     def __init__(self, credentials: Credentials, consents: Consents) -> None:
         super().__init__(credentials, lambda *_: None, may_write=lambda: False)
         self._consents = consents
-        self._now: dict[Place, Object | None] = {}
-        self._before: dict[Place, Object | None] = {}
-        self._after: dict[Place, Object | None] = {}
+        self._now: dict[Reference, Object | None] = {}
+        self._before: dict[Reference, Object | None] = {}
+        self._after: dict[Reference, Object | None] = {}
         self._versions = itertools.count(1)
-        self._said: dict[Place, list[Object]] = {}
-        self.statuses: dict[Place, Object] = {}
+        self._said: dict[Reference, list[Object]] = {}
+        self.statuses: dict[Reference, Object] = {}
         self.unread: frozenset[str] = frozenset()
 
     @property
@@ -80,13 +80,13 @@ class Rehearsal(Cluster):
         return copy.deepcopy(found)
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
-        resource, key = _place(obj)
+        resource, key = _reference(obj)
         if await self._look(resource, key) is not None:
             raise WriteConflict(f"{resource.place(*key)}: it exists")
         return self._write(resource, key, obj)
 
     async def apply(self, obj: Mapping[str, Any], seen: Seen | None) -> Object:
-        resource, key = _place(obj)
+        resource, key = _reference(obj)
         there = await self._look(resource, key)
         if there is not None and (seen is None or there["metadata"].get("uid") != seen.uid):
             raise WriteConflict(f"{resource.place(*key)}: it is another than the one that was seen")
@@ -96,13 +96,13 @@ class Rehearsal(Cluster):
     async def hold(self, obj: Mapping[str, Any], seen: Seen) -> Object:
         """No change: the fields are as they are."""
         _ = seen
-        resource, key = _place(obj)
+        resource, key = _reference(obj)
         return await self.get(resource, *key)
 
     async def apply_status(self, obj: Mapping[str, Any], seen: Seen) -> Object:
         """No change of an object: what the operator would say of it, as far as it can be known now."""
         _ = seen
-        resource, key = _place(obj)
+        resource, key = _reference(obj)
         found = await self.get(resource, *key)
         self._said.setdefault((resource, key), (found.get("status") or {}).get("conditions") or [])
         self.statuses[resource, key] = dict(obj["status"])
@@ -176,5 +176,5 @@ def merge(have: Any, patch: Any) -> Any:
     return merged
 
 
-def _place(obj: Mapping[str, Any]) -> Place:
+def _reference(obj: Mapping[str, Any]) -> Reference:
     return resource_of(obj), key_of(obj)

@@ -126,6 +126,16 @@ async def test_of_two_names_the_first_that_asked_is_served_first() -> None:
     await asyncio.wait_for(second, 1)
 
 
+async def test_who_holds_nothing_is_forgotten() -> None:
+    """A replica that serves for years has no more names than lend from it now."""
+    memory = Memory(10)
+    for number in range(100):
+        async with memory.lend(5, f"tenant-{number}") as loan:
+            loan.shrink(0)
+            await loan.take(2)
+    assert list(memory._held) == []
+
+
 async def test_who_holds_nothing_may_take_all() -> None:
     """A wish above the share is no wait for ever, and one without a name has no share."""
     memory = Memory(8)
