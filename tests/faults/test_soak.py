@@ -1,6 +1,6 @@
 """Everything at once: clients, collections, replicas that are killed and a zone that is cut, on one bucket.
 
-One round of troubles, or as many as ROADSTEAD_SOAK_SECONDS take.
+One round of troubles, or as many as ROADSTEAD_SOAK_SECONDS take; more where a slow machine did too little.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tests.faults.soak import Ledger, Worker
 
 pytestmark = pytest.mark.cluster
 SECONDS = float(os.environ.get("ROADSTEAD_SOAK_SECONDS", "45"))
+PATIENCE = 240  # seconds more for all that is to be seen
 GRACE = 8
 WORKERS = 4
 CUT_SECONDS = 18  # the cluster needs 12 to see it
@@ -142,13 +143,13 @@ async def test_nothing_promised_is_lost_and_nothing_else_stays(
             while True:
                 await trouble(platform, soaked, collecting)
                 await look_everywhere(soaked, ledger)
-                if time.monotonic() > ends or ledger.wrong:
+                much = enough(ledger, collecting) or time.monotonic() > ends + PATIENCE
+                if ledger.wrong or (much and time.monotonic() > ends):
                     break
         print(f"soak: {dict(ledger.done)}, failed by faults {dict(ledger.failed)}; {dict(collecting.done)}")
         assert ledger.wrong == []
         assert collecting.lost == []
-        assert min(ledger.done[what] for what in ("read", "pushed", "mounted", "deleted")) > WORKERS
-        assert collecting.done["run"] > 0
+        assert enough(ledger, collecting)
 
         await collecting.surely()
         await asyncio.sleep(GRACE + 1)
@@ -158,6 +159,12 @@ async def test_nothing_promised_is_lost_and_nothing_else_stays(
         await everything_has_its_place(soaked, bucket)
     await look_everywhere(soaked, ledger)
     assert ledger.wrong == []
+
+
+def enough(ledger: Ledger, collecting: Collecting) -> bool:
+    """Whether clients did everything, and a collection ran: one that hangs in a cut zone holds others up."""
+    done = min(ledger.done[what] for what in ("read", "pushed", "mounted", "deleted"))
+    return done > WORKERS and collecting.done["run"] > 0
 
 
 async def trouble(platform: Platform, soaked: OwnRegistry, collecting: Collecting) -> None:
