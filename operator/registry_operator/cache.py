@@ -30,7 +30,6 @@ from registry_operator.observed import (
 from registry_operator.queue import OWN, Kind, Work
 from registry_operator.relations import (
     bundle_of,
-    may_target,
     owner_of,
     registries_of,
     waits,
@@ -191,9 +190,9 @@ class Cache:
         for token in self.tokens.within(name):
             work.add(Work(Kind.ACCESS_TOKEN, *token.key))
             work |= {one for registry in token.registries for one in access(registry)}
-        work |= {
-            Work(Kind.ACCESS_TOKEN, *token.key) for token in self.tokens.pulling() if may_target(token, name)
-        }
+        for token in self.tokens.into(name):
+            if any(one is not None and _chooses(token, one) for one in (before, seen)):
+                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
         return work | {Work(Kind.REGISTRY, *one.key) for one in self.registries.within(name)}
 
     def see_child(self, kind: str, key: Key, seen: Child | None) -> set[Work]:
@@ -286,16 +285,34 @@ class Cache:
         news = self.service_accounts.put(key, seen)
         if not news:
             return set()
-        account = self.accounts.get(key.namespace)
-        asking = {
-            token.key
-            for token in self.tokens.asking(key.name)
-            if account
-            and token.spec.pull_secrets
-            and token.spec.pull_secrets.choose(account.name, account.labels)
-        }
         owners = (owner_of(entry.owner) for one in news for entry in one.placed.values())
-        return {Work(Kind.ACCESS_TOKEN, *token) for token in asking.union(filter(None, owners))}
+        concerned = {*self._asking(key), *filter(None, owners)}
+        return {Work(Kind.ACCESS_TOKEN, *token) for token in concerned}
+
+    def wrote_service_account(self, key: Key, written: ServiceAccount) -> set[Work]:
+        """What the operator wrote itself: tokens that it does not show as they are now, and no others.
+
+        The watch tells it as no news: who lost against this write would wait for its next try. With all whom
+        it concerns, a thousand tokens on one ServiceAccount would be a million looks.
+        """
+        self.see_service_account(key, written)
+        asking, placed = self._asking(key), written.placed
+        behind, uids = set[Key](), set[str]()
+        for token in asking.values():
+            entry = placed.get(token.meta.uid)
+            uids.add(token.meta.uid)
+            if entry is None or entry.secret != token.pull_secret_name:
+                behind.add(token.key)
+        left = (owner_of(entry.owner) for uid, entry in placed.items() if uid not in uids)
+        return {Work(Kind.ACCESS_TOKEN, *one) for one in behind.union(filter(None, left))}
+
+    def _asking(self, service_account: Key) -> dict[Key, AccessToken]:
+        """Tokens that want to be named in it."""
+        account = self.accounts.get(service_account.namespace)
+        if account is None:
+            return {}
+        asking = self.tokens.asking(service_account)
+        return {token.key: token for token in asking if _chooses(token, account)}
 
     def see_replica(self, registry: Key, pod: str, seen: ReplicaState | None) -> set[Work]:
         """What a replica says of itself; None: it does not answer."""
@@ -392,3 +409,9 @@ def works_of(*seen: Child | Pod | Slice | Request | None) -> set[Work]:
 def access(registry: Key) -> set[Work]:
     """The work of a changed right: the policy."""
     return {Work(Kind.POLICY, *registry)}
+
+
+def _chooses(token: AccessToken, account: KubernetesNamespace) -> bool:
+    """Whether it is a target of the token's pull Secrets."""
+    wanted = token.spec.pull_secrets
+    return wanted is not None and wanted.choose(account.name, account.labels)

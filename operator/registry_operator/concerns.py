@@ -8,7 +8,7 @@ from registry_operator.cache import Cache, access
 from registry_operator.models import Key, Selector
 from registry_operator.observed import SecretData
 from registry_operator.queue import Kind, Work
-from registry_operator.relations import may_target, owner_of, references
+from registry_operator.relations import owner_of, references
 from registry_runtime.contract.credential import token_id
 
 
@@ -45,9 +45,8 @@ class Concerns:
     def of_consent(self, namespace: str) -> set[Work]:
         """The Secrets of a namespace can be read, for the first time or again, or no longer."""
         work = {Work(Kind.REGISTRY, *one.key) for one in self.cache.registries.within(namespace)}
-        for token in self.cache.tokens.pulling():
-            if may_target(token, namespace):
-                work.add(Work(Kind.ACCESS_TOKEN, *token.key))
+        for token in self.cache.tokens.into(namespace):
+            work.add(Work(Kind.ACCESS_TOKEN, *token.key))
         for token in self.cache.tokens.within(namespace):
             work.add(Work(Kind.ACCESS_TOKEN, *token.key))
             work |= {Work(Kind.REGISTRY, *registry) for registry in token.registries}
@@ -67,18 +66,17 @@ class Concerns:
         """Names of all these Secrets of a namespace."""
         wanted = set[str]().union(*map(references, self.cache.registries.within(namespace)))
         wanted |= {token.secret.name for token in self.cache.tokens.within(namespace)}
-        wanted |= {one.pull_secret_name for one in self.cache.tokens.pulling() if may_target(one, namespace)}
+        wanted |= {one.pull_secret_name for one in self.cache.tokens.into(namespace)}
         return frozenset(wanted)
 
     def namespaces(self) -> set[str]:
         """Where there are Registries or AccessTokens, and the targets of pull secrets."""
-        accounts = self.cache.accounts
-        found = {*self.cache.registries.namespaces(), *self.cache.tokens.namespaces()}
+        accounts, tokens = self.cache.accounts, self.cache.tokens
+        found = {*self.cache.registries.namespaces(), *tokens.namespaces(), *tokens.targets()}
         selectors = set[Selector]()  # of many tokens a few: each is asked of each account
-        for token in self.cache.tokens.pulling():
-            if wanted := token.spec.pull_secrets:
-                found |= set(wanted.namespaces or ())
-                selectors |= {wanted.selector} if wanted.selector else set()
+        for token in tokens.selecting():
+            if (wanted := token.spec.pull_secrets) and wanted.selector:
+                selectors.add(wanted.selector)
         for selector in selectors:
             found |= {one.name for one in accounts.values() if selector.matches(one.labels)}
         return found & accounts.keys()

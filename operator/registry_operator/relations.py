@@ -26,17 +26,6 @@ def waits(one: Registry | Namespace | AccessToken) -> bool:
     return ready is None or ready.status != "True" or ready.observed_generation != one.meta.generation
 
 
-def may_target(token: AccessToken, namespace: str) -> bool:
-    """Whether the token's pull secrets may belong into this namespace, by its name or its labels."""
-    wanted = token.spec.pull_secrets
-    return wanted is not None and (wanted.selector is not None or namespace in (wanted.namespaces or ()))
-
-
-def may_place(token: AccessToken, secret: Key) -> bool:
-    """Whether the token may want its pull Secret there: what others have in its place stands in its way."""
-    return secret.name == token.pull_secret_name and may_target(token, secret.namespace)
-
-
 def guests_of(claim: Namespace) -> frozenset[Key]:
     """The AccessTokens that a Namespace gives access to."""
     own = claim.meta.namespace

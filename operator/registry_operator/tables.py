@@ -1,6 +1,7 @@
 """Custom resources of one kind, and by what they are found without looking at all of them.
 
-A Registry may have ten thousand AccessTokens: a change of one Secret must not cost a look at each of them.
+A Registry may have ten thousand AccessTokens, and so may a thousand Registries, of which each calls its own
+"ci": a change of one Secret must not cost a look at each of them.
 """
 
 from collections.abc import KeysView, Mapping
@@ -8,9 +9,10 @@ from typing import Generic, Protocol, TypeVar
 
 from registry_operator.index import Index
 from registry_operator.models import AccessToken, Key, Namespace, Registry, is_older
-from registry_operator.relations import may_place, registries_of
+from registry_operator.relations import registries_of
 from registry_runtime.contract.credential import token_id
 
+ANY = ""  # the namespaces of a selector: whichever has the labels
 R = TypeVar("R", Registry, Namespace, AccessToken)
 
 
@@ -100,22 +102,30 @@ class Tokens(Table[AccessToken]):
         super().__init__()
         self.ids: dict[str, Key] = {}  # by the id in their passwords
         self._passwords: Index[AccessToken, Key] = Index(_named_secret)
-        self._pulls: Index[AccessToken, str] = Index(_pull_names)
-        self._pulling: Index[AccessToken, bool] = Index(lambda token: (token.spec.pull_secrets is not None,))
-        self._asking: Index[AccessToken, str] = Index(_service_accounts)
+        self._into: Index[AccessToken, str] = Index(_targets)
+        self._pulls: Index[AccessToken, Key] = Index(_pull_secrets)
+        self._asking: Index[AccessToken, Key] = Index(_service_accounts)
 
     def by_id(self, id_: str) -> AccessToken | None:
         """The one with this id in its password."""
         key = self.ids.get(id_)
         return self.objects.get(key) if key is not None else None
 
-    def pulling(self) -> tuple[AccessToken, ...]:
-        """Those that want pull Secrets."""
-        return tuple(self._pulling.get(True).values())
+    def into(self, namespace: str) -> tuple[AccessToken, ...]:
+        """Those whose pull Secrets may belong into this namespace: by its name, or if it has the labels."""
+        return tuple({**self._into.get(namespace), **self._into.get(ANY)}.values())
 
-    def asking(self, service_account: str) -> tuple[AccessToken, ...]:
-        """Those that want to be named in ServiceAccounts of this name."""
-        return tuple(self._asking.get(service_account).values())
+    def selecting(self) -> tuple[AccessToken, ...]:
+        """Those that choose namespaces by labels."""
+        return tuple(self._into.get(ANY).values())
+
+    def targets(self) -> set[str]:
+        """Namespaces that some token names for its pull Secrets."""
+        return self._into.values() - {ANY}
+
+    def asking(self, account: Key) -> tuple[AccessToken, ...]:
+        """Those that may want to be named in this ServiceAccount."""
+        return tuple(_placing(self._asking, account).values())
 
     def with_password(self, secret: Key) -> tuple[Key, ...]:
         """Those whose password stands in this Secret."""
@@ -123,8 +133,8 @@ class Tokens(Table[AccessToken]):
         return (*((secret,) if own and own.secret == secret else ()), *self._passwords.get(secret))
 
     def with_pull_secret(self, secret: Key) -> tuple[Key, ...]:
-        """Those that may want their pull Secret in this one's place."""
-        return tuple(key for key, token in self._pulls.get(secret.name).items() if may_place(token, secret))
+        """Those that may want their pull Secret there: what others have in its place stands in its way."""
+        return tuple(_placing(self._pulls, secret))
 
     def _moved(self, key: Key, before: AccessToken | None, after: AccessToken | None) -> None:
         super()._moved(key, before, after)
@@ -132,8 +142,8 @@ class Tokens(Table[AccessToken]):
             self.ids.pop(token_id(before.meta.uid), None)
         if after is not None:
             self.ids[token_id(after.meta.uid)] = key
-        self._asking.move(key, before, after)
-        for index in (self._passwords, self._pulls, self._pulling):
+        self._into.move(key, before, after)
+        for index in (self._passwords, self._pulls, self._asking):
             index.move(key, before, after)
 
 
@@ -142,12 +152,25 @@ def _named_secret(token: AccessToken) -> tuple[Key, ...]:
     return () if token.secret == token.key else (token.secret,)
 
 
-def _pull_names(token: AccessToken) -> tuple[str, ...]:
-    return (token.pull_secret_name,) if token.spec.pull_secrets is not None else ()
+def _targets(token: AccessToken) -> tuple[str, ...]:
+    wanted = token.spec.pull_secrets
+    if wanted is None:
+        return ()
+    return (*(wanted.namespaces or ()), *((ANY,) if wanted.selector is not None else ()))
 
 
-def _service_accounts(token: AccessToken) -> tuple[str, ...]:
-    return token.spec.pull_secrets.service_accounts if token.spec.pull_secrets is not None else ()
+def _pull_secrets(token: AccessToken) -> tuple[Key, ...]:
+    return tuple(Key(namespace, token.pull_secret_name) for namespace in _targets(token))
+
+
+def _service_accounts(token: AccessToken) -> tuple[Key, ...]:
+    accounts = token.spec.pull_secrets.service_accounts if token.spec.pull_secrets is not None else ()
+    return tuple(Key(namespace, account) for namespace in _targets(token) for account in accounts)
+
+
+def _placing(index: Index[AccessToken, Key], key: Key) -> Mapping[Key, AccessToken]:
+    """By what they name, or by what has this name in any namespace."""
+    return {**index.get(key), **index.get(Key(ANY, key.name))}
 
 
 def declared(one: R | None) -> tuple[object, ...]:

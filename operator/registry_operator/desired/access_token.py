@@ -142,12 +142,10 @@ def targets(observed: TokenObserved) -> tuple[Key, ...]:
     token, wanted = observed.token, observed.token.spec.pull_secrets
     if wanted is None:
         return ()
-    chosen = set(wanted.namespaces or ())
-    for namespace in observed.kubernetes_namespaces.values():
-        if namespace.terminating:
-            chosen.discard(namespace.name)
-        elif wanted.choose(namespace.name, namespace.labels):
-            chosen.add(namespace.name)
+    there, chosen = observed.kubernetes_namespaces, set(wanted.namespaces or ())
+    if wanted.selector is not None:
+        chosen |= {one.name for one in there.values() if wanted.choose(one.name, one.labels)}
+    chosen -= {name for name in chosen if name in there and there[name].terminating}
     return tuple(Key(namespace, token.pull_secret_name) for namespace in sorted(chosen))
 
 

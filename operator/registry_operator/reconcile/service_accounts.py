@@ -47,8 +47,7 @@ async def _patch(at: Context, one: Edit, token: AccessToken | None) -> None:
         told = {"service_account": str(one.key), "error": error.message}
         log.info("the entry of a pull secret is left", extra=told)
         return
-    # When the watch tells it, it is no news: whoever lost against this write would wait for its next try.
-    for work in at.cache.see_service_account(one.key, seen.service_account(answer)):
+    for work in at.cache.wrote_service_account(one.key, seen.service_account(answer)):
         if token is None or work != Work(Kind.ACCESS_TOKEN, *token.key):
             at.queue.add(work)
     fields = {"service_account": str(one.key), "names": one.placed is not None}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from registry_operator.cache import Cache
 from registry_operator.desired.policy import entry
-from registry_operator.models import AccessTokenStatus, Key
+from registry_operator.models import AccessToken, AccessTokenStatus, Key
 from registry_operator.observed import (
     KubernetesNamespace,
     PlacedEntry,
@@ -122,12 +122,24 @@ def test_a_claim_concerns_its_rivals(cache: Cache) -> None:
 
 
 def test_an_account_s_labels_concern_pull_secrets_that_select_by_labels(cache: Cache) -> None:
-    """A new Kubernetes namespace may be the target of any token with a selector."""
-    token = harbour.token(pullSecrets={"selector": {"matchLabels": {"a": "b"}}})
-    cache.see_token(token.key, replace(token, meta=replace(token.meta, resource_version="8")))
-    found = cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"}))
-    assert Work(Kind.ACCESS_TOKEN, *token.key) in found
-    assert cache.see_account("new", KubernetesNamespace("new", "uid-new", {"a": "b"})) == set()
+    """Those that choose it, or chose it before; not each selector of a fleet looks at a new account."""
+    choosing = harbour.token("choosing", pullSecrets={"selector": {"matchLabels": {"a": "b"}}})
+    naming = harbour.token("naming", pullSecrets={"namespaces": ["new"]})
+    for token in (choosing, naming):
+        cache.see_token(token.key, token)
+    of_naming, of_both = (
+        work((Kind.ACCESS_TOKEN, *naming.key)),
+        work((Kind.ACCESS_TOKEN, *choosing.key), (Kind.ACCESS_TOKEN, *naming.key)),
+    )
+
+    def labelled(**labels: str) -> KubernetesNamespace:
+        return KubernetesNamespace("new", "uid-new", labels)
+
+    assert cache.see_account("new", labelled(a="b")) == of_both
+    assert cache.see_account("new", labelled(a="b")) == set()
+    assert cache.see_account("new", labelled()) == of_both, "its pull Secret goes"
+    assert cache.see_account("new", labelled(c="d")) == of_naming
+    assert cache.see_account("new", None) == of_naming
 
 
 def test_an_account_that_was_asked_for_before_it_changed_changes_nothing(cache: Cache) -> None:
@@ -157,6 +169,34 @@ def test_a_service_account_concerns_who_asks_for_it_and_who_is_named_in_it(cache
     assert cache.see_service_account(Key("app", "default"), left) == work((Kind.ACCESS_TOKEN, "far", "gone"))
     cache.see_token(asking.key, None)
     assert cache.see_service_account(Key("app", "web"), None) == set()
+
+
+def test_what_we_wrote_into_a_service_account_concerns_whom_it_does_not_show(cache: Cache) -> None:
+    """Of a thousand tokens on one ServiceAccount each write leaves those alone that have their entry."""
+    cache.see_account("app", KubernetesNamespace("app", "uid-app"))
+    web, pulls = Key("app", "web"), {"namespaces": ["app"], "serviceAccounts": ["web"]}
+    first, second, renamed = (
+        harbour.token(name, pullSecrets=pulls) for name in ("first", "second", "renamed")
+    )
+    for token in (first, second, renamed):
+        cache.see_token(token.key, token)
+
+    def written(version: str, **entries: PlacedEntry) -> ServiceAccount:
+        return ServiceAccount(version, tuple(one.secret for one in entries.values()), entries)
+
+    def entry(token: AccessToken, secret: str) -> PlacedEntry:
+        return PlacedEntry(secret, f"AccessToken {token.key}")
+
+    uids = [token.meta.uid for token in (first, second, renamed)]
+    one = {uids[0]: entry(first, "first-pull"), uids[2]: entry(renamed, "another-pull")}
+    lost = work((Kind.ACCESS_TOKEN, *second.key), (Kind.ACCESS_TOKEN, *renamed.key))
+    assert cache.wrote_service_account(web, written("7", **one)) == lost
+    assert cache.see_service_account(web, written("7", **one)) == set(), "the watch tells it as no news"
+    gone = {**one, "uid-before": entry(first, "first-pull")}
+    left = work((Kind.ACCESS_TOKEN, *first.key))
+    assert cache.wrote_service_account(web, written("8", **gone)) == lost | left
+    cache.see_token(first.key, None)
+    assert cache.wrote_service_account(web, written("9", **one)) == lost | left
 
 
 def test_a_policy_that_moved_concerns_whom_it_changed_and_who_waits(cache: Cache) -> None:

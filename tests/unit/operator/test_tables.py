@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from registry_operator.children import Pod
 from registry_operator.models import Key
-from registry_operator.relations import may_place
 from registry_operator.tables import Parts, Tokens
 
 from registry_runtime.contract.credential import token_id
@@ -19,9 +18,10 @@ NAMES = st.sampled_from(["a", "b"])
 PULLS = st.sampled_from(
     [
         None,
-        {"namespaces": ["x"], "name": "regcred"},
+        {"namespaces": ["x"], "name": "regcred", "serviceAccounts": ["web", "default"]},
         {"namespaces": ["y"]},
-        {"selector": {"matchLabels": {"team": "sea"}}},
+        {"selector": {"matchLabels": {"team": "sea"}}, "serviceAccounts": ["web"]},
+        {"namespaces": ["x", "y"], "selector": {}, "serviceAccounts": ["default"]},
     ]
 )
 SEEN = st.tuples(
@@ -44,9 +44,19 @@ def test_an_index_finds_what_a_look_at_each_would_find(
     for token in there:
         assert table.by_id(token_id(token.meta.uid)) == token
     assert len(table.ids) == len(there)
-    assert sorted(token.key for token in table.pulling()) == sorted(
-        token.key for token in there if token.spec.pull_secrets
-    )
+    pulling = [(token, wanted) for token in there if (wanted := token.spec.pull_secrets)]
+    selecting = {token.key for token, wanted in pulling if wanted.selector}
+    assert {token.key for token in table.selecting()} == selecting
+    assert table.targets() == {name for _, wanted in pulling for name in wanted.namespaces or ()}
+    into = {
+        space: [token for token, wanted in pulling if wanted.selector or space in (wanted.namespaces or ())]
+        for space in "abxy"
+    }
+    for space, wanting in into.items():
+        assert sorted(token.key for token in table.into(space)) == sorted(token.key for token in wanting)
+        for name in ("web", "default", "other"):
+            asking = {one.key for one, pulls in pulling if one in wanting and name in pulls.service_accounts}
+            assert {token.key for token in table.asking(Key(space, name))} == asking
     for account in ("a", "b"):
         mine = {token.key for token in there if token.meta.namespace == account}
         assert {token.key for token in table.within(account)} == mine
@@ -54,7 +64,7 @@ def test_an_index_finds_what_a_look_at_each_would_find(
         Key(space, name) for space in "abxy" for name in ("a", "b", "own-secret", "regcred", "a-pull")
     ):
         assert set(table.with_password(key)) == {token.key for token in there if token.secret == key}
-        placing = {token.key for token in there if token.spec.pull_secrets and may_place(token, key)}
+        placing = {token.key for token in into[key.namespace] if token.pull_secret_name == key.name}
         assert set(table.with_pull_secret(key)) == placing
 
 
