@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -41,9 +41,11 @@ PLURALS = {"Registry": "registries"}
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.fleet", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
-    sizes = parser.parse_args().sizes
+    of_each = f"AccessTokens of each Registry, of {declared.TOKENS}, that have a pull Secret"
+    parser.add_argument("--pulling", type=int, default=0, help=of_each)
+    asked = parser.parse_args()
     with telling("roadstead-fleet", loopback="127.0.93.") as stage:
-        rows = asyncio.run(Fleet(stage).rows(sizes))
+        rows = asyncio.run(Fleet(stage, asked.pulling).rows(asked.sizes))
     print(f"\n{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(table(rows))
     return 0 if all(row.met for row in rows) else 1
@@ -52,8 +54,9 @@ def main() -> int:
 class Fleet:
     """The Registries that are there, and what is asked of them."""
 
-    def __init__(self, stage: Platform) -> None:
+    def __init__(self, stage: Platform, pulling: int) -> None:
         self.stage = stage
+        self.pulling = pulling
         self.size = 0
         self._ends = itertools.count(10_000)  # minutes: what is declared twice alike is no change
 
@@ -90,7 +93,7 @@ class Fleet:
             return []
         before, began = requests(self.stage), time.monotonic()
         credentials, ca = self._storage()
-        await _post(api, (one for number in new for one in _whole(number, credentials, ca)))
+        await _post(api, (one for number in new for one in self._whole(number, credentials, ca)))
         self.size = size
         await until(lambda: _all_ready(api, size), PATIENCE)
         took, made = time.monotonic() - began, requests(self.stage)
@@ -131,6 +134,16 @@ class Fleet:
             await until(lambda: _ready(api, declared.registry(0)), PATIENCE)
         return rows
 
+    def _whole(self, number: int, credentials: dict[str, str], ca: str) -> Iterator[Object]:
+        yield from declared.account(number)
+        yield from declared.storage(number, credentials, ca)
+        yield declared.registry(number)
+        yield from declared.access(number, self.pulling)
+
+    def _token(self, number: int, one: int) -> Object:
+        """As it is declared, but for its end."""
+        return declared.token(number, one, self.pulling, expiresAfter=f"{next(self._ends)}m")
+
     def _storage(self) -> tuple[dict[str, str], str]:
         """The key pair, as in a Secret's data, and the CA of the bucket."""
         credentials = (self.stage.kubectl.get("secret", "harbour-s3", TENANT) or {})["data"]
@@ -149,7 +162,7 @@ class Fleet:
         took = []
         for change in range(CHANGES):
             number = 1 + change * (self.size - 1) // CHANGES
-            wanted = declared.token(number, change % declared.TOKENS, expiresAfter=f"{next(self._ends)}m")
+            wanted = self._token(number, change % declared.TOKENS)
             began = time.monotonic()
             generation = (await _patch(api, wanted))["metadata"]["generation"]
             slow = asyncio.create_task(_tell(api, wanted, declared.registry(number)))
@@ -189,20 +202,13 @@ class Fleet:
         (pod,) = self.stage.operators()
         self.stage.kill_inside(pod)
         began = time.monotonic()
-        wanted = declared.token(1, 1, expiresAfter=f"{next(self._ends)}m")
+        wanted = self._token(1, 1)
         generation = (await _patch(api, wanted))["metadata"]["generation"]
         await until(lambda: _judged(api, wanted, generation), 300)
         return time.monotonic() - began
 
     def _memory(self) -> float:
         return next(mib for pod, mib in resident(self.stage).items() if pod.startswith(f"{OPERATOR[0]}-"))
-
-
-def _whole(number: int, credentials: dict[str, str], ca: str) -> Iterable[Object]:
-    yield from declared.account(number)
-    yield from declared.storage(number, credentials, ca)
-    yield declared.registry(number)
-    yield from declared.access(number)
 
 
 async def _post(api: aiohttp.ClientSession, objects: Iterable[Object]) -> None:

@@ -56,17 +56,20 @@ def registry(number: int, **other: str) -> Object:
     return resource("Registry", NAME, tenant(number), spec)
 
 
-def access(number: int) -> Iterator[Object]:
-    """Its Namespaces, and the AccessTokens that use them."""
+def access(number: int, pulling: int) -> Iterator[Object]:
+    """Its Namespaces, and the AccessTokens that use them; so many of these with a pull Secret."""
     reference = {"name": NAME}
     for one in range(NAMESPACES):
         spec = {"registryRef": reference, "name": f"team-{one}"}
         yield resource("Namespace", f"team-{one}", tenant(number), spec)
     for one in range(TOKENS):
-        yield token(number, one)
+        yield token(number, one, pulling)
 
 
-def token(number: int, one: int, **spec: Any) -> Object:
+def token(number: int, one: int, pulling: int, **spec: Any) -> Object:
+    """The first `pulling` ones have a pull Secret beside them, which their namespace's pods use."""
     right = {"repositories": [f"team-{one % NAMESPACES}/**"], "actions": ["pull", "push"]}
-    default = {"registryRefs": [{"name": NAME}], "permissions": [right]}
+    default: Object = {"registryRefs": [{"name": NAME}], "permissions": [right]}
+    if one < pulling:
+        default["pullSecrets"] = {"namespaces": [tenant(number)], "serviceAccounts": ["default"]}
     return resource("AccessToken", f"robot-{one}", tenant(number), default | spec)
